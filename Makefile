@@ -1,0 +1,16 @@
+# demo: sets up, builds, and talks to a WebSocket server: "make demo" brings its own, "make demo URL=ws://host:port/path"
+#       talks to any
+# test: sets up, builds, and runs every check and test; "make test STEPS='eunit ct'" runs some
+# clean: removes what was built, and keeps what was downloaded
+
+.PHONY: demo test clean
+
+demo:
+	@scripts/demo.sh $(if $(URL),'$(URL)')
+
+test:
+	@scripts/test.sh $(STEPS)
+
+clean:
+	cargo clean
+	rm -rf priv _build/default _build/check _build/test _build/test-logs

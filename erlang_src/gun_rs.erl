@@ -1,0 +1,257 @@
+%% @doc The API of gun, by connections that live in native code.
+%%
+%% An application that uses gun replaces the module's name; functions, options and
+%% messages keep theirs. The process that opens a connection is its owner and receives
+%% gun_up and gun_down; what belongs to a stream goes to the process that made it, or
+%% to its `reply_to'.
+-module(gun_rs).
+
+-export([open/2]).
+-export([open/3]).
+-export([await_up/1]).
+-export([await_up/2]).
+-export([await_up/3]).
+-export([info/1]).
+-export([set_owner/2]).
+-export([shutdown/1]).
+-export([close/1]).
+-export([ws_upgrade/2]).
+-export([ws_upgrade/3]).
+-export([ws_upgrade/4]).
+-export([ws_send/2]).
+-export([ws_send/3]).
+-export([await/2]).
+-export([await/3]).
+-export([await/4]).
+-export([flush/1]).
+-export([format_error/1]).
+
+-type opts() :: gun_rs_options:opts().
+-type ws_opts() :: gun_rs_options:ws_opts().
+-type frame() :: gun_rs_frames:frame().
+-type headers() :: gun_rs_request:headers().
+-export_type([opts/0, ws_opts/0, frame/0, headers/0]).
+
+-type resp_headers() :: [{binary(), binary()}].
+-type await_result() ::
+	{inform, 100..199, resp_headers()} |
+	{response, fin | nofin, non_neg_integer(), resp_headers()} |
+	{data, fin | nofin, binary()} |
+	{sse, term()} |
+	{trailers, resp_headers()} |
+	{push, reference(), binary(), binary(), resp_headers()} |
+	{upgrade, [binary()], resp_headers()} |
+	{ws, frame()} |
+	{up, http | http2 | raw | socks} |
+	{notify, Type :: atom(), Info :: term()} |
+	{error, {stream_error | connection_error | down, term()} | timeout}.
+-export_type([await_result/0]).
+
+-define(AWAIT_TIMEOUT, 5000).
+
+%% @doc Opens a connection to Host, which is a string, an atom, a binary or an IP
+%% tuple. Returns before the connection is up; the caller is its owner.
+-spec open(Host :: gun_rs_options:host(), inet:port_number())
+	-> {ok, ConnPid :: pid()} | {error, Reason :: term()}.
+open(Host, Port) ->
+	open(Host, Port, #{}).
+
+-spec open(Host :: gun_rs_options:host(), inet:port_number(), opts())
+	-> {ok, ConnPid :: pid()} | {error, Reason :: term()}.
+open(Host, Port, Opts) ->
+	case gun_rs_options:open(Host, Port, Opts) of
+		{ok, Config} -> start_conn(gun_rs_native:load_error(), Config);
+		Error -> Error
+	end.
+
+start_conn(undefined, Config=#{supervise := Supervise}) ->
+	case gun_rs_native:runtime_is_running() of
+		true when Supervise -> gun_rs_conns_sup:start_conn(self(), Config);
+		true -> gun_rs_conn:start_link(self(), Config);
+		false -> {error, {not_started, gun_rs}}
+	end;
+start_conn(LoadError, _) ->
+	{error, {nif_not_loaded, LoadError}}.
+
+%% @doc Waits for gun_up. The second argument is a timeout in ms or a monitor
+%% reference; the default timeout is 5000.
+-spec await_up(ConnPid :: pid()) -> {ok, Protocol :: atom()} | {error, {down, term()} | timeout}.
+await_up(ConnPid) ->
+	await_up(ConnPid, ?AWAIT_TIMEOUT).
+
+-spec await_up(ConnPid :: pid(), timeout() | reference())
+	-> {ok, Protocol :: atom()} | {error, {down, term()} | timeout}.
+await_up(ConnPid, MRef) when is_reference(MRef) ->
+	await_up(ConnPid, ?AWAIT_TIMEOUT, MRef);
+await_up(ConnPid, Timeout) ->
+	with_monitor(ConnPid, fun(MRef) -> await_up(ConnPid, Timeout, MRef) end).
+
+-spec await_up(ConnPid :: pid(), timeout(), MRef :: reference())
+	-> {ok, Protocol :: atom()} | {error, {down, term()} | timeout}.
+await_up(ConnPid, Timeout, MRef) ->
+	receive
+		{gun_up, ConnPid, Protocol} ->
+			{ok, Protocol};
+		{'DOWN', MRef, process, ConnPid, Reason} ->
+			{error, {down, Reason}}
+	after Timeout ->
+		{error, timeout}
+	end.
+
+%% @doc What there is to know about a connection, as a map with gun's keys. Exits
+%% `noproc' when there is none.
+-spec info(ConnPid :: pid()) -> map().
+info(ConnPid) ->
+	gun_rs_conn:info(ConnPid).
+
+%% @doc Gives the connection another owner. Only the owner can; the streams that are
+%% open keep their receivers.
+-spec set_owner(ConnPid :: pid(), NewOwner :: pid()) -> ok.
+set_owner(ConnPid, NewOwner) when is_pid(ConnPid), is_pid(NewOwner) ->
+	gun_rs_conn:set_owner(ConnPid, NewOwner).
+
+%% @doc Ends the connection gracefully: a WebSocket is closed with code 1001, a
+%% response under way is finished; each within closing_timeout.
+-spec shutdown(ConnPid :: pid()) -> ok.
+shutdown(ConnPid) when is_pid(ConnPid) ->
+	gun_rs_conn:shutdown(ConnPid).
+
+%% @doc Ends the connection at once. `{error, not_found}' if it lives and is not
+%% supervised.
+-spec close(ConnPid :: pid()) -> ok | {error, not_found}.
+close(ConnPid) when is_pid(ConnPid) ->
+	%% The supervisor of the connection is the one of the connection's node.
+	supervisor:terminate_child({gun_rs_conns_sup, node(ConnPid)}, ConnPid).
+
+%% @doc Asks for an upgrade to WebSocket: answered by gun_upgrade, gun_response or
+%% gun_error. The options are those given to open.
+-spec ws_upgrade(ConnPid :: pid(), Path :: iodata()) -> StreamRef :: reference().
+ws_upgrade(ConnPid, Path) ->
+	ws_upgrade(ConnPid, Path, []).
+
+-spec ws_upgrade(ConnPid :: pid(), Path :: iodata(), headers()) -> StreamRef :: reference().
+ws_upgrade(ConnPid, Path, Headers) when is_pid(ConnPid) ->
+	ws_upgrade(ConnPid, self(), Path, gun_rs_request:headers(Headers, error), undefined).
+
+%% @doc The same with options, which take the place of those given to open. Bad ones
+%% raise.
+-spec ws_upgrade(ConnPid :: pid(), Path :: iodata(), headers(), ws_opts()) -> StreamRef :: reference().
+ws_upgrade(ConnPid, Path, Headers, WsOpts) when is_pid(ConnPid) ->
+	ok = gun_rs_options:ws_upgrade(WsOpts),
+	ReplyTo = maps:get(reply_to, WsOpts, self()),
+	Invalid = maps:get(invalid_request_headers, WsOpts, error),
+	ws_upgrade(ConnPid, ReplyTo, Path, gun_rs_request:headers(Headers, Invalid),
+		gun_rs_options:native_ws(WsOpts)).
+
+ws_upgrade(ConnPid, ReplyTo, Path, Headers, Options) ->
+	StreamRef = make_ref(),
+	ok = gun_rs_conn:ws_upgrade(ConnPid, StreamRef, ReplyTo, gun_rs_request:path(Path), Headers, Options),
+	StreamRef.
+
+%% @doc Sends a frame, or a list of frames in order, on the connection's WebSocket.
+-spec ws_send(ConnPid :: pid(), frame() | [frame()]) -> ok.
+ws_send(ConnPid, Frames) ->
+	gun_rs_frames:send(ConnPid, self(), Frames).
+
+%% @doc The same; as in gun, the stream is not looked at, since an HTTP/1.1 connection
+%% has one WebSocket at most.
+-spec ws_send(ConnPid :: pid(), StreamRef :: reference(), frame() | [frame()]) -> ok.
+ws_send(ConnPid, _StreamRef, Frames) ->
+	gun_rs_frames:send(ConnPid, self(), Frames).
+
+%% @doc Waits for the next message of a stream. The third argument is a timeout in ms
+%% or a monitor reference; the default timeout is 5000.
+-spec await(ConnPid :: pid(), StreamRef :: reference() | undefined) -> await_result().
+await(ConnPid, StreamRef) ->
+	await(ConnPid, StreamRef, ?AWAIT_TIMEOUT).
+
+-spec await(ConnPid :: pid(), StreamRef :: reference() | undefined, timeout() | reference())
+	-> await_result().
+await(ConnPid, StreamRef, MRef) when is_reference(MRef) ->
+	await(ConnPid, StreamRef, ?AWAIT_TIMEOUT, MRef);
+await(ConnPid, StreamRef, Timeout) ->
+	with_monitor(ConnPid, fun(MRef) -> await(ConnPid, StreamRef, Timeout, MRef) end).
+
+-spec await(ConnPid :: pid(), StreamRef :: reference() | undefined, timeout(), MRef :: reference())
+	-> await_result().
+await(ConnPid, StreamRef, Timeout, MRef) ->
+	receive
+		{gun_inform, ConnPid, StreamRef, Status, Headers} ->
+			{inform, Status, Headers};
+		{gun_response, ConnPid, StreamRef, IsFin, Status, Headers} ->
+			{response, IsFin, Status, Headers};
+		{gun_data, ConnPid, StreamRef, IsFin, Data} ->
+			{data, IsFin, Data};
+		{gun_sse, ConnPid, StreamRef, Event} ->
+			{sse, Event};
+		{gun_trailers, ConnPid, StreamRef, Trailers} ->
+			{trailers, Trailers};
+		{gun_push, ConnPid, StreamRef, NewStreamRef, Method, URI, Headers} ->
+			{push, NewStreamRef, Method, URI, Headers};
+		{gun_upgrade, ConnPid, StreamRef, Protocols, Headers} ->
+			{upgrade, Protocols, Headers};
+		{gun_ws, ConnPid, StreamRef, Frame} ->
+			{ws, Frame};
+		{gun_tunnel_up, ConnPid, StreamRef, Protocol} ->
+			{up, Protocol};
+		{gun_notify, ConnPid, Type, Info} ->
+			{notify, Type, Info};
+		{gun_error, ConnPid, StreamRef, Reason} ->
+			{error, {stream_error, Reason}};
+		{gun_error, ConnPid, Reason} ->
+			{error, {connection_error, Reason}};
+		{'DOWN', MRef, process, ConnPid, Reason} ->
+			{error, {down, Reason}}
+	after Timeout ->
+		{error, timeout}
+	end.
+
+with_monitor(ConnPid, Fun) ->
+	MRef = monitor(process, ConnPid),
+	Result = Fun(MRef),
+	true = demonitor(MRef, [flush]),
+	Result.
+
+%% @doc Removes every message of a connection, its 'DOWN' included, or of a stream,
+%% from the caller's mailbox.
+-spec flush(ConnPid :: pid()) -> ok; (StreamRef :: reference()) -> ok.
+flush(ConnPid) when is_pid(ConnPid) ->
+	receive
+		{gun_up, ConnPid, _} -> flush(ConnPid);
+		{gun_down, ConnPid, _, _, _} -> flush(ConnPid);
+		{gun_inform, ConnPid, _, _, _} -> flush(ConnPid);
+		{gun_response, ConnPid, _, _, _, _} -> flush(ConnPid);
+		{gun_data, ConnPid, _, _, _} -> flush(ConnPid);
+		{gun_sse, ConnPid, _, _} -> flush(ConnPid);
+		{gun_trailers, ConnPid, _, _} -> flush(ConnPid);
+		{gun_push, ConnPid, _, _, _, _, _} -> flush(ConnPid);
+		{gun_upgrade, ConnPid, _, _, _} -> flush(ConnPid);
+		{gun_ws, ConnPid, _, _} -> flush(ConnPid);
+		{gun_tunnel_up, ConnPid, _, _} -> flush(ConnPid);
+		{gun_notify, ConnPid, _, _} -> flush(ConnPid);
+		{gun_error, ConnPid, _, _} -> flush(ConnPid);
+		{gun_error, ConnPid, _} -> flush(ConnPid);
+		{'DOWN', _, process, ConnPid, _} -> flush(ConnPid)
+	after 0 ->
+		ok
+	end;
+flush(StreamRef) ->
+	receive
+		{gun_inform, _, StreamRef, _, _} -> flush(StreamRef);
+		{gun_response, _, StreamRef, _, _, _} -> flush(StreamRef);
+		{gun_data, _, StreamRef, _, _} -> flush(StreamRef);
+		{gun_sse, _, StreamRef, _} -> flush(StreamRef);
+		{gun_trailers, _, StreamRef, _} -> flush(StreamRef);
+		{gun_push, _, StreamRef, _, _, _, _} -> flush(StreamRef);
+		{gun_upgrade, _, StreamRef, _, _} -> flush(StreamRef);
+		{gun_ws, _, StreamRef, _} -> flush(StreamRef);
+		{gun_tunnel_up, _, StreamRef, _} -> flush(StreamRef);
+		{gun_error, _, StreamRef, _} -> flush(StreamRef)
+	after 0 ->
+		ok
+	end.
+
+%% @doc An English sentence for a reason that gun_rs gave.
+-spec format_error(Reason :: term()) -> iolist().
+format_error(Reason) ->
+	gun_rs_error:format(Reason).

@@ -1,0 +1,302 @@
+%% @doc English for every reason that gun_rs gives.
+-module(gun_rs_error).
+
+-export([format/1]).
+
+%% @doc One sentence for a reason: what `gun_rs:open' returned, what `gun_rs' raised,
+%% what a `gun_error' or `gun_down' message carried, or what ConnPid exited with. It
+%% ends with a period and says who can mend the matter where that is known. A term
+%% that is none of these is shown in a sentence too. The text is UTF-8: print it with
+%% `~ts'.
+-spec format(Reason :: term()) -> iolist().
+format(Reason) ->
+	[unicode:characters_to_binary(english(Reason))].
+
+%% Options.
+english({options, {ws, {invalid_request_headers, V}}}) when V =:= error; V =:= ignore ->
+	"The WebSocket option invalid_request_headers belongs to ws_upgrade/4 and not to the "
+	"ws_opts of open; correct the call.";
+english({options, {ws, {Key, Value}}}) ->
+	option("The WebSocket option", ws, Key, Value);
+english({options, {ws, WsOpts}}) ->
+	sentence("The WebSocket options must be a map and not ~ts; correct the call",
+		[term(WsOpts)]);
+english({options, {http, {Key, Value}}}) ->
+	option("The HTTP option", http, Key, Value);
+english({options, {host, Host}}) ->
+	sentence("The host ~ts is neither a domain name in ASCII nor an IP address; "
+		"correct the call", [term(Host)]);
+english({options, {port, Port}}) ->
+	sentence("The port must be an integer from 1 to 65535 and not ~ts; correct the call",
+		[term(Port)]);
+english({options, {tcp_opts, Element}}) ->
+	sentence("In tcp_opts, ~ts is no list, or an element that is unknown, ill-typed, "
+		"contradicts another one or cannot be honoured; correct the call", [term(Element)]);
+english({options, {Key, Value}}) ->
+	option("The option", open, Key, Value);
+english({options, Opts}) ->
+	sentence("The options must be a map and not ~ts; correct the call", [term(Opts)]);
+english({badmatch, {error, Reason={options, _}}}) ->
+	english(Reason);
+
+%% What the caller gave.
+english({invalid_frame, Frame, Text}) ->
+	sentence("The frame ~ts cannot be sent: ~ts; correct the call",
+		[term(Frame), clause(Text)]);
+english({invalid_request_header, Name, Text}) ->
+	sentence("The request header ~ts cannot be sent: ~ts; correct the call",
+		[term(Name), clause(Text)]);
+english({invalid_request_target, Path, Text}) ->
+	sentence("The request target ~ts cannot be sent: ~ts; correct the call",
+		[term(Path), clause(Text)]);
+english({badstate, Text}) ->
+	sentence("The connection is in no state for this operation: ~ts", [clause(Text)]);
+
+%% The installation.
+english({nif_not_loaded, Reason}) ->
+	sentence("The native library of gun_rs could not be loaded (~ts); build it again on "
+		"this machine with rebar3 compile, and start the node anew", [reason(Reason)]);
+english({panic, Text}) ->
+	sentence("The native library of gun_rs failed, which is a bug in gun_rs and not in "
+		"the program that uses it: ~ts; please report it", [clause(Text)]);
+
+%% Connecting.
+english(nxdomain) ->
+	"The host name has no address; check its spelling and the resolver.";
+english(timeout) ->
+	"The other side did not answer in time; check that it runs and can be reached, or "
+	"allow more time.";
+english(econnrefused) ->
+	"The connection was refused (econnrefused); check that a server listens on this "
+	"host and port.";
+english(econnreset) ->
+	"The other side reset the connection (econnreset); its log may say why.";
+english(econnaborted) ->
+	"The connection was aborted (econnaborted) by this machine or by the network.";
+english(ehostunreach) ->
+	"The host is unreachable (ehostunreach); check the address, the routes and the "
+	"firewall.";
+english(ehostdown) ->
+	"The host is down (ehostdown); check the address and that the machine runs.";
+english(enetunreach) ->
+	"The network is unreachable (enetunreach); check this machine's network and routes.";
+english(enetdown) ->
+	"The network is down (enetdown); check this machine's network.";
+english(etimedout) ->
+	"The other side stopped answering and the operating system gave up (etimedout); "
+	"check that the server runs and that no firewall drops its packets.";
+english(eaddrnotavail) ->
+	"The local address is not available (eaddrnotavail); check the ip of tcp_opts, and "
+	"whether this machine has run out of ports.";
+english(eaddrinuse) ->
+	"The local address is in use (eaddrinuse); check the ip of tcp_opts, and whether "
+	"this machine has run out of ports.";
+english(eafnosupport) ->
+	"The address family is not supported (eafnosupport); check inet, inet6 and ip in "
+	"tcp_opts, and whether this machine has IPv6.";
+english(eacces) ->
+	"The operating system forbids this connection (eacces); check its firewall and "
+	"sandbox rules.";
+english(eperm) ->
+	"The operating system forbids this connection (eperm); check its firewall and "
+	"sandbox rules.";
+english(epipe) ->
+	"The other side had closed the connection before everything was sent (epipe).";
+english(emfile) ->
+	"The node has no file descriptor left (emfile); raise its limit (ulimit -n) or open "
+	"fewer connections.";
+english(enfile) ->
+	"The operating system has no file descriptor left (enfile); raise its limit or open "
+	"fewer connections.";
+english(enobufs) ->
+	"The operating system has no buffer space left (enobufs); open fewer connections.";
+english(enomem) ->
+	"The operating system has no memory left (enomem); open fewer connections.";
+english({tls_alert, {Name, Text}}) ->
+	sentence("The TLS handshake failed with the alert ~ts: ~ts", [term(Name), clause(Text)]);
+
+%% The end of a connection, of a stream, of the process.
+english(normal) ->
+	"The connection ended normally.";
+english(closed) ->
+	"The other side closed the connection.";
+english(shutdown) ->
+	"The connection was shut down by this side.";
+english(closing) ->
+	"The connection is closing and takes no more requests.";
+english(killed) ->
+	"The connection process was killed.";
+english(noproc) ->
+	"The connection process does not exist or has ended.";
+english({noproc, _}) ->
+	english(noproc);
+english(not_found) ->
+	"The process is no connection that gun_rs supervises; one opened with supervise => "
+	"false ends with its parent or by gun_rs:shutdown/1.";
+english(keepalive_timeout) ->
+	"The server left too many keepalive pings unanswered.";
+english({owner_down, Reason}) ->
+	sentence("The owner of the connection exited (~ts)", [reason(Reason)]);
+english({closed, Reason}) ->
+	sentence("The connection closed before the stream was done: ~ts", [clause(Reason)]);
+english({closing, Reason}) ->
+	sentence("The connection was closing before the stream was done: ~ts", [clause(Reason)]);
+english({shutdown, Reason}) ->
+	english(Reason);
+english({error, Reason}) ->
+	english(Reason);
+english({down, Reason}) ->
+	sentence("The connection process has ended: ~ts", [clause(Reason)]);
+english({stream_error, Reason}) ->
+	sentence("The stream failed: ~ts", [clause(Reason)]);
+english({connection_error, Reason}) ->
+	sentence("The connection failed: ~ts", [clause(Reason)]);
+
+%% What the server did.
+english({connection_error, limit_reached, Text}) ->
+	sentence("The server sent more than a limit of this side allows: ~ts", [clause(Text)]);
+english({http_protocol, Text}) ->
+	sentence("The server broke the HTTP protocol, or speaks another one: ~ts",
+		[clause(Text)]);
+english({ws_handshake, What}) ->
+	sentence("The server answered the WebSocket upgrade wrongly: ~ts", [handshake(What)]);
+english({ws_protocol, What}) ->
+	sentence("The server broke the WebSocket protocol: ~ts", [protocol(What)]);
+english(Reason) when is_atom(Reason) ->
+	case inet:format_error(Reason) of
+		"unknown POSIX error" ++ _ -> unknown(Reason);
+		Text -> sentence("The operating system or the network failed: ~ts (~ts)",
+			[Text, term(Reason)])
+	end;
+english(Reason) ->
+	unknown(Reason).
+
+unknown(Reason) ->
+	sentence("The reason is ~ts, for which gun_rs has no words", [term(Reason)]).
+
+%% Options.
+
+option(What, For, Key, Value) ->
+	case {expected(For, Key), lists:member(Key, gun_rs_options:planned(For))} of
+		{unknown, true} ->
+			sentence("~ts ~ts is not built yet in this release; leave it out",
+				[What, term(Key)]);
+		{unknown, false} ->
+			sentence("~ts ~ts is unknown; correct the call", [What, term(Key)]);
+		{Expected, _} ->
+			sentence("~ts ~ts must be ~ts and not ~ts; correct the call",
+				[What, term(Key), Expected, term(Value)])
+	end.
+
+expected(open, connect_timeout) -> milliseconds();
+expected(open, dialect) -> "gun_2, the only dialect of this release,";
+expected(open, domain_lookup_timeout) -> milliseconds();
+expected(open, http_opts) -> "a map";
+expected(open, notify_retries) -> "true or false";
+expected(open, protocols) -> "[http] or [{http, HttpOpts}], the only protocol of this release,";
+expected(open, retry) -> "an integer of 0 or more";
+expected(open, retry_fun) -> "a fun of two arguments";
+expected(open, retry_timeout) -> "an integer of 0 to 4294967295 milliseconds";
+expected(open, supervise) -> "true or false";
+expected(open, trace) -> "false, since this release cannot trace,";
+expected(open, transport) -> "tcp, the only transport of this release (port 443 implies tls),";
+expected(open, ws_opts) -> "a map";
+expected(http, version) -> "'HTTP/1.1' or 'HTTP/1.0'";
+expected(ws, closing_timeout) -> positive_milliseconds();
+expected(ws, compress) -> "false, since this release cannot compress,";
+expected(ws, default_protocol) -> "gun_rs_ws_h, the only one of this release,";
+expected(ws, invalid_request_headers) -> "error or ignore";
+expected(ws, keepalive) -> positive_milliseconds();
+expected(ws, max_frame_size) -> "a positive number of bytes or infinity";
+expected(ws, max_message_size) -> "a positive number of bytes or infinity";
+expected(ws, protocols) ->
+	"a list of {Name, gun_rs_ws_h}, not empty, each name a token and given once,";
+expected(ws, reply_to) -> "a pid, a fun of one argument, {Fun, Args} or {M, F, Args}";
+expected(ws, silence_pings) -> "true or false";
+expected(_, _) -> unknown.
+
+milliseconds() ->
+	"an integer of 0 to 4294967295 milliseconds or infinity".
+
+positive_milliseconds() ->
+	"an integer of 1 to 4294967295 milliseconds or infinity".
+
+%% RFC 6455, 4.1 (the client's checks) and 9.1.
+handshake(not_upgrade) -> "its Upgrade header is missing or is not websocket";
+handshake(connection) -> "its Connection header does not contain upgrade";
+handshake(missing_accept) -> "its Sec-WebSocket-Accept header is missing";
+handshake(wrong_accept) -> "its Sec-WebSocket-Accept header does not match the key";
+handshake({extension, Name}) -> ["it chose the extension ", term(Name),
+	", which was not offered or has bad parameters"];
+handshake({subprotocol, Name}) -> ["it chose the subprotocol ", term(Name),
+	", which was not offered"];
+handshake(missing_subprotocol) -> "it chose none of the subprotocols that were offered";
+handshake(What) -> term(What).
+
+%% RFC 6455, 5, 7.4 and 8.1.
+protocol(reserved_bits) -> "a frame has reserved bits set that no extension uses";
+protocol({opcode, Opcode}) -> ["a frame has the reserved opcode ", term(Opcode)];
+protocol(masked) -> "a frame is masked, which only a client may do";
+protocol(length_encoding) -> "a frame's length is not encoded in the shortest form";
+protocol(control_fragmented) -> "a control frame is fragmented";
+protocol(control_too_long) -> "a control frame has more than 125 bytes";
+protocol(unexpected_continuation) -> "a continuation frame has no message to continue";
+protocol(expected_continuation) ->
+	"a new message begins before the fragmented one is complete";
+protocol(invalid_utf8) -> "a text is not valid UTF-8";
+protocol(close_payload) -> "a close frame has a payload of one byte";
+protocol({close_code, Code}) -> ["a close frame has the code ", term(Code),
+	", which may not be sent"];
+protocol(frame_too_big) ->
+	"a frame is bigger than max_frame_size, which the ws_opts of this side can raise";
+protocol(message_too_big) ->
+	"a message is bigger than max_message_size, which the ws_opts of this side can raise";
+protocol(What) -> term(What).
+
+%% Text.
+
+sentence(Format, Args) ->
+	io_lib:format(Format ++ ".", Args).
+
+%% On one line, and cut short: a frame or a header can be of any size.
+term(Term) ->
+	lists:flatten(io_lib:format("~0tp", [Term], [{chars_limit, 200}])).
+
+%% A text as it is, another reason by its own sentence.
+reason(Reason) when is_list(Reason); is_binary(Reason) ->
+	clause(Reason);
+reason({Tag, Text}) when is_atom(Tag), is_list(Text); is_atom(Tag), is_binary(Text) ->
+	[term(Tag), ": ", clause(Text)];
+reason(Reason) ->
+	term(Reason).
+
+%% To stand inside of another sentence: without the capital and the period.
+clause(Text) when is_list(Text); is_binary(Text) ->
+	case text(Text) of
+		"" -> "no reason is known";
+		String -> uncapitalise(String)
+	end;
+clause(Reason) ->
+	clause(english(Reason)).
+
+text(Text) ->
+	try unicode:characters_to_list(Text) of
+		String when is_list(String) ->
+			case io_lib:printable_unicode_list(String) of
+				true -> one_line(String);
+				false -> term(Text)
+			end;
+		_ ->
+			term(Text)
+	catch error:badarg ->
+		term(Text)
+	end.
+
+one_line(String) ->
+	Line = string:trim([max(C, $\s) || C <- String]),
+	string:trim(Line, trailing, ".").
+
+uncapitalise([A, B|Tail]) when A >= $A, A =< $Z, B >= $a, B =< $z; A =:= $A, B =:= $\s ->
+	[A + 32, B|Tail];
+uncapitalise(String) ->
+	String.

@@ -1,0 +1,122 @@
+%% @doc The functions of the native library, and the only module that loads it.
+%%
+%% None of them waits for the network. A library that cannot be loaded does not stop
+%% this module from being loaded: its functions then raise `{nif_not_loaded, Reason}'.
+-module(gun_rs_native).
+
+-export([load_error/0]).
+-export([runtime_start/1]).
+-export([runtime_stop/1]).
+-export([runtime_is_running/0]).
+-export([stats/0]).
+-export([conn_new/3]).
+-export([conn_connect/1]).
+-export([conn_shutdown/1]).
+-export([conn_set_owner/2]).
+-export([conn_state/1]).
+-export([is_conn/1]).
+-export([debug_panic/1]).
+-export([ws_upgrade/6]).
+-export([ws_send/3]).
+-export([ws_send_dirty/3]).
+-export([ws_check/1]).
+
+-nifs([runtime_start/1, runtime_stop/1, runtime_is_running/0, stats/0,
+	conn_new/3, conn_connect/1, conn_shutdown/1, conn_set_owner/2, conn_state/1,
+	is_conn/1, debug_panic/1, ws_upgrade/6, ws_send/3, ws_send_dirty/3, ws_check/1]).
+
+-on_load(load/0).
+
+-opaque conn() :: reference().
+-export_type([conn/0]).
+
+-type refused() :: iodata | too_much | remote | {invalid, Frame :: term(), Text :: string()}.
+-export_type([refused/0]).
+
+-define(NOT_LOADED, erlang:nif_error({nif_not_loaded, load_error()})).
+
+-spec load() -> ok.
+load() ->
+	case erlang:load_nif(filename:join(priv_dir(), "gun_rs_native"), 0) of
+		ok -> persistent_term:put(?MODULE, ok);
+		Error -> persistent_term:put(?MODULE, Error)
+	end.
+
+%% Before the application is in the code path under its own name, priv is a neighbour of ebin.
+priv_dir() ->
+	case code:priv_dir(gun_rs) of
+		{error, bad_name} ->
+			filename:join(filename:dirname(filename:dirname(code:which(?MODULE))), "priv");
+		Dir ->
+			Dir
+	end.
+
+%% @doc Why the library could not be loaded, or undefined when it could.
+-spec load_error() -> undefined | term().
+load_error() ->
+	case persistent_term:get(?MODULE, {error, not_tried}) of
+		ok -> undefined;
+		{error, Reason} -> Reason
+	end.
+
+%% @doc Starts the I/O threads, unless they run already.
+-spec runtime_start(Threads :: pos_integer()) -> ok | {error, Text :: string()}.
+runtime_start(_Threads) -> ?NOT_LOADED.
+
+%% @doc Stops the I/O threads; every connection is closed. Waits for Timeout ms at most.
+-spec runtime_stop(Timeout :: non_neg_integer()) -> ok.
+runtime_stop(_Timeout) -> ?NOT_LOADED.
+
+-spec runtime_is_running() -> boolean().
+runtime_is_running() -> ?NOT_LOADED.
+
+%% @doc How many connections and tasks there are.
+-spec stats() -> #{connections := non_neg_integer(), tasks := non_neg_integer()}.
+stats() -> ?NOT_LOADED.
+
+%% @doc Makes the calling process the one behind a new connection. ReplyTo is the
+%% reply_to of upgrades that bring no options, or undefined for their caller. The
+%% connection tells the process of its life by `{gun_rs_native, Event}'.
+-spec conn_new(Owner :: pid(), ReplyTo :: gun_rs_options:reply_to() | undefined, Options :: map())
+	-> {ok, conn()} | {error, not_started}.
+conn_new(_Owner, _ReplyTo, _Options) -> ?NOT_LOADED.
+
+%% @doc Makes one attempt to connect.
+-spec conn_connect(conn()) -> ok.
+conn_connect(_Conn) -> ?NOT_LOADED.
+
+%% @doc Begins the graceful end.
+-spec conn_shutdown(conn()) -> ok.
+conn_shutdown(_Conn) -> ?NOT_LOADED.
+
+-spec conn_set_owner(conn(), Owner :: pid()) -> ok.
+conn_set_owner(_Conn, _Owner) -> ?NOT_LOADED.
+
+-spec conn_state(conn()) -> idle | connecting | http | ws | closing.
+conn_state(_Conn) -> ?NOT_LOADED.
+
+%% @doc Whether the pid is a connection of this node.
+-spec is_conn(pid()) -> boolean().
+is_conn(_Pid) -> ?NOT_LOADED.
+
+%% @doc Makes the connection's native task panic, to test what follows.
+-spec debug_panic(pid()) -> ok.
+debug_panic(_ConnPid) -> ?NOT_LOADED.
+
+%% @doc Without options, those that were given to open count, reply_to included.
+-spec ws_upgrade(ConnPid :: pid(), StreamRef :: reference(), ReplyTo :: gun_rs_options:reply_to(),
+	Target :: binary(), Headers :: [{binary(), binary()}], Options :: map() | undefined)
+	-> ok | {error, invalid_target | {invalid_header, Name :: binary()}}.
+ws_upgrade(_ConnPid, _StreamRef, _ReplyTo, _Target, _Headers, _Options) -> ?NOT_LOADED.
+
+%% @doc Sends a frame or a list of frames; Caller is told when there is no WebSocket.
+-spec ws_send(ConnPid :: pid(), Caller :: pid(), Frames :: term()) -> ok | refused().
+ws_send(_ConnPid, _Caller, _Frames) -> ?NOT_LOADED.
+
+%% @doc The same, for frames that are too much for a normal scheduler.
+-spec ws_send_dirty(ConnPid :: pid(), Caller :: pid(), Frames :: term()) -> ok | refused().
+ws_send_dirty(_ConnPid, _Caller, _Frames) -> ?NOT_LOADED.
+
+%% @doc Answers as ws_send_dirty/3 would, and sends nothing.
+-spec ws_check(Frames :: term()) -> ok | refused().
+ws_check(_Frames) -> ?NOT_LOADED.

@@ -1,0 +1,178 @@
+%% @doc What a user gives to a request, in the form that goes onto the wire.
+%%
+%% Checks and normalises in the caller, so that a bad header or path raises there
+%% and never reaches a connection that others share.
+-module(gun_rs_request).
+
+-export([headers/2]).
+-export([path/1]).
+-export([is_token/1]).
+
+-type header_name() :: binary() | string() | atom().
+
+-type headers() :: [{header_name(), iodata()}] | #{header_name() => iodata()}.
+-export_type([headers/0]).
+
+%% The longest request target the native HTTP library takes, in bytes.
+-define(MAX_PATH, 65534).
+
+%% @doc Lowercases the names and flattens the values, keeping the order of a list.
+%%
+%% A name must be a token (RFC 9110, 5.1), a value must be iodata without control
+%% characters except tab (RFC 9110, 5.5). Anything else raises
+%% `error({invalid_request_header, Name, Text})', Text being an English string;
+%% with `ignore' such a header is left out. Differs: gun sends it as it is, and a CR
+%% and LF in it begins a header, or a request, of whoever chose the value.
+-spec headers(Headers :: headers(), Invalid :: error | ignore) -> [{binary(), binary()}].
+headers(Headers, Invalid) when is_map(Headers) ->
+	headers(maps:to_list(Headers), Invalid);
+headers([], _) ->
+	[];
+headers([Header|Tail], Invalid) ->
+	case {header(Header), Invalid} of
+		{{ok, Name, Value}, _} ->
+			[{Name, Value}|headers(Tail, Invalid)];
+		{{error, _, _}, ignore} ->
+			headers(Tail, ignore);
+		{{error, Name, Text}, error} ->
+			error({invalid_request_header, Name, Text})
+	end;
+headers(Headers, _) ->
+	error({invalid_request_header, Headers, "The headers must be a list or a map."}).
+
+%% @doc Flattens a request target.
+%%
+%% It must begin with a slash (or be `*'), have at most 65534 bytes, and consist of
+%% characters that may stand in the path and query of a URI, or of UTF-8. Anything
+%% else raises `error({invalid_request_target, Path, Text})'.
+-spec path(Path :: iodata()) -> binary().
+path(Path) ->
+	try iolist_to_binary(Path) of
+		PathBin ->
+			case check_path(PathBin) of
+				ok -> PathBin;
+				{error, Text} -> error({invalid_request_target, Path, Text})
+			end
+	catch error:badarg ->
+		error({invalid_request_target, Path,
+			"The path must be iodata; encode other text as UTF-8."})
+	end.
+
+%% @doc Whether this is a token: RFC 9110, 5.6.2.
+-spec is_token(binary()) -> boolean().
+is_token(<<>>) -> false;
+is_token(Bin) -> are_token_chars(Bin).
+
+%% Headers.
+
+header({Name0, Value}) ->
+	case header_name(Name0) of
+		error ->
+			{error, Name0, "The name must be a binary, string or atom."};
+		{ok, Name} ->
+			case is_token(Name) of
+				true ->
+					header_value(Name, Value);
+				false ->
+					{error, Name, "The name must be a token: letters, digits and "
+						"!#$%&'*+-.^_`|~, without space or line break."}
+			end
+	end;
+header(Header) ->
+	{error, Header, "A header must be a tuple of a name and a value."}.
+
+header_name(Name) when is_atom(Name) ->
+	{ok, lowercase(atom_to_binary(Name))};
+header_name(Name) when is_binary(Name) ->
+	{ok, lowercase(Name)};
+header_name(Name) when is_list(Name) ->
+	try unicode:characters_to_binary(Name) of
+		Bin when is_binary(Bin) -> {ok, lowercase(Bin)};
+		_ -> error
+	catch error:badarg ->
+		error
+	end;
+header_name(_) ->
+	error.
+
+header_value(Name, Value0) ->
+	try iolist_to_binary(Value0) of
+		Value ->
+			case has_control(Value) of
+				false -> {ok, Name, Value};
+				true -> {error, Name, "The value contains a line break or another "
+					"control character."}
+			end
+	catch error:badarg ->
+		{error, Name, "The value must be iodata; encode other text as UTF-8."}
+	end.
+
+lowercase(Bin) ->
+	<< <<(lowercase_char(C))>> || <<C>> <= Bin >>.
+
+lowercase_char(C) when C >= $A, C =< $Z -> C + 32;
+lowercase_char(C) -> C.
+
+are_token_chars(<<C, Tail/bits>>)
+		when C >= $a, C =< $z; C >= $A, C =< $Z; C >= $0, C =< $9;
+			C =:= $!; C =:= $#; C =:= $$; C =:= $%; C =:= $&; C =:= $'; C =:= $*;
+			C =:= $+; C =:= $-; C =:= $.; C =:= $^; C =:= $_; C =:= $`; C =:= $|;
+			C =:= $~ ->
+	are_token_chars(Tail);
+are_token_chars(Tail) ->
+	Tail =:= <<>>.
+
+has_control(<<C, _/bits>>) when C < $\s, C =/= $\t; C =:= 127 -> true;
+has_control(<<_, Tail/bits>>) -> has_control(Tail);
+has_control(<<>>) -> false.
+
+%% Paths.
+
+check_path(<<"*">>) ->
+	ok;
+check_path(Path) when byte_size(Path) > ?MAX_PATH ->
+	{error, "The path is longer than 65534 bytes."};
+check_path(Path = <<"/", Tail/bits>>) ->
+	case check_path_chars(Tail) of
+		ok ->
+			case unicode:characters_to_binary(Path) of
+				Path -> ok;
+				_ -> {error, "The path is not valid UTF-8; percent-encode other bytes."}
+			end;
+		Error ->
+			Error
+	end;
+check_path(<<>>) ->
+	{error, "The path is empty."};
+check_path(_) ->
+	{error, "The path must begin with a slash."}.
+
+check_path_chars(<<>>) ->
+	ok;
+check_path_chars(<<$?, Tail/bits>>) ->
+	check_query_chars(Tail);
+check_path_chars(<<C, _/bits>>) when C =:= $<; C =:= $>; C =:= $` ->
+	unencoded(C);
+check_path_chars(<<C, Tail/bits>>) ->
+	check_char(C, Tail, fun check_path_chars/1).
+
+check_query_chars(<<>>) ->
+	ok;
+check_query_chars(<<C, _/bits>>) when C =:= $<; C =:= $>; C =:= $" ->
+	unencoded(C);
+check_query_chars(<<C, Tail/bits>>) ->
+	check_char(C, Tail, fun check_query_chars/1).
+
+check_char(C, _, _) when C < $\s; C =:= 127 ->
+	{error, "The path contains a line break or another control character."};
+check_char($\s, _, _) ->
+	{error, "The path contains a space; write it as %20."};
+check_char($#, _, _) ->
+	{error, "The path contains a fragment, which is never sent; "
+		"write the character # as %23."};
+check_char(_, Tail, Continue) ->
+	Continue(Tail).
+
+unencoded(C) ->
+	{error, lists:flatten(io_lib:format(
+		"The path contains the character ~c; write it as %~2.16.0B.", [C, C]))}.

@@ -1,0 +1,15 @@
+%% @private
+-module(gun_rs_sup).
+-behaviour(supervisor).
+
+-export([start_link/0]).
+-export([init/1]).
+
+-spec start_link() -> supervisor:startlink_ret().
+start_link() ->
+	supervisor:start_link({local, ?MODULE}, ?MODULE, []).
+
+-spec init([]) -> {ok, {supervisor:sup_flags(), [supervisor:child_spec()]}}.
+init([]) ->
+	Conns = #{id => gun_rs_conns_sup, start => {gun_rs_conns_sup, start_link, []}, type => supervisor},
+	{ok, {#{intensity => 10, period => 10}, [Conns]}}.

@@ -1,0 +1,200 @@
+//! From the frames of ws_send to what the engine sends.
+//!
+//! Small frames are masked and copied here, on the caller's scheduler; a large payload is held by reference and masked
+//! by the I/O thread. What one call may do is bounded, since a NIF must not keep a scheduler for long: a call that
+//! would do more is refused before it has done anything, and made again on a dirty scheduler.
+
+use gun_rs_engine::command::Item;
+use gun_rs_engine::websocket::frame::{
+    MAX_CLOSE_REASON, MAX_CONTROL_PAYLOAD, Opcode, encode, encode_close, is_valid_close_code, parse_close,
+};
+use rustler::{Atom, Binary, Term};
+
+use crate::payload::HeldBinary;
+
+/// A payload of this many bytes is held by reference rather than copied.
+const LARGE: usize = 64 * 1024;
+
+/// The most bytes that a call on a normal scheduler copies: about 20 microseconds' worth.
+const MAX_COPIED: usize = 128 * 1024;
+
+/// The most frames that a call on a normal scheduler takes.
+const MAX_FRAMES: usize = 500;
+
+mod atoms {
+    rustler::atoms! {
+        binary,
+        close,
+        ping,
+        pong,
+        text,
+    }
+}
+
+/// Why frames were not taken.
+pub(crate) enum Refused<'a> {
+    /// This frame is none.
+    Invalid(Term<'a>, &'static str),
+    /// Some payload is iodata and no binary: flatten it and call again.
+    Iodata,
+    /// Too much for a normal scheduler: call again on a dirty one.
+    TooMuch,
+}
+
+/// Which scheduler the call is on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scheduler {
+    /// A normal one: the call must be short.
+    Normal,
+    /// A dirty one.
+    Dirty,
+}
+
+struct Encoder {
+    scheduler: Scheduler,
+    items: Vec<Item<HeldBinary>>,
+    /// Small frames that stand next to each other go as one.
+    bytes: Vec<u8>,
+    copied: usize,
+}
+
+/// Encodes one frame, or a list of them. What stands behind a close frame is not looked at: it would not be sent.
+pub(crate) fn encode_frames(frames: Term<'_>, scheduler: Scheduler) -> Result<Vec<Item<HeldBinary>>, Refused<'_>> {
+    let mut encoder = Encoder { scheduler, items: Vec::new(), bytes: Vec::new(), copied: 0 };
+    if frames.is_list() || frames.is_empty_list() {
+        let mut rest = frames;
+        let mut count = 0;
+        while !rest.is_empty_list() {
+            let (frame, tail) = rest
+                .list_get_cell()
+                .map_err(|_| Refused::Invalid(frames, "The list of frames is not a proper list."))?;
+            count += 1;
+            if scheduler == Scheduler::Normal && count > MAX_FRAMES {
+                return Err(Refused::TooMuch);
+            }
+            if encoder.push(frame)? == Pushed::Close {
+                break;
+            }
+            rest = tail;
+        }
+    } else {
+        encoder.push(frames)?;
+    }
+    encoder.flush();
+    Ok(encoder.items)
+}
+
+#[derive(PartialEq, Eq)]
+enum Pushed {
+    Frame,
+    Close,
+}
+
+impl Encoder {
+    fn push<'a>(&mut self, frame: Term<'a>) -> Result<Pushed, Refused<'a>> {
+        let invalid = |text| Refused::Invalid(frame, text);
+        if frame.is_tuple() {
+            return match *rustler::types::tuple::get_tuple(frame).unwrap_or_default() {
+                [kind, payload] => self.push_pair(frame, kind, payload),
+                [kind, code, reason] if atoms::close() == kind => self.push_close(frame, code, reason),
+                _ => Err(invalid(SHAPE)),
+            };
+        }
+        match () {
+            () if atoms::close() == frame => {
+                self.close(&[]);
+                Ok(Pushed::Close)
+            }
+            () if atoms::ping() == frame => self.copy(Opcode::Ping, &[]),
+            () if atoms::pong() == frame => self.copy(Opcode::Pong, &[]),
+            () => Err(invalid(SHAPE)),
+        }
+    }
+
+    fn push_pair<'a>(&mut self, frame: Term<'a>, kind: Term<'a>, payload: Term<'a>) -> Result<Pushed, Refused<'a>> {
+        let invalid = |text| Refused::Invalid(frame, text);
+        let kinds: [(Atom, Opcode); 5] = [
+            (atoms::text(), Opcode::Text),
+            (atoms::binary(), Opcode::Binary),
+            (atoms::ping(), Opcode::Ping),
+            (atoms::pong(), Opcode::Pong),
+            (atoms::close(), Opcode::Close),
+        ];
+        let opcode = kinds.iter().find(|(atom, _)| *atom == kind).ok_or_else(|| invalid(SHAPE))?.1;
+        let payload = binary(payload).map_err(|()| iodata(frame, payload))?;
+        match opcode {
+            Opcode::Text | Opcode::Binary if payload.len() >= LARGE => {
+                self.flush();
+                self.items.push(Item::Large(opcode, HeldBinary::new(&payload)));
+                Ok(Pushed::Frame)
+            }
+            Opcode::Text | Opcode::Binary => self.copy(opcode, &payload),
+            _ if payload.len() > MAX_CONTROL_PAYLOAD => {
+                Err(invalid("The payload of a control frame is longer than 125 bytes."))
+            }
+            Opcode::Close => {
+                parse_close(&payload)
+                    .map_err(|_| invalid("The payload of a close frame is not a valid code and a reason in UTF-8."))?;
+                self.close(&payload);
+                Ok(Pushed::Close)
+            }
+            _ => self.copy(opcode, &payload),
+        }
+    }
+
+    fn push_close<'a>(&mut self, frame: Term<'a>, code: Term<'a>, reason: Term<'a>) -> Result<Pushed, Refused<'a>> {
+        let invalid = |text| Refused::Invalid(frame, text);
+        let code = code.decode().ok().filter(|code| is_valid_close_code(*code));
+        let code = code.ok_or_else(|| invalid("The close code is not one that an endpoint may send."))?;
+        let reason = binary(reason).map_err(|()| iodata(frame, reason))?;
+        if reason.len() > MAX_CLOSE_REASON {
+            return Err(invalid("The reason of a close frame is longer than 123 bytes."));
+        }
+        if std::str::from_utf8(&reason).is_err() {
+            return Err(invalid("The reason of a close frame is not UTF-8."));
+        }
+        self.flush();
+        let mut bytes = Vec::new();
+        encode_close(&mut bytes, code, &reason);
+        self.items.push(Item::Close(bytes));
+        Ok(Pushed::Close)
+    }
+
+    fn copy<'a>(&mut self, opcode: Opcode, payload: &[u8]) -> Result<Pushed, Refused<'a>> {
+        self.copied += payload.len();
+        if self.scheduler == Scheduler::Normal && self.copied > MAX_COPIED {
+            return Err(Refused::TooMuch);
+        }
+        encode(&mut self.bytes, opcode, payload);
+        Ok(Pushed::Frame)
+    }
+
+    fn close(&mut self, payload: &[u8]) {
+        self.flush();
+        let mut bytes = Vec::new();
+        encode(&mut bytes, Opcode::Close, payload);
+        self.items.push(Item::Close(bytes));
+    }
+
+    fn flush(&mut self) {
+        if !self.bytes.is_empty() {
+            self.items.push(Item::Encoded(std::mem::take(&mut self.bytes)));
+        }
+    }
+}
+
+const SHAPE: &str =
+    "A frame is close, ping, pong, {text | binary | close | ping | pong, iodata()} or {close, Code, iodata()}.";
+
+fn binary(term: Term<'_>) -> Result<Binary<'_>, ()> {
+    if term.is_binary() { Binary::from_term(term).map_err(|_| ()) } else { Err(()) }
+}
+
+/// What to answer for a payload that is no binary: a list may be iodata, the rest is not.
+fn iodata<'a>(frame: Term<'a>, payload: Term<'a>) -> Refused<'a> {
+    if payload.is_list() || payload.is_empty_list() {
+        Refused::Iodata
+    } else {
+        Refused::Invalid(frame, "The payload is not iodata.")
+    }
+}

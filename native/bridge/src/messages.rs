@@ -1,0 +1,266 @@
+//! From the engine's events to messages: the one place where a user's message is built.
+//!
+//! Everything here runs on an I/O thread. A message goes straight to a local pid. What is for a pid of another node,
+//! or for a fun, goes to the process behind ConnPid, which hands it on: a NIF can send to local pids alone.
+
+use std::cell::RefCell;
+use std::net::{IpAddr, SocketAddr};
+
+use gun_rs_engine::{Data, Event, Message, Protocol, Sink};
+use http::HeaderMap;
+use rustler::env::SavedTerm;
+use rustler::{Encoder, Env, LocalPid, NewBinary, OwnedEnv, Term};
+
+use crate::payload::{BinaryPayload, HeldBinary};
+use crate::reasons;
+
+mod atoms {
+    rustler::atoms! {
+        binary,
+        close,
+        connect_failed,
+        deliver,
+        down,
+        fin,
+        gun_data,
+        gun_down,
+        gun_error,
+        gun_response,
+        gun_rs_native,
+        gun_up,
+        gun_upgrade,
+        gun_ws,
+        http,
+        nofin,
+        panic,
+        ping,
+        pong,
+        shut_down,
+        text,
+        undefined,
+        up,
+        ws,
+    }
+}
+
+thread_local! {
+    /// What messages are built in; each one sent leaves it empty.
+    static MESSAGE: RefCell<OwnedEnv> = RefCell::new(OwnedEnv::new());
+}
+
+/// A term kept for later, in memory of its own.
+pub(crate) struct Kept {
+    env: OwnedEnv,
+    term: SavedTerm,
+}
+
+impl Kept {
+    /// Keeps a copy of `term`.
+    pub(crate) fn new(term: Term<'_>) -> Self {
+        let env = OwnedEnv::new();
+        let term = env.save(term);
+        Self { env, term }
+    }
+
+    /// A copy of it in `env`.
+    pub(crate) fn get<'a>(&self, env: Env<'a>) -> Term<'a> {
+        self.env.run(|kept| self.term.load(kept).in_env(env))
+    }
+}
+
+/// Who a message is for.
+pub(crate) enum Receiver {
+    /// A process of this node.
+    Local(LocalPid),
+    /// Whatever else a `reply_to` may be: the process behind ConnPid delivers to it.
+    Elsewhere(Kept),
+}
+
+impl From<Term<'_>> for Receiver {
+    fn from(term: Term<'_>) -> Self {
+        term.decode().map_or_else(|_| Self::Elsewhere(Kept::new(term)), Self::Local)
+    }
+}
+
+/// A stream: its reference, and who its messages are for.
+pub(crate) struct Stream {
+    stream_ref: Kept,
+    reply_to: Receiver,
+}
+
+impl Stream {
+    /// The stream `stream_ref`, with messages for `reply_to`.
+    pub(crate) fn new(stream_ref: Term<'_>, reply_to: Term<'_>) -> Self {
+        Self { stream_ref: Kept::new(stream_ref), reply_to: reply_to.into() }
+    }
+}
+
+/// A command to the sink: a new owner.
+pub(crate) struct SetOwner(pub(crate) Receiver);
+
+/// The sink of a connection: it knows ConnPid and the owner.
+pub(crate) struct BeamSink {
+    connection: LocalPid,
+    owner: Receiver,
+}
+
+impl BeamSink {
+    /// For the connection of this process, and with this owner.
+    pub(crate) fn new(connection: LocalPid, owner: Receiver) -> Self {
+        Self { connection, owner }
+    }
+
+    /// To the owner, or to a stream's reply_to. A receiver that has died misses nothing.
+    fn send(&self, to: &Receiver, build: impl for<'a> FnOnce(Env<'a>) -> Term<'a>) {
+        MESSAGE.with_borrow_mut(|message| {
+            let _ = match to {
+                Receiver::Local(pid) => message.send_and_clear(pid, build),
+                Receiver::Elsewhere(receiver) => message.send_and_clear(&self.connection, |env| {
+                    (atoms::gun_rs_native(), (atoms::deliver(), receiver.get(env), build(env))).encode(env)
+                }),
+            };
+        });
+    }
+
+    /// To the process behind ConnPid.
+    fn tell(&self, build: impl for<'a> FnOnce(Env<'a>) -> Term<'a>) {
+        MESSAGE.with_borrow_mut(|message| {
+            let _ = message.send_and_clear(&self.connection, |env| (atoms::gun_rs_native(), build(env)).encode(env));
+        });
+    }
+}
+
+impl Sink for BeamSink {
+    type Stream = Stream;
+    type Caller = Receiver;
+    type Control = SetOwner;
+    type Payload = BinaryPayload;
+    type Source = HeldBinary;
+
+    fn control(&mut self, SetOwner(owner): SetOwner) {
+        self.owner = owner;
+    }
+
+    fn event(&mut self, event: Event<'_, Self>) {
+        let pid = self.connection;
+        match event {
+            // The process knows it first, so that it is up for who hears of it from the owner.
+            Event::Up { protocol, local } => {
+                self.tell(|env| (atoms::up(), protocol_term(env, protocol), sockname(env, local)).encode(env));
+                self.send(&self.owner, |env| (atoms::gun_up(), pid, protocol_term(env, protocol)).encode(env));
+            }
+            Event::ConnectFailed(error) => {
+                self.tell(|env| (atoms::connect_failed(), reasons::connect_error(env, &error)).encode(env));
+            }
+            // The process knows it last, because it may exit by it.
+            Event::Down { protocol, reason, killed } => {
+                self.send(&self.owner, |env| {
+                    let killed: Vec<_> = killed.iter().map(|stream| stream.stream_ref.get(env)).collect();
+                    let protocol = protocol_term(env, protocol);
+                    (atoms::gun_down(), pid, protocol, reasons::down_reason(env, reason), killed).encode(env)
+                });
+                self.tell(|env| (atoms::down(), reasons::down_reason(env, reason)).encode(env));
+            }
+            Event::ShutDown => self.tell(|env| atoms::shut_down().encode(env)),
+            Event::Panicked { protocol, text } => {
+                self.send(&self.owner, |env| (atoms::gun_error(), pid, reasons::panic(env, &text)).encode(env));
+                if let Some(protocol) = protocol {
+                    self.send(&self.owner, |env| {
+                        let reason = reasons::error(env, reasons::panic(env, &text));
+                        let killed = Vec::<Term<'_>>::new();
+                        (atoms::gun_down(), pid, protocol_term(env, protocol), reason, killed).encode(env)
+                    });
+                }
+                self.tell(|env| (atoms::panic(), reasons::panic(env, &text)).encode(env));
+            }
+            Event::Upgraded { stream, headers } => self.to_stream(stream, |env, stream_ref| {
+                let protocols = vec![binary(env, b"websocket")];
+                (atoms::gun_upgrade(), pid, stream_ref, protocols, headers_term(env, headers)).encode(env)
+            }),
+            Event::Response { stream, fin, status, headers } => self.to_stream(stream, |env, stream_ref| {
+                let headers = headers_term(env, headers);
+                (atoms::gun_response(), pid, stream_ref, fin_term(env, fin), status.as_u16(), headers).encode(env)
+            }),
+            Event::Data { stream, fin, data } => self.to_stream(stream, |env, stream_ref| {
+                (atoms::gun_data(), pid, stream_ref, fin_term(env, fin), binary(env, &data)).encode(env)
+            }),
+            Event::Message { stream, message } => self.to_stream(stream, |env, stream_ref| {
+                (atoms::gun_ws(), pid, stream_ref, frame(env, message)).encode(env)
+            }),
+            Event::StreamError { stream, error } => self.to_stream(stream, |env, stream_ref| {
+                (atoms::gun_error(), pid, stream_ref, reasons::stream_error(env, &error)).encode(env)
+            }),
+            Event::ConnectionError(error) => self
+                .send(&self.owner, |env| (atoms::gun_error(), pid, reasons::connection_error(env, error)).encode(env)),
+            Event::BadState { caller, error } => {
+                self.send(caller, |env| (atoms::gun_error(), pid, reasons::bad_state(env, error)).encode(env));
+            }
+        }
+    }
+}
+
+impl BeamSink {
+    fn to_stream(&self, stream: &Stream, build: impl for<'a> FnOnce(Env<'a>, Term<'a>) -> Term<'a>) {
+        self.send(&stream.reply_to, |env| build(env, stream.stream_ref.get(env)));
+    }
+}
+
+fn protocol_term(env: Env<'_>, protocol: Protocol) -> Term<'_> {
+    match protocol {
+        Protocol::Http => atoms::http().encode(env),
+        Protocol::Ws => atoms::ws().encode(env),
+    }
+}
+
+fn fin_term(env: Env<'_>, fin: bool) -> Term<'_> {
+    if fin { atoms::fin() } else { atoms::nofin() }.encode(env)
+}
+
+/// Header names are lowercase already; a repeated name's values stand together.
+fn headers_term<'a>(env: Env<'a>, headers: &HeaderMap) -> Term<'a> {
+    let headers = headers.iter();
+    let headers: Vec<_> =
+        headers.map(|(name, value)| (binary(env, name.as_str().as_bytes()), binary(env, value.as_bytes()))).collect();
+    headers.encode(env)
+}
+
+/// A frame in its shortest shape: an empty ping or pong, or a close without a code, is the bare atom.
+fn frame<'a>(env: Env<'a>, message: Message<'_, BinaryPayload>) -> Term<'a> {
+    match message {
+        Message::Text(data) => (atoms::text(), data_term(env, data)).encode(env),
+        Message::Binary(data) => (atoms::binary(), data_term(env, data)).encode(env),
+        Message::Ping([]) => atoms::ping().encode(env),
+        Message::Ping(payload) => (atoms::ping(), binary(env, payload)).encode(env),
+        Message::Pong([]) => atoms::pong().encode(env),
+        Message::Pong(payload) => (atoms::pong(), binary(env, payload)).encode(env),
+        Message::Close(None) => atoms::close().encode(env),
+        Message::Close(Some((code, reason))) => (atoms::close(), code, binary(env, reason.as_bytes())).encode(env),
+    }
+}
+
+fn data_term<'a>(env: Env<'a>, data: Data<'_, BinaryPayload>) -> Term<'a> {
+    match data {
+        Data::Borrowed(bytes) => binary(env, bytes),
+        Data::Owned(payload) => payload.into_term(env),
+    }
+}
+
+fn binary<'a>(env: Env<'a>, bytes: &[u8]) -> Term<'a> {
+    NewBinary::from_slice(env, bytes).into()
+}
+
+/// `{IpTuple, Port}`, as `inet:sockname/1` has it, or `undefined`.
+fn sockname(env: Env<'_>, address: Option<SocketAddr>) -> Term<'_> {
+    let Some(address) = address else { return atoms::undefined().encode(env) };
+    let ip = match address.ip() {
+        IpAddr::V4(ip) => {
+            let [a, b, c, d] = ip.octets();
+            (a, b, c, d).encode(env)
+        }
+        IpAddr::V6(ip) => {
+            let terms: Vec<_> = ip.segments().iter().map(|segment| segment.encode(env)).collect();
+            rustler::types::tuple::make_tuple(env, &terms)
+        }
+    };
+    (ip, address.port()).encode(env)
+}

@@ -1,0 +1,189 @@
+//! From the engine's errors to the terms of the contract. The one place where a reason gets its shape.
+
+use std::io;
+
+use gun_rs_engine::error::{BadState, ConnectError, ConnectionError, DownReason, HandshakeError, ProtocolError};
+use gun_rs_engine::event::StreamError;
+use rustler::{Atom, Encoder, Env, NewBinary, Term};
+
+mod atoms {
+    rustler::atoms! {
+        badstate,
+        close_code,
+        close_payload,
+        closed,
+        closing,
+        connection,
+        connection_error,
+        control_fragmented,
+        control_too_long,
+        enomem,
+        error,
+        expected_continuation,
+        extension,
+        frame_too_big,
+        http_protocol,
+        invalid_utf8,
+        length_encoding,
+        limit_reached,
+        masked,
+        message_too_big,
+        missing_accept,
+        normal,
+        not_upgrade,
+        nxdomain,
+        opcode,
+        panic,
+        posix,
+        reserved_bits,
+        shutdown,
+        subprotocol,
+        timeout,
+        unexpected_continuation,
+        ws_handshake,
+        ws_protocol,
+        wrong_accept,
+    }
+}
+
+/// Why an attempt to connect failed: a POSIX atom, `nxdomain` or `timeout`.
+pub(crate) fn connect_error<'a>(env: Env<'a>, error: &ConnectError) -> Term<'a> {
+    match error {
+        ConnectError::NameNotFound => atoms::nxdomain().encode(env),
+        ConnectError::Timeout => atoms::timeout().encode(env),
+        ConnectError::Io(error) => posix(env, error),
+    }
+}
+
+/// Why a connection is down: `closed`, `normal` or `{error, Reason}`.
+pub(crate) fn down_reason<'a>(env: Env<'a>, reason: &DownReason) -> Term<'a> {
+    match reason {
+        DownReason::Closed => atoms::closed().encode(env),
+        DownReason::Normal => atoms::normal().encode(env),
+        DownReason::Error(error) => (atoms::error(), connection_error(env, error)).encode(env),
+    }
+}
+
+/// What ended a connection.
+pub(crate) fn connection_error<'a>(env: Env<'a>, error: &ConnectionError) -> Term<'a> {
+    match error {
+        ConnectionError::Io(error) => posix(env, error),
+        ConnectionError::SendTimeout => atoms::timeout().encode(env),
+        ConnectionError::Handshake(error) => handshake_error(env, error),
+        ConnectionError::Protocol(error) => protocol_error(env, error),
+        ConnectionError::Http(text) => (atoms::http_protocol(), string(env, text)).encode(env),
+        ConnectionError::LimitReached(text) => {
+            (atoms::connection_error(), atoms::limit_reached(), string(env, text)).encode(env)
+        }
+        ConnectionError::OutOfMemory(_) => atoms::enomem().encode(env),
+    }
+}
+
+/// Why a stream failed.
+pub(crate) fn stream_error<'a>(env: Env<'a>, error: &StreamError<'_>) -> Term<'a> {
+    match error {
+        StreamError::Handshake(error) => handshake_error(env, error),
+        StreamError::Protocol(error) => protocol_error(env, error),
+        StreamError::Closed(DownReason::Closed) => atoms::closed().encode(env),
+        StreamError::Closed(reason) => (atoms::closed(), down_reason(env, reason)).encode(env),
+        StreamError::Closing => (atoms::closing(), atoms::shutdown()).encode(env),
+        StreamError::BadState(error) => bad_state(env, *error),
+    }
+}
+
+/// An operation that the state does not allow: `{badstate, Text}`.
+pub(crate) fn bad_state(env: Env<'_>, error: BadState) -> Term<'_> {
+    (atoms::badstate(), string(env, &error.to_string())).encode(env)
+}
+
+/// A panic of ours, or the end by one: `{panic, Text}`.
+pub(crate) fn panic<'a>(env: Env<'a>, text: &str) -> Term<'a> {
+    (atoms::panic(), string(env, text)).encode(env)
+}
+
+/// `{error, Reason}`, as gun_down has it.
+pub(crate) fn error<'a>(env: Env<'a>, reason: Term<'a>) -> Term<'a> {
+    (atoms::error(), reason).encode(env)
+}
+
+fn handshake_error<'a>(env: Env<'a>, error: &HandshakeError) -> Term<'a> {
+    let what = match error {
+        HandshakeError::Upgrade => atoms::not_upgrade().encode(env),
+        HandshakeError::Connection => atoms::connection().encode(env),
+        HandshakeError::MissingAccept => atoms::missing_accept().encode(env),
+        HandshakeError::WrongAccept => atoms::wrong_accept().encode(env),
+        HandshakeError::Extension(value) => (atoms::extension(), binary(env, value)).encode(env),
+        HandshakeError::Subprotocol(value) => (atoms::subprotocol(), binary(env, value)).encode(env),
+    };
+    (atoms::ws_handshake(), what).encode(env)
+}
+
+fn protocol_error<'a>(env: Env<'a>, error: &ProtocolError) -> Term<'a> {
+    let what = match error {
+        ProtocolError::ReservedBits => atoms::reserved_bits(),
+        ProtocolError::Opcode(opcode) => {
+            return (atoms::ws_protocol(), (atoms::opcode(), *opcode)).encode(env);
+        }
+        ProtocolError::CloseCode(code) => {
+            return (atoms::ws_protocol(), (atoms::close_code(), *code)).encode(env);
+        }
+        ProtocolError::Masked => atoms::masked(),
+        ProtocolError::LengthEncoding => atoms::length_encoding(),
+        ProtocolError::ControlFragmented => atoms::control_fragmented(),
+        ProtocolError::ControlTooLong => atoms::control_too_long(),
+        ProtocolError::UnexpectedContinuation => atoms::unexpected_continuation(),
+        ProtocolError::ExpectedContinuation => atoms::expected_continuation(),
+        ProtocolError::InvalidUtf8 => atoms::invalid_utf8(),
+        ProtocolError::ClosePayload => atoms::close_payload(),
+        ProtocolError::FrameTooBig => atoms::frame_too_big(),
+        ProtocolError::MessageTooBig => atoms::message_too_big(),
+    };
+    (atoms::ws_protocol(), what).encode(env)
+}
+
+/// A text for a person: an Erlang string, as gun's are.
+pub(crate) fn string<'a>(env: Env<'a>, text: &str) -> Term<'a> {
+    text.chars().map(u32::from).collect::<Vec<_>>().encode(env)
+}
+
+fn binary<'a>(env: Env<'a>, text: &str) -> Term<'a> {
+    NewBinary::from_slice(env, text.as_bytes()).into()
+}
+
+/// The POSIX atom of an error of the operating system, as `inet` has them; `{posix, Number}` for one that is not here.
+fn posix<'a>(env: Env<'a>, error: &io::Error) -> Term<'a> {
+    let name = match error.raw_os_error() {
+        Some(libc::EACCES) => "eacces",
+        Some(libc::EADDRINUSE) => "eaddrinuse",
+        Some(libc::EADDRNOTAVAIL) => "eaddrnotavail",
+        Some(libc::EAFNOSUPPORT) => "eafnosupport",
+        Some(libc::ECONNABORTED) => "econnaborted",
+        Some(libc::ECONNREFUSED) => "econnrefused",
+        Some(libc::ECONNRESET) => "econnreset",
+        Some(libc::EHOSTDOWN) => "ehostdown",
+        Some(libc::EHOSTUNREACH) => "ehostunreach",
+        Some(libc::EINVAL) => "einval",
+        Some(libc::EIO) => "eio",
+        Some(libc::EISCONN) => "eisconn",
+        Some(libc::EMFILE) => "emfile",
+        Some(libc::ENETDOWN) => "enetdown",
+        Some(libc::ENETRESET) => "enetreset",
+        Some(libc::ENETUNREACH) => "enetunreach",
+        Some(libc::ENFILE) => "enfile",
+        Some(libc::ENOBUFS) => "enobufs",
+        Some(libc::ENOMEM) => "enomem",
+        Some(libc::ENOTCONN) => "enotconn",
+        Some(libc::EPERM) => "eperm",
+        Some(libc::EPIPE) => "epipe",
+        Some(libc::EPROTO) => "eproto",
+        Some(libc::ETIMEDOUT) => "etimedout",
+        Some(number) => return (atoms::posix(), number).encode(env),
+        None => match error.kind() {
+            io::ErrorKind::TimedOut => "etimedout",
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => "econnreset",
+            io::ErrorKind::BrokenPipe | io::ErrorKind::WriteZero => "epipe",
+            _ => "eio",
+        },
+    };
+    Atom::from_str(env, name).map_or_else(|_| atoms::closed().encode(env), |atom| atom.encode(env))
+}

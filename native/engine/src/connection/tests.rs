@@ -1,0 +1,175 @@
+//! A connection's task: from one attempt to the next, and to its end.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime;
+use tokio::time::timeout;
+
+use super::*;
+use crate::command::Command;
+use crate::error::BadState;
+use crate::testing::*;
+use crate::websocket::frame::Opcode;
+
+/// For the tests with real sockets, which have a real clock.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// A listener, and a connection to it that waits to be told to connect.
+async fn with_listener() -> (Client, TcpListener) {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (sink, told) = recorder();
+    let options = ConnectOptions { port, ..options() };
+    (Client { handle: spawn(&runtime::Handle::current(), options, sink), told }, listener)
+}
+
+async fn accepted(listener: &TcpListener) -> Peer<TcpStream> {
+    Peer::new(timeout(LIMIT, listener.accept()).await.unwrap().unwrap().0)
+}
+
+#[tokio::test]
+async fn commands_given_before_the_connection_are_kept_and_done_in_order_once_it_is_up() {
+    let (mut client, listener) = with_listener().await;
+    assert_eq!(client.handle.state(), State::Idle);
+    client.send(vec![text("no websocket yet")]);
+    client.upgrade(1);
+    client.upgrade(2);
+    client.handle.send(Command::Connect);
+    client.upgrade(3);
+    let mut peer = accepted(&listener).await;
+    client.expect(&[Told::Up(Http), Told::BadState(CALLER, BadState::NotWebsocket)]).await;
+    for stream in [1, 2] {
+        peer.request().await;
+        peer.write("HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n").await;
+        client.expect(&[Told::Response(stream, Fin::Fin, 403)]).await;
+    }
+    peer.accept().await;
+    client.expect(&[Told::Upgraded(3)]).await;
+    client.send(vec![text("now")]);
+    peer.expect(Opcode::Text, "now").await;
+    drop(peer);
+    client.expect(&[Told::Down(Ws, Reason::Closed, vec![3])]).await;
+}
+
+#[tokio::test]
+async fn a_connection_that_went_down_connects_again_when_told_and_does_what_was_kept() {
+    let (mut client, listener) = with_listener().await;
+    client.handle.send(Command::Connect);
+    drop(accepted(&listener).await);
+    client.expect(&[Told::Up(Http), Told::Down(Http, Reason::Closed, Vec::new())]).await;
+    client.upgrade(1);
+    assert_eq!(client.handle.state(), State::Idle);
+    client.handle.send(Command::Connect);
+    let mut peer = accepted(&listener).await;
+    peer.accept().await;
+    client.expect(&[Told::Up(Http), Told::Upgraded(1)]).await;
+    peer.write(frame(Opcode::Close, b"")).await;
+    client.expect(&[Told::Close(1, None), Told::Down(Ws, Reason::Normal, vec![1])]).await;
+    peer.expect_close(1000).await;
+    peer.expect_end().await;
+}
+
+#[tokio::test]
+async fn a_failed_attempt_is_told_and_may_be_followed_by_another() {
+    let (mut client, listener) = with_listener().await;
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    client.upgrade(1);
+    client.handle.send(Command::Connect);
+    client.expect(&[Told::ConnectFailed(Failure::Io(io::ErrorKind::ConnectionRefused))]).await;
+    assert_eq!(client.handle.state(), State::Idle);
+    let listener = TcpListener::bind(address).await.unwrap();
+    client.handle.send(Command::Connect);
+    accepted(&listener).await.accept().await;
+    client.expect(&[Told::Up(Http), Told::Upgraded(1)]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_name_without_an_address_is_told_as_such() {
+    let (sink, told) = recorder();
+    let options = ConnectOptions { host: "no address".into(), ..options() };
+    let mut client = Client { handle: spawn(&runtime::Handle::current(), options, sink), told };
+    client.handle.send(Command::Connect);
+    let event = timeout(LIMIT, client.told.recv()).await;
+    assert_eq!(event.unwrap(), Some(Told::ConnectFailed(Failure::NameNotFound)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_command_to_the_sink_keeps_its_place_among_the_others() {
+    let (mut client, mut peer) = connected(options(), BUFFER);
+    client.handle.send(Command::Control(Box::new(10)));
+    client.send(vec![text("too early")]);
+    client.handle.send(Command::Control(Box::new(11)));
+    let bad_state = Told::BadState(CALLER, BadState::NotWebsocket);
+    client.expect_only(&[Told::Control(10), bad_state, Told::Control(11)]).await;
+    client.upgrade(1);
+    peer.accept().await;
+    client.expect_only(&[Told::Upgraded(1)]).await;
+    client.handle.send(Command::Control(Box::new(12)));
+    client.upgrade(2);
+    client.handle.send(Command::Control(Box::new(13)));
+    let bad_state = Told::BadState(CALLER, BadState::OnlyWebsocket);
+    client.expect_only(&[Told::Control(12), bad_state, Told::Control(13)]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_was_never_up_obeys_a_shutdown_and_serves_its_sink() {
+    let (sink, told) = recorder();
+    let mut client = Client { handle: spawn(&runtime::Handle::current(), options(), sink), told };
+    client.upgrade(1);
+    client.handle.send(Command::Control(Box::new(10)));
+    client.expect_only(&[Told::Control(10)]).await;
+    client.handle.send(Command::Shutdown);
+    client.expect_end(&[Told::ShutDown]).await;
+    // Nobody is there to do it, and nothing comes of it.
+    client.upgrade(2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_was_never_up_ends_with_its_handle() {
+    let (sink, mut told) = recorder();
+    let handle = spawn(&runtime::Handle::current(), options(), sink);
+    handle.send(upgrade(1));
+    settle().await;
+    drop(handle);
+    assert_eq!(told.recv().await, None);
+}
+
+fn panicked(protocol: Option<Protocol>) -> Told {
+    Told::Panicked(protocol, "a panic was asked for".into())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_is_told_through_the_sink_with_what_the_connection_spoke_and_closes_it() {
+    let (mut client, mut peer) = connected(options(), BUFFER);
+    client.handle.send(Command::Panic);
+    client.expect_end(&[panicked(Some(Http))]).await;
+    assert_eq!(client.handle.state(), State::Idle);
+    peer.expect_end().await;
+
+    let (mut client, mut peer) = open(options(), BUFFER).await;
+    client.handle.send(Command::Panic);
+    client.expect_end(&[panicked(Some(Ws))]).await;
+    assert_eq!(client.handle.state(), State::Idle);
+    peer.expect_end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_while_there_is_no_connection_is_told_too() {
+    let (sink, told) = recorder();
+    let mut client = Client { handle: spawn(&runtime::Handle::current(), options(), sink), told };
+    client.handle.send(Command::Panic);
+    client.expect_end(&[panicked(None)]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_on_one_connection_leaves_the_others_of_its_thread_alone() {
+    let (mut broken, _peer) = open(options(), BUFFER).await;
+    let (mut client, mut peer) = open(options(), BUFFER).await;
+    broken.handle.send(Command::Panic);
+    broken.expect_end(&[panicked(Some(Ws))]).await;
+    peer.write(frame(Opcode::Text, b"hello")).await;
+    client.expect_only(&[Told::Text(STREAM, "hello".into())]).await;
+}

@@ -1,0 +1,161 @@
+//! What can go wrong, by who is to blame. The bridge turns these into Erlang terms; nothing else does.
+
+use std::io;
+
+use crate::sink::OutOfMemory;
+
+/// An attempt to connect failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The user's configuration or the network: the name has no address, or none of the wanted family.
+    #[error("the host name has no usable address")]
+    NameNotFound,
+    /// The network or the server: `connect_timeout` or `domain_lookup_timeout` has passed.
+    #[error("timed out")]
+    Timeout,
+    /// The network or the server: what the operating system said of the last address tried.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// Why a connection that was up is up no longer.
+#[derive(Debug, thiserror::Error)]
+pub enum DownReason {
+    /// The peer, or the network, cut the byte stream.
+    #[error("the connection was closed by the peer")]
+    Closed,
+    /// Nobody is to blame: it ended as the protocol foresees.
+    #[error("the connection ended normally")]
+    Normal,
+    /// Something went wrong.
+    #[error(transparent)]
+    Error(#[from] ConnectionError),
+}
+
+/// What ended a connection against the protocol's intent.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectionError {
+    /// The network: what the operating system said.
+    #[error(transparent)]
+    Io(io::Error),
+    /// The peer: it took nothing of what was to be sent for `send_timeout`.
+    #[error("the peer took no data for the send timeout")]
+    SendTimeout,
+    /// The peer: its answer to the upgrade is none.
+    #[error(transparent)]
+    Handshake(#[from] HandshakeError),
+    /// The peer: it broke RFC 6455, or passed a limit.
+    #[error(transparent)]
+    Protocol(#[from] ProtocolError),
+    /// The peer: it broke HTTP.
+    #[error("not an HTTP response: {0}")]
+    Http(String),
+    /// The peer: it sent more than a limit allows.
+    #[error("limit reached: {0}")]
+    LimitReached(&'static str),
+    /// This machine.
+    #[error(transparent)]
+    OutOfMemory(#[from] OutOfMemory),
+}
+
+/// The peer's 101 response does not complete the handshake (RFC 6455, 4.1).
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HandshakeError {
+    /// The upgrade header is missing, or is not `websocket`.
+    #[error("the upgrade header is not websocket")]
+    Upgrade,
+    /// The connection header has no `upgrade` token.
+    #[error("the connection header does not say upgrade")]
+    Connection,
+    /// There is no sec-websocket-accept header.
+    #[error("there is no sec-websocket-accept header")]
+    MissingAccept,
+    /// The sec-websocket-accept header doesn't answer the key sent.
+    #[error("the sec-websocket-accept header is wrong")]
+    WrongAccept,
+    /// An extension that nobody asked for.
+    #[error("the extension {0:?} was not asked for")]
+    Extension(String),
+    /// A subprotocol that nobody asked for.
+    #[error("the subprotocol {0:?} was not asked for")]
+    Subprotocol(String),
+}
+
+/// The peer broke RFC 6455, or passed a limit on frames or messages.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ProtocolError {
+    /// A reserved bit is set that no extension has given a meaning (5.2).
+    #[error("a reserved bit is set")]
+    ReservedBits,
+    /// An opcode without meaning (5.2).
+    #[error("the opcode {0} has no meaning")]
+    Opcode(u8),
+    /// A server must not mask (5.1).
+    #[error("a frame from the server is masked")]
+    Masked,
+    /// The length isn't in its shortest form, or has its most significant bit set (5.2).
+    #[error("a length is not encoded in the fewest bytes")]
+    LengthEncoding,
+    /// A control frame in fragments (5.5).
+    #[error("a control frame is fragmented")]
+    ControlFragmented,
+    /// A control frame with more than 125 bytes (5.5).
+    #[error("a control frame is longer than 125 bytes")]
+    ControlTooLong,
+    /// A continuation frame without a message to continue (5.4).
+    #[error("a continuation frame continues nothing")]
+    UnexpectedContinuation,
+    /// A new message before the last fragment of the one before (5.4).
+    #[error("a new message begins inside a fragmented one")]
+    ExpectedContinuation,
+    /// A text message, or a close reason, that is not UTF-8 (8.1).
+    #[error("text is not valid UTF-8")]
+    InvalidUtf8,
+    /// A close frame with a payload of one byte (5.5.1).
+    #[error("a close frame has a payload of one byte")]
+    ClosePayload,
+    /// A close code that must not be sent (7.4).
+    #[error("the close code {0} must not be sent")]
+    CloseCode(u16),
+    /// A frame over `max_frame_size`.
+    #[error("a frame is larger than max_frame_size")]
+    FrameTooBig,
+    /// A message over `max_message_size`.
+    #[error("a message is larger than max_message_size")]
+    MessageTooBig,
+}
+
+impl ProtocolError {
+    /// The code of the close frame that answers it (7.4.1).
+    #[must_use]
+    pub fn close_code(&self) -> u16 {
+        match self {
+            Self::InvalidUtf8 => 1007,
+            Self::FrameTooBig | Self::MessageTooBig => 1009,
+            _ => 1002,
+        }
+    }
+}
+
+/// An operation that the connection's state does not allow. The caller is to blame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum BadState {
+    /// Frames, but there is no WebSocket.
+    #[error(
+        "This connection does not currently accept Websocket frames. It must be upgraded to Websocket first, or the \
+         Websocket has been closed."
+    )]
+    NotWebsocket,
+    /// Frames, after a close frame was sent or received.
+    #[error("The Websocket is closing and accepts no more frames.")]
+    Closing,
+    /// A request, but the connection has become a WebSocket.
+    #[error("This connection only accepts Websocket frames.")]
+    OnlyWebsocket,
+    /// A header of the request that cannot be sent: the authority or a subprotocol.
+    #[error("The host or a subprotocol cannot stand in a header.")]
+    InvalidHeader,
+    /// An upgrade, but the connection speaks HTTP/1.0.
+    #[error("Websocket cannot be used over an HTTP/1.0 connection.")]
+    UpgradeOverHttp10,
+}

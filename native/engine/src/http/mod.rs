@@ -1,0 +1,3 @@
+//! HTTP on a byte stream, by hyper.
+
+pub(crate) mod http1;

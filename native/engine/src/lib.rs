@@ -1,0 +1,123 @@
+//! The engine of gun_rs: connections, protocols and sockets. It knows nothing of Erlang; whoever embeds it brings a
+//! [`Sink`], which names the streams, provides the memory that payloads are received into, and takes the events.
+//!
+//! A connection is one task ([`connection::spawn`]) that outlives its sockets: commands come in through one queue and
+//! are done in order, events go out through the sink. It connects when it is told to ([`Command::Connect`]), and only
+//! then; whether a failed or lost connection is tried again is its user's policy.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`connection`] | the task that owns one connection, and its handle |
+//! | [`command`], [`event`] | what goes in and what comes out |
+//! | [`sink`] | what an embedder provides |
+//! | [`options`], [`error`] | what can be set, what can go wrong and who is to blame |
+//! | [`transport`] | from a host name to a byte stream |
+//! | `http` | HTTP/1.1 on a byte stream, by hyper, up to the upgrade |
+//! | [`websocket`] | the handshake's values, the frame codec, and the session (RFC 6455) |
+//!
+//! # Example
+//!
+//! A sink that is a channel, and an echo of one message:
+//!
+//! ```
+//! use std::convert::Infallible;
+//! use std::net::TcpListener;
+//! use std::sync::mpsc::{Sender, channel};
+//!
+//! use gun_rs_engine::command::Item;
+//! use gun_rs_engine::options::{HttpVersion, TcpOptions};
+//! use gun_rs_engine::websocket::frame::{Opcode, encode, encode_close};
+//! use gun_rs_engine::{Command, ConnectOptions, Data, Event, Message, Outgoing, Sink, Upgrade, WsOptions, spawn};
+//!
+//! struct Channel(Sender<String>);
+//!
+//! impl Sink for Channel {
+//!     type Stream = u32;
+//!     type Caller = ();
+//!     type Control = Infallible;
+//!     type Payload = Vec<u8>;
+//!     type Source = Vec<u8>;
+//!
+//!     fn event(&mut self, event: Event<'_, Self>) {
+//!         let line = match event {
+//!             Event::Upgraded { stream, .. } => format!("stream {stream} is a WebSocket"),
+//!             Event::Message { message: Message::Text(Data::Borrowed(text)), .. } => {
+//!                 format!("received {}", String::from_utf8_lossy(text))
+//!             }
+//!             Event::Down { reason, .. } => reason.to_string(),
+//!             _ => return,
+//!         };
+//!         let _ = self.0.send(line);
+//!     }
+//!
+//!     fn control(&mut self, control: Infallible) {
+//!         match control {}
+//!     }
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! // The server: it sends back one message, then it awaits the close.
+//! let listener = TcpListener::bind(("127.0.0.1", 0))?;
+//! let port = listener.local_addr()?.port();
+//! let server = std::thread::spawn(move || {
+//!     let mut websocket = tungstenite::accept(listener.accept().unwrap().0).unwrap();
+//!     let message = websocket.read().unwrap();
+//!     websocket.send(message).unwrap();
+//!     while websocket.read().is_ok() {}
+//! });
+//!
+//! let options = ConnectOptions {
+//!     host: "127.0.0.1".into(),
+//!     port,
+//!     authority: format!("127.0.0.1:{port}"),
+//!     connect_timeout: None,
+//!     domain_lookup_timeout: None,
+//!     tcp: TcpOptions::default(),
+//!     http_version: HttpVersion::Http11,
+//!     ws: WsOptions::default(),
+//! };
+//! let runtime = tokio::runtime::Runtime::new()?;
+//! let (sender, events) = channel();
+//! let connection = spawn(runtime.handle(), options, Channel(sender));
+//!
+//! // Commands are done in order, as soon as they can be.
+//! connection.send(Command::Connect);
+//! connection.send(Command::Upgrade(Box::new(Upgrade {
+//!     stream: 1,
+//!     caller: (),
+//!     target: "/chat".parse()?,
+//!     headers: Vec::new(),
+//!     options: None,
+//! })));
+//! assert_eq!(events.recv()?, "stream 1 is a WebSocket");
+//!
+//! let (mut hello, mut close) = (Vec::new(), Vec::new());
+//! encode(&mut hello, Opcode::Text, b"hello");
+//! encode_close(&mut close, 1000, b"");
+//! connection.send(Command::Send(Box::new(Outgoing { caller: (), items: vec![Item::Encoded(hello)] })));
+//! assert_eq!(events.recv()?, "received hello");
+//!
+//! connection.send(Command::Send(Box::new(Outgoing { caller: (), items: vec![Item::Close(close)] })));
+//! assert_eq!(events.recv()?, "the connection ended normally");
+//! # server.join().unwrap();
+//! # Ok(())
+//! # }
+//! ```
+
+pub mod command;
+pub mod connection;
+pub mod error;
+pub mod event;
+mod http;
+pub mod options;
+pub mod sink;
+#[cfg(test)]
+mod testing;
+pub mod transport;
+pub mod websocket;
+
+pub use command::{Command, Outgoing, Upgrade};
+pub use connection::{Handle, State, spawn};
+pub use event::{Data, Event, Message, Protocol};
+pub use options::{ConnectOptions, WsOptions};
+pub use sink::{OutOfMemory, Payload, Sink, Source};

@@ -1,0 +1,64 @@
+//! TCP: the name is looked up, its addresses are tried, the socket is set up.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::net::{TcpSocket, TcpStream, lookup_host};
+use tokio::time::timeout;
+
+use super::happy_eyeballs;
+use crate::error::ConnectError;
+use crate::options::{ConnectOptions, Family, TcpOptions};
+
+/// Connects to the host in `options`.
+///
+/// # Errors
+/// See [`ConnectError`].
+pub async fn connect(options: &ConnectOptions) -> Result<TcpStream, ConnectError> {
+    let addresses = within(options.domain_lookup_timeout, resolve(options)).await?;
+    let attempts = happy_eyeballs::connect(addresses, |address| connect_to(address, &options.tcp));
+    within(options.connect_timeout, async { Ok(attempts.await?) }).await
+}
+
+async fn within<T>(
+    limit: Option<Duration>,
+    work: impl Future<Output = Result<T, ConnectError>>,
+) -> Result<T, ConnectError> {
+    match limit {
+        None => work.await,
+        Some(limit) => timeout(limit, work).await.unwrap_or(Err(ConnectError::Timeout)),
+    }
+}
+
+async fn resolve(options: &ConnectOptions) -> Result<Vec<SocketAddr>, ConnectError> {
+    // The system's resolver tells "no such name" from "no answer" by text alone, so both are the same here.
+    let found = lookup_host((options.host.as_str(), options.port)).await.map_err(|_| ConnectError::NameNotFound)?;
+    let addresses = happy_eyeballs::interleave(found.filter(|address| is_usable(address, &options.tcp)));
+    if addresses.is_empty() { Err(ConnectError::NameNotFound) } else { Ok(addresses) }
+}
+
+fn is_usable(address: &SocketAddr, options: &TcpOptions) -> bool {
+    let of_family = match options.family {
+        Family::Any => true,
+        Family::Inet => address.is_ipv4(),
+        Family::Inet6 => address.is_ipv6(),
+    };
+    of_family && options.ip.is_none_or(|ip| ip.is_ipv4() == address.is_ipv4())
+}
+
+async fn connect_to(address: SocketAddr, options: &TcpOptions) -> io::Result<TcpStream> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_nodelay(options.nodelay)?;
+    socket.set_keepalive(options.keepalive)?;
+    if let Some(bytes) = options.send_buffer {
+        socket.set_send_buffer_size(bytes)?;
+    }
+    if let Some(bytes) = options.receive_buffer {
+        socket.set_recv_buffer_size(bytes)?;
+    }
+    if let Some(ip) = options.ip {
+        socket.bind(SocketAddr::new(ip, 0))?;
+    }
+    socket.connect(address).await
+}

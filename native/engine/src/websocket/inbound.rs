@@ -1,0 +1,449 @@
+//! From bytes to messages: frames are parsed, fragments joined, text validated as it arrives, limits kept.
+//!
+//! A whole message that stands in the caller's read buffer is handed out as it stands. Any other is assembled in a
+//! [`Payload`]; while a large frame is under way, the caller reads the socket into that payload directly
+//! ([`Inbound::direct`]), so that nothing is copied twice.
+
+use crate::error::{ConnectionError, ProtocolError};
+use crate::event::{Data, Message};
+use crate::options::WsOptions;
+use crate::sink::Payload;
+use crate::websocket::frame::{Header, Opcode, parse_close};
+
+/// How much of a frame must be missing for the socket to be read into the payload directly. Below it, one read into
+/// the caller's buffer, which may bring the next frames too, costs less than a read of its own.
+const DIRECT_MIN: u64 = 16 * 1024;
+
+/// The first piece of memory of a message whose frame announces more. It grows as the bytes arrive, so that an
+/// announcement alone allocates no more than this.
+const FIRST_PIECE: usize = 1024 * 1024;
+
+/// The receiving half of a session.
+pub struct Inbound<P> {
+    max_frame_size: u64,
+    max_message_size: u64,
+    /// The message under way; it stays here between its fragments.
+    message: Option<Assembly<P>>,
+    /// What is missing of the data frame under way, if there is one.
+    frame: Option<Rest>,
+}
+
+struct Rest {
+    len: u64,
+    fin: bool,
+}
+
+/// A message under way: `payload[..len]` has arrived, the rest of it is room.
+struct Assembly<P> {
+    text: bool,
+    payload: P,
+    len: usize,
+    /// How much of it is known to be UTF-8, if it is text.
+    valid: usize,
+}
+
+impl<P: Payload> Inbound<P> {
+    /// Nothing received yet.
+    #[must_use]
+    pub fn new(options: &WsOptions) -> Self {
+        Self {
+            max_frame_size: options.max_frame_size.unwrap_or(u64::MAX),
+            max_message_size: options.max_message_size.unwrap_or(u64::MAX),
+            message: None,
+            frame: None,
+        }
+    }
+
+    /// The next message or control frame, with `*consumed` moved past the bytes of `input` that are done with, or
+    /// `None` when more bytes are needed: what is not consumed then is less than a header and a control frame's
+    /// payload, and must be given again with what follows it.
+    ///
+    /// # Errors
+    /// What the peer broke, or [`ConnectionError::OutOfMemory`].
+    pub fn next<'a>(
+        &mut self,
+        input: &'a [u8],
+        consumed: &mut usize,
+    ) -> Result<Option<Message<'a, P>>, ConnectionError> {
+        loop {
+            let rest = input.get(*consumed..).unwrap_or_default();
+            if let Some(frame) = &mut self.frame {
+                let take = rest.len().min(usize::try_from(frame.len).unwrap_or(usize::MAX));
+                let message = self.message.as_mut().ok_or(ProtocolError::UnexpectedContinuation)?;
+                message.append(&rest[..take], frame.len)?;
+                *consumed += take;
+                frame.len -= take as u64;
+                if frame.len > 0 {
+                    return Ok(None);
+                }
+                if let Some(message) = self.frame_end()? {
+                    return Ok(Some(message));
+                }
+                continue;
+            }
+            let Some((header, size)) = Header::parse(rest)? else { return Ok(None) };
+            let body = &rest[size..];
+            let whole = usize::try_from(header.len).ok().and_then(|len| body.get(..len));
+            match (header.opcode, whole) {
+                (Opcode::Close | Opcode::Ping | Opcode::Pong, None) => return Ok(None),
+                (Opcode::Close, Some(payload)) => {
+                    let close = parse_close(payload)?;
+                    *consumed += size + payload.len();
+                    return Ok(Some(Message::Close(close)));
+                }
+                (Opcode::Ping, Some(payload)) => {
+                    *consumed += size + payload.len();
+                    return Ok(Some(Message::Ping(payload)));
+                }
+                (Opcode::Pong, Some(payload)) => {
+                    *consumed += size + payload.len();
+                    return Ok(Some(Message::Pong(payload)));
+                }
+                (opcode, whole) => {
+                    self.frame_start(&header)?;
+                    *consumed += size;
+                    match whole {
+                        Some(payload) if header.fin && opcode != Opcode::Continuation => {
+                            *consumed += payload.len();
+                            return Ok(Some(whole_message(opcode, payload)?));
+                        }
+                        _ => self.data_start(&header),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Where to read the socket into, while a large frame is under way: what is read there is told by
+    /// [`Inbound::advance`] and given to nothing else.
+    ///
+    /// # Errors
+    /// [`ConnectionError::OutOfMemory`].
+    pub fn direct(&mut self) -> Result<Option<&mut [u8]>, ConnectionError> {
+        match (&mut self.message, &self.frame) {
+            (Some(message), Some(frame)) if frame.len >= DIRECT_MIN => Ok(Some(message.room(frame.len)?)),
+            _ => Ok(None),
+        }
+    }
+
+    /// `n` bytes have been read into what [`Inbound::direct`] gave. If that ends the message, here it is.
+    ///
+    /// # Errors
+    /// [`ProtocolError::InvalidUtf8`].
+    pub fn advance(&mut self, n: usize) -> Result<Option<Message<'static, P>>, ConnectionError> {
+        let (Some(message), Some(frame)) = (&mut self.message, &mut self.frame) else { return Ok(None) };
+        message.len += n;
+        frame.len = frame.len.saturating_sub(n as u64);
+        message.validate()?;
+        if frame.len > 0 { Ok(None) } else { self.frame_end() }
+    }
+
+    /// Checks a data frame's header against the limits and against the message under way.
+    fn frame_start(&self, header: &Header) -> Result<(), ProtocolError> {
+        match (&self.message, header.opcode) {
+            (None, Opcode::Continuation) => return Err(ProtocolError::UnexpectedContinuation),
+            (Some(_), Opcode::Text | Opcode::Binary) => return Err(ProtocolError::ExpectedContinuation),
+            _ => {}
+        }
+        if header.len > self.max_frame_size {
+            return Err(ProtocolError::FrameTooBig);
+        }
+        let before = self.message.as_ref().map_or(0, |message| message.len as u64);
+        if before.saturating_add(header.len) > self.max_message_size {
+            return Err(ProtocolError::MessageTooBig);
+        }
+        Ok(())
+    }
+
+    fn data_start(&mut self, header: &Header) {
+        self.message.get_or_insert_with(|| Assembly {
+            text: header.opcode == Opcode::Text,
+            payload: P::new(),
+            len: 0,
+            valid: 0,
+        });
+        self.frame = Some(Rest { len: header.len, fin: header.fin });
+    }
+
+    /// The frame under way has all its bytes. If it ends the message, here it is.
+    fn frame_end<'a>(&mut self) -> Result<Option<Message<'a, P>>, ConnectionError> {
+        let fin = self.frame.take().is_some_and(|frame| frame.fin);
+        if !fin {
+            return Ok(None);
+        }
+        let Some(mut message) = self.message.take() else { return Ok(None) };
+        if message.text && message.valid != message.len {
+            return Err(ProtocolError::InvalidUtf8.into());
+        }
+        message.payload.resize(message.len)?;
+        let data = Data::Owned(message.payload);
+        Ok(Some(if message.text { Message::Text(data) } else { Message::Binary(data) }))
+    }
+}
+
+fn whole_message<P>(opcode: Opcode, payload: &[u8]) -> Result<Message<'_, P>, ProtocolError> {
+    if opcode == Opcode::Text {
+        simdutf8::basic::from_utf8(payload).map_err(|_| ProtocolError::InvalidUtf8)?;
+        Ok(Message::Text(Data::Borrowed(payload)))
+    } else {
+        Ok(Message::Binary(Data::Borrowed(payload)))
+    }
+}
+
+impl<P: Payload> Assembly<P> {
+    /// Room for what is missing of the frame, or for the next part of it.
+    fn room(&mut self, missing: u64) -> Result<&mut [u8], ConnectionError> {
+        let wanted = self.len.saturating_add(usize::try_from(missing).unwrap_or(usize::MAX));
+        if self.payload.bytes().len() <= self.len {
+            // At least by half, or a message in tiny fragments would be moved once for each of them.
+            let half_more = self.len + self.len / 2;
+            self.payload.resize(wanted.min((2 * self.len).max(FIRST_PIECE)).max(half_more))?;
+        }
+        let end = wanted.min(self.payload.bytes().len());
+        Ok(&mut self.payload.bytes_mut()[self.len..end])
+    }
+
+    /// Appends bytes of a frame of which `missing` bytes, these included, have not arrived.
+    fn append(&mut self, mut bytes: &[u8], missing: u64) -> Result<(), ConnectionError> {
+        while !bytes.is_empty() {
+            let room = self.room(missing)?;
+            let (now, later) = bytes.split_at(bytes.len().min(room.len()));
+            room[..now.len()].copy_from_slice(now);
+            self.len += now.len();
+            bytes = later;
+        }
+        self.validate()
+    }
+
+    /// Fails as soon as what has arrived can no longer begin valid UTF-8 (RFC 6455, 8.1); a character that is cut
+    /// off by the end of what has arrived is looked at again with what follows.
+    fn validate(&mut self) -> Result<(), ConnectionError> {
+        if self.text {
+            match simdutf8::compat::from_utf8(&self.payload.bytes()[self.valid..self.len]) {
+                Ok(_) => self.valid = self.len,
+                Err(error) if error.error_len().is_none() => self.valid += error.valid_up_to(),
+                Err(_) => return Err(ProtocolError::InvalidUtf8.into()),
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use tungstenite::protocol::frame::coding::{Data as DataCode, OpCode};
+    use tungstenite::protocol::frame::{Frame, FrameHeader};
+
+    /// A message, free of its buffers.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    enum Got {
+        Text(Vec<u8>),
+        Binary(Vec<u8>),
+        Ping(Vec<u8>),
+        Pong(Vec<u8>),
+        Close(Option<(u16, String)>),
+    }
+
+    fn own(message: Message<'_, Vec<u8>>) -> Got {
+        let bytes = |data| match data {
+            Data::Borrowed(bytes) => Vec::from(bytes),
+            Data::Owned(bytes) => bytes,
+        };
+        match message {
+            Message::Text(data) => Got::Text(bytes(data)),
+            Message::Binary(data) => Got::Binary(bytes(data)),
+            Message::Ping(payload) => Got::Ping(payload.into()),
+            Message::Pong(payload) => Got::Pong(payload.into()),
+            Message::Close(close) => Got::Close(close.map(|(code, reason)| (code, reason.to_owned()))),
+        }
+    }
+
+    /// Feeds the pieces as a session does: leftovers are given again, large frames are read into directly.
+    fn receive(options: &WsOptions, pieces: &[&[u8]]) -> (Vec<Got>, Option<ConnectionError>) {
+        let mut inbound = Inbound::<Vec<u8>>::new(options);
+        let mut got = Vec::new();
+        let mut pending = Vec::new();
+        for piece in pieces {
+            let mut piece = *piece;
+            while let Ok(Some(room)) = inbound.direct() {
+                let n = room.len().min(piece.len());
+                if n == 0 {
+                    break;
+                }
+                room[..n].copy_from_slice(&piece[..n]);
+                piece = &piece[n..];
+                match inbound.advance(n) {
+                    Ok(message) => got.extend(message.map(own)),
+                    Err(error) => return (got, Some(error)),
+                }
+            }
+            pending.extend_from_slice(piece);
+            let mut consumed = 0;
+            loop {
+                match inbound.next(&pending, &mut consumed) {
+                    Ok(Some(message)) => got.push(own(message)),
+                    Ok(None) => break,
+                    Err(error) => return (got, Some(error)),
+                }
+            }
+            pending.drain(..consumed);
+            assert!(pending.len() < 10 + 125, "no more than a header and a control payload waits");
+        }
+        (got, None)
+    }
+
+    fn frame(out: &mut Vec<u8>, opcode: OpCode, fin: bool, payload: &[u8]) {
+        let header = FrameHeader { is_final: fin, opcode, ..FrameHeader::default() };
+        Frame::from_payload(header, payload.to_vec().into()).format(out).unwrap();
+    }
+
+    fn protocol_error(pieces: &[&[u8]]) -> ProtocolError {
+        match receive(&WsOptions::default(), pieces).1 {
+            Some(ConnectionError::Protocol(error)) => error,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Messages, some of them in fragments with control frames between, and what a server would send for them.
+    fn conversations() -> impl Strategy<Value = (Vec<Got>, Vec<u8>)> {
+        let payload = prop_oneof![
+            4 => prop::collection::vec(any::<u8>(), 0..200),
+            1 => prop::collection::vec(any::<u8>(), 60_000..70_000),
+        ];
+        let message = prop_oneof![
+            3 => payload.prop_map(Got::Binary),
+            3 => "\\PC{0,60}".prop_map(|text| Got::Text(text.into_bytes())),
+            1 => prop::collection::vec(any::<u8>(), 0..=125).prop_map(Got::Ping),
+            1 => prop::collection::vec(any::<u8>(), 0..=125).prop_map(Got::Pong),
+        ];
+        let cuts = prop::collection::vec(any::<prop::sample::Index>(), 0..4);
+        prop::collection::vec((message, cuts, any::<bool>()), 0..8).prop_map(|messages| {
+            let mut expected = Vec::new();
+            let mut wire = Vec::new();
+            for (message, cuts, ping_between) in messages {
+                let (payload, opcode) = match &message {
+                    Got::Text(payload) => (payload, DataCode::Text),
+                    Got::Binary(payload) => (payload, DataCode::Binary),
+                    Got::Ping(payload) => {
+                        wire.extend(encode_unmasked(9, payload));
+                        expected.push(message);
+                        continue;
+                    }
+                    Got::Pong(payload) => {
+                        wire.extend(encode_unmasked(10, payload));
+                        expected.push(message);
+                        continue;
+                    }
+                    Got::Close(_) => continue,
+                };
+                let mut cuts: Vec<_> = cuts.iter().map(|cut| cut.index(payload.len() + 1)).collect();
+                cuts.sort_unstable();
+                let mut opcode = OpCode::Data(opcode);
+                let mut start = 0;
+                for cut in cuts {
+                    frame(&mut wire, opcode, false, &payload[start..cut]);
+                    if ping_between {
+                        wire.extend(encode_unmasked(9, b"between"));
+                        expected.push(Got::Ping(b"between".into()));
+                    }
+                    opcode = OpCode::Data(DataCode::Continue);
+                    start = cut;
+                }
+                frame(&mut wire, opcode, true, &payload[start..]);
+                expected.push(message);
+            }
+            (expected, wire)
+        })
+    }
+
+    fn encode_unmasked(opcode: u8, payload: &[u8]) -> Vec<u8> {
+        let mut frame = vec![0x80 | opcode, payload.len() as u8];
+        frame.extend_from_slice(payload);
+        frame
+    }
+
+    proptest! {
+        #[test]
+        fn any_split_of_a_valid_stream_gives_the_same_messages(
+            (expected, wire) in conversations(),
+            cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..20),
+        ) {
+            let mut cuts: Vec<_> = cuts.iter().map(|cut| cut.index(wire.len() + 1)).collect();
+            cuts.extend([0, wire.len()]);
+            cuts.sort_unstable();
+            let pieces: Vec<_> = cuts.windows(2).map(|ends| &wire[ends[0]..ends[1]]).collect();
+            let (got, error) = receive(&WsOptions::default(), &pieces);
+            prop_assert!(error.is_none());
+            prop_assert_eq!(got, expected);
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 0..8)) {
+            let pieces: Vec<_> = pieces.iter().map(Vec::as_slice).collect();
+            let _ = receive(&WsOptions::default(), &pieces);
+        }
+    }
+
+    #[test]
+    fn a_stream_cut_at_every_byte_gives_the_same_messages() {
+        let text = "κόσμε \u{10ffff}".as_bytes();
+        let mut wire = Vec::new();
+        frame(&mut wire, OpCode::Data(DataCode::Text), false, &text[..3]);
+        wire.extend(encode_unmasked(9, b"p"));
+        frame(&mut wire, OpCode::Data(DataCode::Continue), true, &text[3..]);
+        frame(&mut wire, OpCode::Data(DataCode::Binary), true, &[7; 300]);
+        wire.extend(encode_unmasked(8, b"\x03\xe8bye"));
+        let bytes: Vec<_> = wire.chunks(1).collect();
+        let (got, error) = receive(&WsOptions::default(), &bytes);
+        assert!(error.is_none());
+        assert_eq!(
+            got,
+            [
+                Got::Ping(b"p".into()),
+                Got::Text(text.into()),
+                Got::Binary(vec![7; 300]),
+                Got::Close(Some((1000, "bye".into())))
+            ]
+        );
+    }
+
+    #[test]
+    fn text_fails_at_the_first_byte_that_cannot_be_utf8() {
+        // A frame of ten bytes, of which the third is wrong, and no more than that third has arrived.
+        assert_eq!(protocol_error(&[&[0x81, 10, b'a', b'b', 0xff]]), ProtocolError::InvalidUtf8);
+        // 0xf4 0x90 begins a code point above U+10FFFF, also when a read ends between the two.
+        assert_eq!(protocol_error(&[&[0x81, 10, 0xf4], &[0x90]]), ProtocolError::InvalidUtf8);
+        // A character that the message's end cuts off.
+        assert_eq!(protocol_error(&[&[0x01, 1, 0xce], &[0x80, 0]]), ProtocolError::InvalidUtf8);
+    }
+
+    #[test]
+    fn fragments_out_of_place_are_named() {
+        assert_eq!(protocol_error(&[&[0x80, 0]]), ProtocolError::UnexpectedContinuation);
+        assert_eq!(protocol_error(&[&[0x01, 0, 0x81, 0]]), ProtocolError::ExpectedContinuation);
+    }
+
+    #[test]
+    fn limits_hold_for_frames_and_for_the_message_they_make() {
+        let options = WsOptions { max_frame_size: Some(100), max_message_size: Some(150), ..WsOptions::default() };
+        let mut wire = Vec::new();
+        frame(&mut wire, OpCode::Data(DataCode::Binary), true, &[0; 100]);
+        assert!(receive(&options, &[&wire]).1.is_none());
+        let error = |pieces: &[&[u8]]| format!("{:?}", receive(&options, pieces).1);
+        assert_eq!(error(&[&[0x82, 101]]), "Some(Protocol(FrameTooBig))");
+        frame(&mut wire, OpCode::Data(DataCode::Binary), false, &[0; 100]);
+        wire.extend([0x80, 51]);
+        assert_eq!(error(&[&wire]), "Some(Protocol(MessageTooBig))");
+    }
+
+    #[test]
+    fn a_frame_that_announces_everything_allocates_one_piece() {
+        let options = WsOptions { max_message_size: None, ..WsOptions::default() };
+        let mut inbound = Inbound::<Vec<u8>>::new(&options);
+        let announced = [0x82, 127, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
+        assert!(inbound.next(&announced, &mut 0).unwrap().is_none());
+        assert_eq!(inbound.direct().unwrap().unwrap().len(), FIRST_PIECE);
+    }
+}

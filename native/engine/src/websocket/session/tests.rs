@@ -1,0 +1,4 @@
+mod closing;
+mod faults;
+mod messages;
+mod timing;

@@ -1,0 +1,108 @@
+//! The requests of one connection, until one of them takes it over.
+
+use std::io;
+
+use bytes::BytesMut;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::handshake::server::{Request, Response, create_response, write_response};
+use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode};
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+
+use crate::conversation;
+use crate::mode::{Conversation, Mode, Unknown};
+use crate::request::{has_body, read_head};
+
+const GARBAGE: &[u8] = b"\x00\x01\x02 these bytes are no HTTP response \xff\xfe\r\n\r\n";
+
+/// The key of the example in RFC 6455, 1.3: no client can have drawn it.
+const ANOTHER_KEY: &[u8] = b"dGhlIHNhbXBsZSBub25jZQ==";
+
+/// Serves a connection to its end. How it ended is the client's to judge: that is what the tests look at.
+pub(crate) async fn serve(stream: TcpStream) {
+    let _ = answer_requests(stream).await;
+}
+
+async fn answer_requests(mut stream: TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let mut buffer = BytesMut::new();
+    while let Some(request) = read_head(&mut stream, &mut buffer).await? {
+        match Mode::parse(request.uri().path(), request.uri().query().unwrap_or_default()) {
+            Ok(Mode::Upgrade(conversation)) => match accept(&request) {
+                Ok(response) => return upgrade(stream, buffer, &response, &conversation).await,
+                Err(complaint) => refuse(&mut stream, 400, &complaint).await?,
+            },
+            Ok(Mode::Subprotocol) => match accept_subprotocol(&request) {
+                Ok(response) => {
+                    return upgrade(stream, buffer, &response, &Conversation::Echo).await;
+                }
+                Err(complaint) => refuse(&mut stream, 400, &complaint).await?,
+            },
+            Ok(Mode::BadAccept) => match accept_badly(&request) {
+                Ok(response) => {
+                    return upgrade(stream, buffer, &response, &Conversation::Echo).await;
+                }
+                Err(complaint) => refuse(&mut stream, 400, &complaint).await?,
+            },
+            Ok(Mode::Refuse(status)) => refuse(&mut stream, status, "The upgrade is refused.").await?,
+            Ok(Mode::Garbage) => return stream.write_all(GARBAGE).await,
+            Err(Unknown::Path) => refuse(&mut stream, 404, "This server does not have that path.").await?,
+            Err(Unknown::Parameter(complaint)) => refuse(&mut stream, 400, &complaint).await?,
+        }
+        // Nothing here reads bodies, so what follows one cannot be told from it.
+        if has_body(&request) {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+fn accept(request: &Request) -> Result<Response, String> {
+    create_response(request).map_err(|error| error.to_string())
+}
+
+fn accept_subprotocol(request: &Request) -> Result<Response, String> {
+    let mut response = accept(request)?;
+    let offer = request.headers().get("sec-websocket-protocol");
+    let offer = offer.and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let first = offer.split(',').next().unwrap_or_default().trim();
+    if first.is_empty() {
+        return Err("No subprotocol is offered.".to_owned());
+    }
+    let first = HeaderValue::from_str(first).map_err(|error| error.to_string())?;
+    response.headers_mut().insert("sec-websocket-protocol", first);
+    Ok(response)
+}
+
+fn accept_badly(request: &Request) -> Result<Response, String> {
+    let mut response = accept(request)?;
+    let value = HeaderValue::from_str(&derive_accept_key(ANOTHER_KEY)).map_err(|error| error.to_string())?;
+    response.headers_mut().insert("sec-websocket-accept", value);
+    Ok(response)
+}
+
+async fn upgrade(
+    mut stream: TcpStream,
+    buffer: BytesMut,
+    response: &Response,
+    conversation: &Conversation,
+) -> io::Result<()> {
+    let mut head = Vec::new();
+    write_response(&mut head, response).map_err(io::Error::other)?;
+    stream.write_all(&head).await?;
+    // The tests send messages of any size; the limits under test are the client's.
+    let config = WebSocketConfig::default().max_message_size(None).max_frame_size(None);
+    let socket = WebSocketStream::from_partially_read(stream, buffer.to_vec(), Role::Server, Some(config)).await;
+    conversation::hold(socket, conversation).await.map_err(io::Error::other)
+}
+
+async fn refuse(stream: &mut TcpStream, status: u16, text: &str) -> io::Result<()> {
+    let status = StatusCode::from_u16(status).map_err(io::Error::other)?;
+    let bodyless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    let body = if bodyless { String::new() } else { format!("{text}\n") };
+    let length = if bodyless { String::new() } else { format!("content-length: {}\r\n", body.len()) };
+    let head = format!("HTTP/1.1 {status}\r\ncontent-type: text/plain\r\n{length}\r\n");
+    stream.write_all((head + &body).as_bytes()).await
+}

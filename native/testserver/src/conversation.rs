@@ -1,0 +1,95 @@
+//! What is said once a connection speaks WebSocket.
+
+use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::{Message, Result};
+
+use crate::mode::Conversation;
+
+/// Holds the conversation to its end.
+///
+/// # Errors
+///
+/// The client breaks the protocol, or the connection breaks.
+pub(crate) async fn hold<S>(mut socket: WebSocketStream<S>, conversation: &Conversation) -> Result<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    match *conversation {
+        Conversation::Echo => echo(&mut socket).await,
+        Conversation::Flood { n, size } => flood(&mut socket, n, size).await,
+        Conversation::Sink => sink(&mut socket).await,
+        Conversation::Close(code) => close(&mut socket, code).await,
+        Conversation::Drop => drop_after_one(socket).await,
+    }
+}
+
+async fn echo<S>(socket: &mut WebSocketStream<S>) -> Result<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    while let Some(message) = socket.next().await {
+        let message = message?;
+        if message.is_text() || message.is_binary() {
+            socket.send(message).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn flood<S>(socket: &mut WebSocketStream<S>, n: u64, size: usize) -> Result<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let payload = Bytes::from(vec![b'x'; size]);
+    for _ in 0..n {
+        // `feed` lets small messages share a write: a benchmark of the client must not wait for this side.
+        socket.feed(Message::Binary(payload.clone())).await?;
+    }
+    close(socket, Some(CloseCode::Normal.into())).await
+}
+
+async fn sink<S>(socket: &mut WebSocketStream<S>) -> Result<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut count: u64 = 0;
+    while let Some(message) = socket.next().await {
+        match message? {
+            Message::Text(text) if text.as_str() == "count" => {
+                socket.send(Message::text(count.to_string())).await?;
+            }
+            Message::Text(_) | Message::Binary(_) => count += 1,
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Sends the close frame, then waits for the client's: a server that hung up first might take its own close frame
+/// away from a client that is still sending.
+async fn close<S>(socket: &mut WebSocketStream<S>, code: Option<u16>) -> Result<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let frame = code.map(|code| CloseFrame { code: CloseCode::from(code), reason: "".into() });
+    socket.close(frame).await?;
+    while let Some(message) = socket.next().await {
+        message?;
+    }
+    Ok(())
+}
+
+async fn drop_after_one<S>(mut socket: WebSocketStream<S>) -> Result<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    if let Some(message) = socket.next().await {
+        message?;
+    }
+    Ok(())
+}

@@ -1,0 +1,39 @@
+//! Accepting connections.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpSocket};
+
+use crate::connection;
+
+/// Tests open thousands of connections in one burst; a full backlog would cost each late one a second.
+const BACKLOG: u32 = 4096;
+
+/// Listens on the loopback address; must be called within the runtime.
+///
+/// # Errors
+///
+/// Those of the system: the port is taken, or may not be used.
+pub(crate) fn bind(port: u16) -> io::Result<TcpListener> {
+    let socket = TcpSocket::new_v4()?;
+    // A restarted server must get its port back although old connections linger in TIME_WAIT.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))?;
+    socket.listen(BACKLOG)
+}
+
+/// Serves every connection, each in a task of its own, for as long as the process lives.
+pub(crate) async fn serve(listener: TcpListener) -> io::Result<()> {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                tokio::spawn(connection::serve(stream));
+            }
+            // The usual cause is a lack of file descriptors, which ends when other connections do.
+            Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! A WebSocket server that does what its URL says, for the demo, the tests and the benchmarks of gun_rs.
+//!
+//! | path | what the server does |
+//! |---|---|
+//! | `/echo` | sends every text and binary message back |
+//! | `/subprotocol` | accepts the first subprotocol offered, then echoes |
+//! | `/flood?n=N&size=S` | sends N binary messages of S bytes, then closes with 1000 |
+//! | `/sink` | counts messages; answers the text `count` with their number |
+//! | `/refuse?status=403` | refuses the upgrade with that status and a body; the connection stays open |
+//! | `/close?code=C` | sends a close frame at once, with the code C or, without `code`, an empty one |
+//! | `/drop` | cuts the connection, with no close frame, after the first message |
+//! | `/garbage` | answers the request with bytes that are not HTTP, and hangs up |
+//! | `/bad-accept` | accepts the upgrade with a `sec-websocket-accept` that belongs to another key |
+//!
+//! The modules, from the outside in: [`args`] reads the command line, [`listener`] accepts connections,
+//! [`connection`] answers the requests on one of them, [`request`] reads a request, [`mode`] knows the table above,
+//! and [`conversation`] speaks WebSocket once the upgrade is done.
+
+mod args;
+mod connection;
+mod conversation;
+mod listener;
+mod mode;
+mod request;
+#[cfg(test)]
+mod tests;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let args = match args::parse(std::env::args().skip(1)) {
+        Ok(args) => args,
+        Err(complaint) => {
+            eprintln!("gun_rs_testserver: {complaint}\n{}", args::USAGE);
+            return ExitCode::from(2);
+        }
+    };
+    match run(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("gun_rs_testserver: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Serves until the process is killed, or, with `--until-eof`, until standard input ends.
+fn run(args: &args::Args) -> io::Result<()> {
+    if args.until_eof {
+        std::thread::spawn(exit_at_eof);
+    }
+    let runtime = tokio::runtime::Runtime::new()?;
+    runtime.block_on(async {
+        let listener = listener::bind(args.port)?;
+        announce(listener.local_addr()?)?;
+        listener::serve(listener).await
+    })
+}
+
+/// A parent waits for this line, so it must leave the process at once.
+fn announce(address: std::net::SocketAddr) -> io::Result<()> {
+    let mut stdout = io::stdout();
+    writeln!(stdout, "listening on {address}")?;
+    stdout.flush()
+}
+
+/// The parent holds the other end of standard input: when it dies, however it dies, the server goes too.
+fn exit_at_eof() {
+    // An unreadable standard input means, like its end, that nobody holds the other side.
+    let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+    std::process::exit(0);
+}

@@ -1,0 +1,150 @@
+#!/bin/sh
+# Installs what "make demo" or "make test" needs and the machine lacks: with apt-get for root, else by telling the
+# command. What is there already is neither installed nor downloaded again, whoever installed it.
+#
+# usage: scripts/setup.sh demo | test
+set -eu
+
+cd "$(dirname "$0")/.."
+peers=_build/peers
+
+# The applications of OTP that rebar3 needs to compile, and those of the tests.
+demo_apps="asn1 crypto inets parsetools public_key ssl syntax_tools tools"
+test_apps="$demo_apps common_test dialyzer eunit runtime_tools xmerl"
+
+main() {
+    case ${1-} in
+        demo) apps=$demo_apps ;;
+        test) apps=$test_apps ;;
+        *) stop "usage: scripts/setup.sh demo | test" ;;
+    esac
+    sh scripts/check-cargo.sh
+    missing=$(missing_packages "$1" "$apps")
+    # The names are single words.
+    # shellcheck disable=SC2086
+    [ -z "$missing" ] || install $missing
+    if [ "$1" = test ]; then
+        check_cargo_components
+        have_peers || unpack_peers
+    fi
+}
+
+stop() {
+    printf '%s\n' "$*" >&2
+    exit 1
+}
+
+have() {
+    command -v "$1" >/dev/null
+}
+
+# The Debian packages for what the group $1 lacks, of which $2 are the OTP applications.
+missing_packages() {
+    have erl && have escript || echo erlang-base
+    for app in $(missing_apps "$2"); do
+        echo "erlang-$app" | tr _ -
+    done
+    have rebar3 || echo rebar3
+    links_c || echo gcc libc6-dev
+    if [ "$1" = test ]; then
+        have mix || echo elixir
+        have readelf || [ "$(uname -s)" != Linux ] || echo binutils
+    fi
+}
+
+missing_apps() {
+    if have erl; then
+        list=$(echo "$1" | tr ' ' ,)
+        erl -noshell -eval "[io:format(\"~s \", [App]) || App <- [$list], code:lib_dir(App) =:= {error, bad_name}],
+            Header = filename:join(code:root_dir(), \"usr/include/erl_nif.h\"),
+            filelib:is_regular(Header) orelse io:format(\"dev\"), halt()."
+    else
+        echo "$1 dev"
+    fi
+}
+
+# Whether cc can link a program, as cargo will ask it to: a compiler without the C library cannot.
+links_c() {
+    have cc || return 1
+    program=$(mktemp)
+    linked=no
+    ! echo 'int main(void) { return 0; }' | cc -x c -o "$program" - 2>/dev/null || linked=yes
+    rm -f "$program"
+    [ "$linked" = yes ]
+}
+
+install() {
+    have apt-get || stop "gun_rs needs what these Debian packages hold; install it as your system does: $*"
+    command="apt-get install -y --no-install-recommends $*"
+    [ "$(id -u)" = 0 ] || stop "gun_rs needs some packages; run: sudo apt-get update && sudo $command"
+    echo "Installing $*"
+    known "$@" || apt-get update -q
+    # A package list that has aged names versions that the mirror no longer has.
+    install_now "$@" || { apt-get update -q && install_now "$@"; }
+}
+
+install_now() {
+    DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$@" </dev/null
+}
+
+known() {
+    for package in "$@"; do
+        apt-cache show "$package" >/dev/null 2>&1 || return 1
+    done
+}
+
+check_cargo_components() {
+    if ! cargo fmt --version || ! cargo clippy --version; then
+        stop "The checks of gun_rs need rustfmt and clippy; run: rustup component add rustfmt clippy"
+    fi >/dev/null 2>&1
+}
+
+# The real servers and clients of the tests, compiled, as Debian's rabbitmq-server carries them. The package is only
+# unpacked: an installed one starts a broker.
+have_peers() {
+    for app in cowboy cowlib gun ranch; do
+        set -- "$peers/lib/$app"-*/ebin/"$app.app"
+        [ -f "$1" ] || return 1
+    done
+}
+
+unpack_peers() {
+    have apt-get || stop "The tests need Cowboy and gun in $peers/lib; unpack Debian's rabbitmq-server there."
+    mkdir -p "$peers"
+    have_package || download_package || stop "Debian's package rabbitmq-server could not be downloaded."
+    rm -rf "${peers:?}/rabbitmq" "${peers:?}/lib"
+    dpkg -x "$peers"/rabbitmq-server_*.deb "$peers/rabbitmq"
+    mkdir "$peers/lib"
+    for app in cowboy cowlib gun ranch; do
+        for found in "$peers"/rabbitmq/usr/lib/rabbitmq/lib/rabbitmq_server-*/plugins/"$app"-[0-9]*; do
+            ln -s "../${found#"$peers/"}" "$peers/lib/"
+        done
+    done
+    have_peers || stop "Debian's package rabbitmq-server holds no cowboy, cowlib, gun and ranch as it used to."
+}
+
+have_package() {
+    set -- "$peers"/rabbitmq-server_*.deb
+    [ -f "$1" ]
+}
+
+download_package() {
+    if ! known rabbitmq-server; then
+        [ "$(id -u)" = 0 ] || stop "The tests need Debian's package lists; run: sudo apt-get update"
+        apt-get update -q
+    fi
+    fetch_package && return
+    [ "$(id -u)" = 0 ] || return 1
+    apt-get update -q && fetch_package
+}
+
+# A cut download must not pass for the package. The user _apt, as which root downloads, cannot write here.
+fetch_package() {
+    rm -rf "$peers/download"
+    mkdir "$peers/download"
+    (cd "$peers/download" && apt-get download -q -o APT::Sandbox::User="$(id -un)" rabbitmq-server) &&
+        mv "$peers"/download/rabbitmq-server_*.deb "$peers/" &&
+        rmdir "$peers/download"
+}
+
+main "$@"

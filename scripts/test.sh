@@ -1,0 +1,131 @@
+#!/usr/bin/env bash
+# Runs every check and every test, all of them even when one fails, then tells the numbers of each. The last line is
+# their sum. A check that fails, or a runner that ends without telling its numbers, counts as one failed test.
+#
+# usage: scripts/test.sh [STEP...]      (the steps are those of the list below; none means all)
+set -uo pipefail
+
+cd "$(dirname "$0")/.." || exit
+scripts/setup.sh test </dev/null || exit
+
+all_steps=(fmt clippy cargo compile xref dialyzer eunit ct)
+logs=_build/test-logs
+mkdir -p "$logs"
+
+peers=$PWD/_build/peers/lib
+target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
+
+# A test of thousands of connections has both ends of each in one VM.
+[ "$(ulimit -n)" = unlimited ] || [ "$(ulimit -n)" -ge 16384 ] ||
+    ulimit -n 16384 2>/dev/null || ulimit -n "$(ulimit -Hn)"
+
+# Nothing else removes the compiled tests of a file that is gone.
+rm -rf _build/test/lib/gun_rs/test
+
+passed=0 failed=0 skipped=0
+summary=
+
+main() {
+    local step
+    [ $# -gt 0 ] || set -- "${all_steps[@]}"
+    for step in "$@"; do
+        run "$step"
+    done
+    printf '\n%s\n' "$summary"
+    if [ "$skipped" = 0 ]; then
+        echo "$passed passed, $failed failed"
+    else
+        echo "$passed passed, $failed failed, $skipped skipped"
+    fi
+    [ "$failed" = 0 ]
+}
+
+run() {
+    case $1 in
+        fmt) check fmt cargo fmt --all --check ;;
+        clippy) check clippy cargo clippy --workspace --all-targets --locked -- -D warnings ;;
+        cargo) tests cargo cargo test --workspace --locked --no-fail-fast ;;
+        compile) check compile rebar3 as check compile ;;
+        xref) check xref rebar3 as check xref ;;
+        dialyzer) check dialyzer rebar3 as check dialyzer ;;
+        eunit) tests eunit env ERL_LIBS="$peers" rebar3 eunit ;;
+        ct) tests ct common_test ;;
+        *) echo "scripts/test.sh: $1 is none of: ${all_steps[*]}" >&2; exit 2 ;;
+    esac
+}
+
+common_test() {
+    cargo build --locked --package gun_rs_testserver &&
+        env ERL_LIBS="$peers" GUN_RS_TESTSERVER="$target/debug/gun_rs_testserver" rebar3 ct
+}
+
+# Runs a command that either passes or fails.
+check() {
+    local name=$1 began=$SECONDS
+    shift
+    if log "$name" "$@"; then
+        report "$name" ok "$began"
+    else
+        failed=$((failed + 1))
+        report "$name" FAILED "$began"
+    fi
+}
+
+# Runs a command that tells how many tests it ran.
+tests() {
+    local name=$1 began=$SECONDS status=0 p f s
+    shift
+    log "$name" "$@" || status=$?
+    read -r p f s < <("count_$name" <(sed 's/\x1b\[[0-9;]*m//g' "$logs/$name.log"))
+    if [ "$f" = 0 ] && { [ "$status" != 0 ] || [ "$p" = 0 ]; }; then
+        f=1
+    fi
+    passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+    report "$name" "$p passed, $f failed, $s skipped" "$began"
+}
+
+# Shows what a command prints, and keeps it.
+log() {
+    local name=$1
+    shift
+    printf '\n== %s: %s\n' "$name" "$*"
+    "$@" </dev/null 2>&1 | tee "$logs/$name.log"
+}
+
+report() {
+    summary+=$(printf '%-10s %-40s %4d s' "$1" "$2" $((SECONDS - $3)))$'\n'
+}
+
+# Each prints the numbers of passed, failed and skipped tests in the output of its runner.
+
+# test result: ok. 22 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.05s
+count_cargo() {
+    awk '/^test result: / { for (i = 2; i < NF; i++) {
+             if ($(i + 1) == "passed;") p += $i
+             if ($(i + 1) == "failed;") f += $i
+             if ($(i + 1) == "ignored;") s += $i } }
+         END { print p + 0, f + 0, s + 0 }' "$1"
+}
+
+# 5 tests, 1 failures, 1 skipped, 1 cancelled: the cancelled are the tests of a setup that failed.
+count_eunit() {
+    awk '/^[0-9]+ tests, [0-9]+ failures/ { gsub(",", ""); for (i = 1; i < NF; i++) {
+             if ($(i + 1) == "tests") t = $i
+             if ($(i + 1) == "failures" || $(i + 1) == "cancelled") f += $i
+             if ($(i + 1) == "skipped") s = $i } }
+         END { print t - f - s, f + 0, s + 0 }' "$1"
+}
+
+# "All 5 tests passed." or "Failed 1 tests. Skipped 3 (1, 2) tests. Passed 2 tests.": of the skipped, the second number
+# are those whose preparation failed. A suite that cannot be loaded is told on the way, and in no number.
+count_ct() {
+    awk '/error_in_suite: FAILED/ { f++ }
+         /^All [0-9]+ tests passed/ { p = $2 }
+         /^(Failed|Skipped|Passed) [0-9]+ / { gsub("[(,).]", ""); for (i = 1; i < NF; i++) {
+             if ($i == "Passed") p = $(i + 1)
+             if ($i == "Failed") f += $(i + 1)
+             if ($i == "Skipped") { s = $(i + 2); f += $(i + 3) } } }
+         END { print p + 0, f + 0, s + 0 }' "$1"
+}
+
+main "$@"

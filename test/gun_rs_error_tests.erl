@@ -1,0 +1,222 @@
+%% Every reason has one English sentence, whatever is in it.
+-module(gun_rs_error_tests).
+
+-include_lib("eunit/include/eunit.hrl").
+
+every_reason_has_a_sentence_of_its_own_test_() ->
+	[{title(Reason), fun() ->
+		Text = sentence(Reason),
+		?assertEqual(nomatch, string:find(Text, "has no words")),
+		_ = [?assertNotEqual({Word, nomatch}, {Word, string:find(Text, Word)}) || Word <- Words]
+	end} || {Reason, Words} <- reasons()].
+
+no_two_reasons_share_a_sentence_test() ->
+	Own = [sentence(Reason) || {Reason, _} <- reasons(), not is_wrapped(Reason)],
+	?assertEqual([], Own -- lists:usort(Own)).
+
+a_wrapper_says_what_it_wraps_test_() ->
+	[?_assertEqual(sentence(econnrefused), sentence(Wrapped)) || Wrapped <- [
+		{shutdown, econnrefused}, {error, econnrefused}, {shutdown, {error, econnrefused}}]] ++
+	[?_assertNotEqual(nomatch, string:find(sentence({Tag, {error, econnrefused}}),
+		"the connection was refused (econnrefused)"))
+	|| Tag <- [closed, closing, down, stream_error, connection_error]].
+
+every_option_is_named_in_its_sentence_test_() ->
+	[{title(Reason), fun() ->
+		{ok, Name} = option_name(Reason),
+		?assertNotEqual(nomatch, string:find(sentence(Reason), Name))
+	end} || Reason <- option_errors()].
+
+a_planned_option_is_told_from_an_unknown_one_test() ->
+	?assertNotEqual(nomatch, string:find(sentence({options, {tls_opts, []}}), "not built yet")),
+	?assertNotEqual(nomatch, string:find(sentence({options, {tsl_opts, []}}), "unknown")),
+	?assertNotEqual(nomatch,
+		string:find(sentence({options, {http, {flow, 1}}}), "not built yet")),
+	?assertNotEqual(nomatch, string:find(sentence({options, {http, {flwo, 1}}}), "unknown")),
+	?assertNotEqual(nomatch, string:find(sentence({options, {ws, {flow, 1}}}), "not built yet")),
+	?assertNotEqual(nomatch, string:find(sentence({options, {ws, {flwo, 1}}}), "unknown")).
+
+an_option_of_ws_upgrade_alone_is_called_that_test() ->
+	?assertEqual("The WebSocket option invalid_request_headers belongs to ws_upgrade/4 and "
+		"not to the ws_opts of open; correct the call.",
+		sentence({options, {ws, {invalid_request_headers, ignore}}})).
+
+whatever_open_refuses_gets_a_sentence_that_blames_the_call_test_() ->
+	[{title(Args), fun() ->
+		{error, Reason} = apply(gun_rs_options, open, Args),
+		Text = sentence(Reason),
+		?assert(string:find(Text, "correct the call") =/= nomatch
+			orelse string:find(Text, "not built yet") =/= nomatch)
+	end} || Args <- [
+		["bad host", 80, #{}], ["localhost", 0, #{}], ["localhost", 80, []],
+		["localhost", 443, #{}], ["localhost", 80, #{retry => -1}],
+		["localhost", 80, #{tls_opts => []}], ["localhost", 80, #{unknown => 1}],
+		["localhost", 80, #{tcp_opts => [binary]}], ["localhost", 80, #{tcp_opts => undefined}],
+		["localhost", 80, #{ws_opts => #{keepalive => 0}}],
+		["localhost", 80, #{ws_opts => #{invalid_request_headers => ignore}}],
+		["localhost", 80, #{http_opts => #{keepalive => 1}}]
+	]].
+
+what_a_request_raises_gets_a_sentence_with_its_text_test() ->
+	{'EXIT', {Header, _}} = (catch gun_rs_request:headers([{"X", "a\r\n"}], error)),
+	?assertEqual("The request header <<\"x\">> cannot be sent: the value contains a line break "
+		"or another control character; correct the call.", sentence(Header)),
+	{'EXIT', {Target, _}} = (catch gun_rs_request:path("/a b")),
+	?assertEqual("The request target \"/a b\" cannot be sent: the path contains a space; "
+		"write it as %20; correct the call.", sentence(Target)).
+
+a_posix_error_without_words_of_ours_has_those_of_otp_test() ->
+	?assertEqual("The operating system or the network failed: protocol not supported "
+		"(eprotonosupport).", sentence(eprotonosupport)).
+
+a_text_may_be_a_string_a_binary_or_neither_test_() ->
+	[{title(Text), fun() ->
+		?assertEqual("The server broke the HTTP protocol, or speaks another one: "
+			++ Expected ++ ".", sentence({http_protocol, Text}))
+	end} || {Text, Expected} <- [
+		{"Invalid header.", "invalid header"},
+		{<<"Invalid header.">>, "invalid header"},
+		{<<"invalid header">>, "invalid header"},
+		{["Invalid ", <<"header">>], "invalid header"},
+		{"HTTP/9 is unknown", "HTTP/9 is unknown"},
+		{"A header is bad.", "a header is bad"},
+		{"two\r\nlines\n", "two  lines"},
+		{"", "no reason is known"},
+		{<<>>, "no reason is known"},
+		{<<"b\x{fc}cher"/utf8>>, "b\x{fc}cher"},
+		{<<0, 255>>, "<<0,255>>"},
+		{[0, 1], "[0,1]"},
+		{[a|b], "[a|b]"},
+		{econnreset, "the other side reset the connection (econnreset); its log may say why"}
+	]].
+
+an_unknown_term_is_shown_and_never_crashes_test_() ->
+	[{title(Term), fun() ->
+		?assertNotEqual(nomatch, string:find(sentence(Term), "has no words")),
+		%% Nor does it inside of any reason.
+		_ = [sentence(setelement(N, Reason, Term))
+			|| {Reason, _} <- reasons(), is_tuple(Reason),
+				N <- lists:seq(1, tuple_size(Reason))]
+	end} || Term <- [
+		no_such_reason, '', 'b\x{20ac}', 0, -1.5, "", "text", [8364], [a|b], <<>>, <<0, 255>>,
+		<<1:3>>, {}, {a}, {a, b, c, d}, #{}, #{a => [b]}, self(), make_ref(), fun() -> ok end,
+		{options}, {ws_protocol}, {badarg, [{gun_rs, open, 3, []}]}
+	]].
+
+a_huge_term_makes_a_short_sentence_test_() ->
+	[{timeout, 30, fun() -> ?assert(length(sentence({invalid_frame, Frame, "Too big."})) < 1000) end}
+	|| Frame <- [{text, binary:copy(<<"a">>, 16 bsl 20)}, {text, lists:duplicate(1 bsl 20, $a)},
+		{binary, binary:copy(<<255>>, 16 bsl 20)}, lists:duplicate(100000, ping)]].
+
+%% Helpers.
+
+%% One line, from a capital to its only final period, as an iolist.
+sentence(Reason) ->
+	Text = gun_rs_error:format(Reason),
+	Bin = iolist_to_binary(Text),
+	String = unicode:characters_to_list(Bin),
+	?assert(is_list(String)),
+	?assertEqual(String, lists:flatten(io_lib:format("~ts", [Text]))),
+	?assert(hd(String) >= $A andalso hd(String) =< $Z),
+	?assertEqual($., lists:last(String)),
+	?assertNotEqual("..", string:slice(String, length(String) - 2)),
+	?assertEqual(nomatch, string:find(String, "\n")),
+	String.
+
+reasons() ->
+	[{Reason, []} || Reason <- option_errors()] ++ [
+		{{options, []}, ["map"]},
+		{{options, {host, "a b"}}, ["host", "\"a b\""]},
+		{{options, {port, 0}}, ["port", "65535", "0"]},
+		{{options, {ws, []}}, ["map"]},
+		{{badmatch, {error, {options, {ws, {keepalive, -2}}}}}, ["keepalive", "-2"]},
+		{{invalid_frame, {text, foo}, "The payload must be iodata."},
+			["{text,foo}", "the payload must be iodata; correct the call"]},
+		{{invalid_request_header, <<"x">>, "Bad."}, ["<<\"x\">>", "bad"]},
+		{{invalid_request_target, <<"y">>, <<"Bad.">>}, ["<<\"y\">>", "bad"]},
+		{{badstate, "This connection only accepts Websocket frames."},
+			["this connection only accepts Websocket frames"]},
+		{{nif_not_loaded, {load_failed, "Failed to load NIF library: 'x.so'"}},
+			["load_failed", "x.so", "rebar3 compile"]},
+		{{nif_not_loaded, "No such file"}, ["no such file"]},
+		{{nif_not_loaded, enoent}, ["enoent"]},
+		{{panic, <<"index out of bounds">>}, ["index out of bounds", "bug in gun_rs"]},
+		{nxdomain, ["host name"]},
+		{timeout, ["in time"]}
+	] ++ [{Posix, [atom_to_list(Posix)]} || Posix <- [econnrefused, econnreset, econnaborted,
+		ehostunreach, ehostdown, enetunreach, enetdown, etimedout, eaddrnotavail, eaddrinuse,
+		eafnosupport, eacces, eperm, epipe, emfile, enfile, enobufs, enomem, einval, enotconn]
+	] ++ [
+		{{tls_alert, {unknown_ca, "Unknown CA"}}, ["unknown_ca", "unknown CA"]},
+		{normal, ["normally"]},
+		{closed, ["closed"]},
+		{shutdown, ["shut down"]},
+		{closing, ["closing"]},
+		{killed, ["killed"]},
+		{noproc, ["does not exist"]},
+		{{noproc, {sys, get_state, [self()]}}, ["does not exist"]},
+		{not_found, ["supervise => false"]},
+		{keepalive_timeout, ["pings"]},
+		{{owner_down, some_crash}, ["owner", "some_crash"]},
+		{{closed, normal}, ["normally"]},
+		{{closed, {error, econnreset}}, ["econnreset"]},
+		{{closing, shutdown}, ["shut down"]},
+		{{shutdown, econnrefused}, ["econnrefused"]},
+		{{shutdown, {owner_down, some_crash}}, ["some_crash"]},
+		{{error, econnreset}, ["econnreset"]},
+		{{error, {connection_error, limit_reached, "Too much."}}, ["too much"]},
+		{{down, noproc}, ["does not exist"]},
+		{{down, {shutdown, nxdomain}}, ["host name"]},
+		{{stream_error, closed}, ["stream failed", "closed"]},
+		{{connection_error, {badstate, "Not now."}}, ["not now"]},
+		{{connection_error, limit_reached, "Too many headers."}, ["limit", "too many headers"]},
+		{{http_protocol, "Invalid status."}, ["HTTP", "invalid status"]}
+	] ++ [{{ws_handshake, What}, ["upgrade"|Words]} || {What, Words} <- [
+		{not_upgrade, ["Upgrade header"]},
+		{connection, ["Connection header"]},
+		{missing_accept, ["Sec-WebSocket-Accept", "missing"]},
+		{wrong_accept, ["Sec-WebSocket-Accept", "match"]},
+		{{extension, <<"x-zip">>}, ["extension", "x-zip"]},
+		{{subprotocol, <<"mychat">>}, ["subprotocol", "mychat"]},
+		{missing_subprotocol, ["subprotocols"]}
+	]] ++ [{{ws_protocol, What}, Words} || {What, Words} <- [
+		{reserved_bits, ["reserved bits"]},
+		{{opcode, 11}, ["opcode", "11"]},
+		{masked, ["masked"]},
+		{length_encoding, ["length"]},
+		{control_fragmented, ["fragmented"]},
+		{control_too_long, ["125"]},
+		{unexpected_continuation, ["continuation"]},
+		{expected_continuation, ["complete"]},
+		{invalid_utf8, ["UTF-8"]},
+		{close_payload, ["close frame"]},
+		{{close_code, 1005}, ["close frame", "1005"]},
+		{frame_too_big, ["max_frame_size"]},
+		{message_too_big, ["max_message_size"]}
+	]].
+
+option_errors() ->
+	[{options, {Key, bad}} || Key <- [connect_timeout, dialect, domain_lookup_timeout,
+		http_opts, notify_retries, protocols, retry, retry_fun, retry_timeout, supervise,
+		trace, transport, ws_opts, unknown, <<"retry">>, "retry", {a, b}
+		|gun_rs_options:planned(open)]] ++
+	[{options, {tcp_opts, Element}} || Element <- [undefined, binary, {packet, 4}]] ++
+	[{options, {http, {Key, bad}}} || Key <- [version, unknown|gun_rs_options:planned(http)]] ++
+	[{options, {ws, {Key, bad}}} || Key <- [closing_timeout, compress, default_protocol,
+		invalid_request_headers, keepalive, max_frame_size, max_message_size, protocols,
+		reply_to, silence_pings, unknown|gun_rs_options:planned(ws)]].
+
+option_name({options, {Tag, {Key, bad}}}) when Tag =:= ws; Tag =:= http ->
+	{ok, title(Key)};
+option_name({options, {Key, _}}) ->
+	{ok, title(Key)}.
+
+%% These say what they wrap, and nothing else.
+is_wrapped({shutdown, _}) -> true;
+is_wrapped({error, _}) -> true;
+is_wrapped({badmatch, _}) -> true;
+is_wrapped({noproc, _}) -> true;
+is_wrapped(_) -> false.
+
+title(Term) ->
+	lists:flatten(io_lib:format("~0tp", [Term], [{chars_limit, 80}])).

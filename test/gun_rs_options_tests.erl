@@ -1,0 +1,521 @@
+%% Every option passes with each valid value, and is refused by name with each other.
+-module(gun_rs_options_tests).
+
+-include_lib("eunit/include/eunit.hrl").
+
+-define(HOST, "localhost").
+-define(MAX_MS, 16#ffffffff).
+-define(MAX_SIZE, (1 bsl 62)).
+
+%% Options of open.
+
+open_takes_every_valid_value_test_() ->
+	[{title("open takes", Opt), fun() ->
+		{ok, Config} = gun_rs_options:open(?HOST, 80, maps:from_list([Opt])),
+		assert_in_config(Opt, Config)
+	end} || Opt <- valid_open()].
+
+open_refuses_every_other_value_by_name_test_() ->
+	[{title("open refuses", Opt), fun() ->
+		?assertEqual({error, {options, Opt}},
+			gun_rs_options:open(?HOST, 80, maps:from_list([Opt]))),
+		%% Also among good options.
+		?assertEqual({error, {options, Opt}},
+			gun_rs_options:open(?HOST, 80, maps:from_list([Opt|others(Opt)])))
+	end} || Opt <- invalid_open()].
+
+valid_open() ->
+	cases([
+		{connect_timeout, [infinity, 0, 1, 5000, ?MAX_MS]},
+		{dialect, [gun_2]},
+		{domain_lookup_timeout, [infinity, 0, 1, 5000, ?MAX_MS]},
+		{notify_retries, [true, false]},
+		{retry, [0, 1, 5, 1 bsl 70]},
+		{retry_fun, [fun(N, _) -> #{retries => N - 1, timeout => 0} end, fun maps:get/2]},
+		{retry_timeout, [0, 1, 5000, ?MAX_MS]},
+		{supervise, [true, false]},
+		{trace, [false]},
+		{transport, [tcp]}
+	]) ++ cases([
+		{http_opts, [#{}, #{version => 'HTTP/1.1'}, #{version => 'HTTP/1.0'}]},
+		{protocols, [[http], [{http, #{}}], [{http, #{version => 'HTTP/1.0'}}]]},
+		{tcp_opts, [[], [inet]]},
+		{ws_opts, [#{}, #{silence_pings => false}]}
+	]).
+
+invalid_open() ->
+	cases([
+		{connect_timeout, [-1, ?MAX_MS + 1, 1.0, undefined, "5000", <<"1">>]},
+		{dialect, [gun_1, gun_1_pre, gun_0, gun, 2, undefined]},
+		{domain_lookup_timeout, [-1, ?MAX_MS + 1, 1.0, undefined, "5000", <<"1">>]},
+		{http_opts, [[], [{version, 'HTTP/1.1'}], undefined, 'HTTP/1.1']},
+		{notify_retries, [1, undefined, "true"]},
+		{protocols, [[], [http2], [http2, http], [http, http2], [http, http], [raw], [socks],
+			http, undefined, [http|http], [{http, []}], [{http, #{version => 2}}],
+			[{http, #{keepalive => 1}}], [{http2, #{}}], [{http, #{}, 1}], #{}]},
+		{retry, [-1, 1.0, infinity, undefined, "5"]},
+		{retry_fun, [fun() -> ok end, fun(_) -> ok end, fun(_, _, _) -> ok end,
+			undefined, {maps, get}]},
+		{retry_timeout, [-1, ?MAX_MS + 1, 1.0, infinity, undefined]},
+		{supervise, [0, undefined, "false"]},
+		{trace, [true, undefined, 1]},
+		{transport, [tls, ssl, quic, unix, "tcp", undefined]},
+		{ws_opts, [[], [{silence_pings, true}], undefined]},
+		%% Of gun, and not built yet.
+		{cookie_store, [undefined, {gun_cookies_list, #{}}]},
+		{event_handler, [{gun_default_event_h, undefined}, undefined]},
+		{http2_opts, [#{}, #{keepalive => 5000}, []]},
+		{raw_opts, [#{}, #{flow => 1}]},
+		{socks_opts, [#{}, #{host => "localhost", port => 1080}]},
+		{tls_handshake_timeout, [infinity, 5000]},
+		{tls_opts, [[], [{verify, verify_none}]]},
+		%% Unknown.
+		{unknown, [true, undefined]},
+		{conect_timeout, [5000]},
+		{http3_opts, [#{}]},
+		{keepalive, [5000]},
+		{host, ["localhost"]},
+		{owner, [self()]},
+		{<<"retry">>, [5]},
+		{"retry", [5]},
+		{1, [1]},
+		{{retry, 1}, [1]}
+	]).
+
+others({Key, _}) ->
+	maps:to_list(maps:remove(Key, #{retry => 3, supervise => true, connect_timeout => 1000,
+		transport => tcp, ws_opts => #{keepalive => 1000}})).
+
+assert_in_config({http_opts, Opts}, #{http_opts := HttpOpts}) ->
+	?assertEqual(maps:merge(#{version => 'HTTP/1.1'}, Opts), HttpOpts);
+assert_in_config({protocols, _}, #{protocols := Protocols}) ->
+	?assertEqual([http], Protocols);
+assert_in_config({tcp_opts, _}, #{tcp_opts := Tcp}) ->
+	?assert(is_map(Tcp));
+assert_in_config({ws_opts, Opts}, #{ws_opts := WsOpts}) ->
+	?assertEqual(Opts, maps:with(maps:keys(Opts), WsOpts));
+assert_in_config({Key, Value}, Config) ->
+	?assertEqual(Value, maps:get(Key, Config)).
+
+open_fills_in_every_default_test() ->
+	{ok, Config} = gun_rs_options:open("example.org", 8080, #{}),
+	?assertEqual(#{
+		connect_timeout => infinity,
+		dialect => gun_2,
+		domain_lookup_timeout => infinity,
+		host => "example.org",
+		http_opts => #{version => 'HTTP/1.1'},
+		notify_retries => false,
+		opts => #{},
+		port => 8080,
+		protocols => [http],
+		retry => 5,
+		retry_fun => undefined,
+		retry_timeout => 5000,
+		supervise => true,
+		tcp_opts => #{family => any, ip => undefined, keepalive => false, nodelay => true,
+			recbuf => undefined, send_timeout => 15000, sndbuf => undefined},
+		trace => false,
+		transport => tcp,
+		ws_opts => #{
+			closing_timeout => 15000,
+			compress => false,
+			default_protocol => gun_rs_ws_h,
+			invalid_request_headers => error,
+			keepalive => infinity,
+			max_frame_size => infinity,
+			max_message_size => 67108864,
+			protocols => [],
+			silence_pings => true
+		}
+	}, Config).
+
+open_keeps_the_users_own_map_and_host_test_() ->
+	Opts = #{retry => 2, ws_opts => #{keepalive => 5000}},
+	[fun() ->
+		{ok, Config} = gun_rs_options:open(Host, 80, Opts),
+		?assertMatch(#{opts := Opts, host := Host}, Config)
+	end || Host <- ["localhost", localhost, <<"localhost">>, {127, 0, 0, 1}]].
+
+open_refuses_options_that_are_no_map_test_() ->
+	[{lists:flatten(io_lib:format("~0tp", [Opts])), ?_assertEqual(
+		{error, {options, Opts}}, gun_rs_options:open(?HOST, 80, Opts))}
+	|| Opts <- [[], [{retry, 1}], undefined, 1, <<"retry">>]].
+
+open_names_one_of_several_bad_options_and_always_the_same_test() ->
+	Opts = #{retry => -1, unknown => 1, supervise => maybe_so},
+	Error = gun_rs_options:open(?HOST, 80, Opts),
+	?assertEqual({error, {options, {retry, -1}}}, Error),
+	?assertEqual(Error, gun_rs_options:open(?HOST, 80, Opts)).
+
+options_beside_a_protocol_replace_http_opts_test() ->
+	{ok, #{http_opts := HttpOpts}} = gun_rs_options:open(?HOST, 80, #{
+		http_opts => #{version => 'HTTP/1.0'}, protocols => [{http, #{}}]}),
+	?assertEqual(#{version => 'HTTP/1.1'}, HttpOpts).
+
+%% Transport.
+
+port_443_implies_tls_which_is_refused_by_name_test_() ->
+	[
+		?_assertEqual({error, {options, {transport, tls}}},
+			gun_rs_options:open(?HOST, 443, #{})),
+		?_assertEqual({error, {options, {transport, tls}}},
+			gun_rs_options:open(?HOST, 443, #{retry => 0})),
+		?_assertMatch({ok, #{transport := tcp, port := 443}},
+			gun_rs_options:open(?HOST, 443, #{transport => tcp}))
+	].
+
+%% Hosts and ports.
+
+open_takes_every_form_of_host_test_() ->
+	[{title("host", Host), fun() ->
+		{ok, Config} = gun_rs_options:open(Host, 8080, #{}),
+		?assertMatch(#{host := Native, authority := Authority},
+			gun_rs_options:native_open(Config))
+	end} || {Host, Native, Authority} <- [
+		{"example.org", <<"example.org">>, <<"example.org:8080">>},
+		{"Example.ORG.", <<"Example.ORG.">>, <<"Example.ORG.:8080">>},
+		{"xn--bcher-kva.example", <<"xn--bcher-kva.example">>,
+			<<"xn--bcher-kva.example:8080">>},
+		{"my_service-1", <<"my_service-1">>, <<"my_service-1:8080">>},
+		{localhost, <<"localhost">>, <<"localhost:8080">>},
+		{'example.org', <<"example.org">>, <<"example.org:8080">>},
+		{<<"example.org">>, <<"example.org">>, <<"example.org:8080">>},
+		{"127.0.0.1", <<"127.0.0.1">>, <<"127.0.0.1:8080">>},
+		{{127, 0, 0, 1}, <<"127.0.0.1">>, <<"127.0.0.1:8080">>},
+		{{0, 0, 0, 0}, <<"0.0.0.0">>, <<"0.0.0.0:8080">>},
+		{{255, 255, 255, 255}, <<"255.255.255.255">>, <<"255.255.255.255:8080">>},
+		{"::1", <<"::1">>, <<"[::1]:8080">>},
+		{<<"2001:db8::1">>, <<"2001:db8::1">>, <<"[2001:db8::1]:8080">>},
+		{"fe80::1%eth0", <<"fe80::1%eth0">>, <<"[fe80::1]:8080">>},
+		{{0, 0, 0, 0, 0, 0, 0, 1}, <<"::1">>, <<"[::1]:8080">>},
+		{{16#2001, 16#db8, 0, 0, 0, 0, 0, 16#ffff}, <<"2001:db8::ffff">>,
+			<<"[2001:db8::ffff]:8080">>},
+		{lists:duplicate(255, $a), binary:copy(<<"a">>, 255),
+			<<(binary:copy(<<"a">>, 255))/binary, ":8080">>}
+	]].
+
+open_refuses_every_bad_host_test_() ->
+	[{title("bad host", Host), fun() ->
+		?assertEqual({error, {options, {host, Host}}}, gun_rs_options:open(Host, 80, #{}))
+	end} || Host <- [
+		"", <<>>, '', [], "a b", " localhost", "localhost\n", "local\r\nhost", [$a, 0],
+		<<"a", 0>>, <<"a b">>, 'a b', [127], "localhost/path", "localhost:80", "user@host",
+		"a?b", "a#b", "[::1]", "::1::", "::1%", "fe80::1%a b", "fe80::1%a\r\n", "b\x{fc}cher",
+		[8364], <<"b\x{fc}cher"/utf8>>, 'b\x{fc}cher', ["localhost"], ["local", <<"host">>],
+		[$a|$b], [a], [-1], lists:duplicate(256, $a), 127, 1.0, self(), make_ref(), #{},
+		{127, 0, 0}, {127, 0, 0, 256}, {127, 0, 0, -1}, {127, 0, 0, "1"}, {127.0, 0, 0, 1},
+		{0, 0, 0, 0, 0, 0, 0}, {0, 0, 0, 0, 0, 0, 0, 65536}, {0, 0, 0, 0, 0, 0, 0, -1}, {},
+		{local, "/tmp/socket"}, <<1:1>>, fun() -> ok end
+	]].
+
+open_refuses_every_control_character_in_a_host_test_() ->
+	[?_assertEqual({error, {options, {host, Host}}}, gun_rs_options:open(Host, 80, #{}))
+		|| C <- [127|lists:seq(0, 32)], Host <- [[$a, C, $b], <<"a", C, "b">>]].
+
+open_takes_every_port_test_() ->
+	[?_assertMatch({ok, #{port := Port}}, gun_rs_options:open(?HOST, Port, #{}))
+		|| Port <- [1, 80, 8080, 65535]].
+
+open_refuses_every_bad_port_test_() ->
+	[{title("bad port", Port), ?_assertEqual({error, {options, {port, Port}}},
+		gun_rs_options:open(?HOST, Port, #{}))}
+	|| Port <- [0, -1, 65536, 80.0, "80", <<"80">>, http, undefined]].
+
+the_authority_leaves_out_the_port_of_its_scheme_test_() ->
+	[?_assertEqual(Authority, maps:get(authority, native(Host, Port, #{transport => tcp})))
+		|| {Host, Port, Authority} <- [
+			{"localhost", 80, <<"localhost">>},
+			{"localhost", 443, <<"localhost:443">>},
+			{"localhost", 81, <<"localhost:81">>},
+			{"::1", 80, <<"[::1]">>},
+			{{0, 0, 0, 0, 0, 0, 0, 1}, 80, <<"[::1]">>},
+			{{127, 0, 0, 1}, 80, <<"127.0.0.1">>}
+		]].
+
+the_authority_leaves_out_port_443_on_tls_test_() ->
+	{ok, Config} = gun_rs_options:open(?HOST, 443, #{transport => tcp}),
+	%% No user's map gives this transport yet.
+	[?_assertMatch(#{authority := Authority},
+		gun_rs_options:native_open(Config#{transport := tls, port := Port}))
+	|| {Port, Authority} <- [{443, <<"localhost">>}, {80, <<"localhost:80">>}]].
+
+%% tcp_opts.
+
+every_element_of_tcp_opts_reaches_the_native_library_test_() ->
+	[{title("tcp_opts", L), fun() ->
+		Expected = maps:merge(#{family => any, ip => undefined, keepalive => false,
+			nodelay => true, recbuf => undefined, send_timeout => infinity,
+			sndbuf => undefined}, Changes),
+		?assertEqual(Expected, maps:get(tcp, native(?HOST, 80, #{tcp_opts => L})))
+	end} || {L, Changes} <- [
+		{[], #{}},
+		{[inet], #{family => inet}},
+		{[inet6], #{family => inet6}},
+		{[inet, inet], #{family => inet}},
+		{[{ip, {127, 0, 0, 1}}], #{family => inet, ip => <<"127.0.0.1">>}},
+		{[{ifaddr, {127, 0, 0, 1}}], #{family => inet, ip => <<"127.0.0.1">>}},
+		{[{ip, {0, 0, 0, 0, 0, 0, 0, 1}}], #{family => inet6, ip => <<"::1">>}},
+		{[inet, {ip, {127, 0, 0, 1}}], #{family => inet, ip => <<"127.0.0.1">>}},
+		{[{ip, {0, 0, 0, 0, 0, 0, 0, 1}}, inet6], #{family => inet6, ip => <<"::1">>}},
+		{[{nodelay, true}], #{}},
+		{[{nodelay, false}], #{nodelay => false}},
+		{[{keepalive, true}], #{keepalive => true}},
+		{[{keepalive, false}], #{}},
+		{[{sndbuf, 1}], #{sndbuf => 1}},
+		{[{sndbuf, 16#7fffffff}], #{sndbuf => 16#7fffffff}},
+		{[{recbuf, 65536}], #{recbuf => 65536}},
+		{[{send_timeout, 1}], #{send_timeout => 1}},
+		{[{send_timeout, ?MAX_MS}], #{send_timeout => ?MAX_MS}},
+		{[{send_timeout, infinity}], #{}},
+		{[{send_timeout_close, true}], #{}},
+		{[{keepalive, true}, {nodelay, false}, {sndbuf, 4096}, inet],
+			#{keepalive => true, nodelay => false, sndbuf => 4096, family => inet}},
+		%% The last one counts.
+		{[{sndbuf, 1}, {sndbuf, 2}], #{sndbuf => 2}}
+	]].
+
+without_tcp_opts_a_send_times_out_after_15_seconds_test() ->
+	?assertMatch(#{tcp := #{send_timeout := 15000}}, native(?HOST, 80, #{})).
+
+every_other_element_of_tcp_opts_is_refused_by_name_test_() ->
+	[{title("tcp_opts", Element), fun() ->
+		Error = {error, {options, {tcp_opts, Element}}},
+		?assertEqual(Error, gun_rs_options:open(?HOST, 80, #{tcp_opts => [Element]})),
+		?assertEqual(Error, gun_rs_options:open(?HOST, 80,
+			#{tcp_opts => [{nodelay, true}, Element, unknown]}))
+	end} || Element <- cases([
+		{ip, ["127.0.0.1", <<"127.0.0.1">>, any, loopback, {127, 0, 0}, {127, 0, 0, 256},
+			{0, 0, 0, 0, 0, 0, 0, 65536}, undefined]},
+		{ifaddr, ["127.0.0.1", {1, 2}, #{family => inet}]},
+		{nodelay, [1, undefined]},
+		{keepalive, [1, undefined]},
+		{sndbuf, [0, -1, 1.0, 16#80000000, infinity]},
+		{recbuf, [0, -1, 1.0, 16#80000000, infinity]},
+		{send_timeout, [0, -1, 1.0, ?MAX_MS + 1, undefined]},
+		{send_timeout_close, [false, 1, undefined]},
+		{active, [true, once]},
+		{packet, [4]},
+		{reuseaddr, [true]},
+		{linger, [{true, 0}]},
+		{unknown, [1]}
+	]) ++ [binary, list, inet7, local, {raw, 6, 1, <<1:32>>}, {nodelay}, {ip, 1, 2}, 1, "x",
+		#{}]].
+
+contradicting_address_families_are_refused_by_name_test_() ->
+	V4 = {ip, {127, 0, 0, 1}},
+	V6 = {ip, {0, 0, 0, 0, 0, 0, 0, 1}},
+	[?_assertEqual({error, {options, {tcp_opts, Element}}},
+		gun_rs_options:open(?HOST, 80, #{tcp_opts => L}))
+	|| {L, Element} <- [
+		{[inet, inet6], inet6},
+		{[inet6, inet], inet},
+		{[inet, V6], V6},
+		{[inet6, V4], V4},
+		{[V4, inet6], inet6},
+		{[V6, inet], inet},
+		{[V4, V6], V6}
+	]].
+
+tcp_opts_that_are_no_list_are_refused_by_name_test_() ->
+	[?_assertEqual({error, {options, {tcp_opts, L}}},
+		gun_rs_options:open(?HOST, 80, #{tcp_opts => L}))
+	|| L <- [undefined, #{}, {nodelay, true}, [{nodelay, true}|inet], <<"inet">>]].
+
+%% http_opts.
+
+every_other_http_option_is_refused_by_name_test_() ->
+	[{title("http_opts", Opt), fun() ->
+		?assertEqual({error, {options, {http, Opt}}},
+			gun_rs_options:open(?HOST, 80, #{http_opts => maps:from_list([Opt])}))
+	end} || Opt <- cases([
+		{version, ['HTTP/2', 'HTTP/1.2', "HTTP/1.1", <<"HTTP/1.1">>, 1, undefined]},
+		{closing_timeout, [15000]},
+		{content_handlers, [[gun_data_h]]},
+		{cookie_ignore_informational, [false]},
+		{flow, [1]},
+		{keepalive, [infinity, 5000]},
+		{max_header_block_size, [100000]},
+		{max_trailer_block_size, [10000]},
+		{transform_header_name, [fun(N) -> N end]},
+		{unknown, [1]},
+		{<<"version">>, ['HTTP/1.1']}
+	])].
+
+the_http_version_reaches_the_native_library_test_() ->
+	[?_assertMatch(#{http_version := Version}, native(?HOST, 80, Opts))
+	|| {Opts, Version} <- [
+		{#{}, 'HTTP/1.1'},
+		{#{http_opts => #{}}, 'HTTP/1.1'},
+		{#{http_opts => #{version => 'HTTP/1.0'}}, 'HTTP/1.0'},
+		{#{protocols => [{http, #{version => 'HTTP/1.0'}}]}, 'HTTP/1.0'}
+	]].
+
+%% ws_opts.
+
+every_valid_ws_option_passes_in_open_and_in_ws_upgrade_test_() ->
+	[{title("ws_opts", Opt), fun() ->
+		WsOpts = maps:from_list([Opt]),
+		?assertEqual(ok, gun_rs_options:ws_upgrade(WsOpts)),
+		{ok, #{ws_opts := Complete}} = gun_rs_options:open(?HOST, 80, #{ws_opts => WsOpts}),
+		?assertEqual(WsOpts, maps:with(maps:keys(WsOpts), Complete)),
+		?assertEqual(gun_rs_options:native_ws(WsOpts), gun_rs_options:native_ws(Complete))
+	end} || Opt <- valid_ws()].
+
+every_other_ws_option_is_refused_by_name_in_open_and_in_ws_upgrade_test_() ->
+	[{title("ws_opts", Opt), fun() ->
+		Error = {error, {options, {ws, Opt}}},
+		?assertEqual(Error, gun_rs_options:ws_upgrade(maps:from_list([Opt]))),
+		?assertEqual(Error, gun_rs_options:open(?HOST, 80,
+			#{ws_opts => maps:from_list([Opt]), supervise => true}))
+	end} || Opt <- invalid_ws()].
+
+valid_ws() ->
+	cases([
+		{closing_timeout, [infinity, 1, 15000, ?MAX_MS]},
+		{compress, [false]},
+		{default_protocol, [gun_rs_ws_h]},
+		{keepalive, [infinity, 1, 5000, ?MAX_MS]},
+		{max_frame_size, [infinity, 1, 1000000, ?MAX_SIZE]},
+		{max_message_size, [infinity, 1, 67108864, ?MAX_SIZE]},
+		{protocols, [
+			[{<<"mychat">>, gun_rs_ws_h}],
+			[{"mychat", gun_rs_ws_h}],
+			[{["my", <<"chat">>], gun_rs_ws_h}],
+			[{<<"v1.chat">>, gun_rs_ws_h}, {<<"v2.chat">>, gun_rs_ws_h}],
+			[{<<"chat">>, gun_rs_ws_h}, {<<"CHAT">>, gun_rs_ws_h}]
+		]},
+		{reply_to, [self(), fun(_) -> ok end, fun erlang:display/1,
+			{fun(_) -> ok end, []}, {fun(_, _) -> ok end, [a]}, {fun(_, _, _) -> ok end, [a, b]},
+			{erlang, send, []}, {erlang, send, [self()]}]},
+		{silence_pings, [true, false]}
+	]).
+
+invalid_ws() ->
+	cases([
+		{closing_timeout, [0, -1, 1.0, ?MAX_MS + 1, undefined]},
+		{compress, [true, #{}, #{level => 1}, undefined, 1]},
+		{default_protocol, [gun_ws_h, my_handler, undefined, "gun_rs_ws_h"]},
+		{keepalive, [0, -1, 1.0, ?MAX_MS + 1, undefined]},
+		{max_frame_size, [0, -1, 1.0, ?MAX_SIZE + 1, undefined]},
+		{max_message_size, [0, -1, 1.0, ?MAX_SIZE + 1, undefined]},
+		{protocols, [
+			[], undefined, #{}, <<"mychat">>, [<<"mychat">>], [{<<"mychat">>}],
+			[{<<"mychat">>, my_handler}], [{<<>>, gun_rs_ws_h}], [{"", gun_rs_ws_h}],
+			[{<<"my chat">>, gun_rs_ws_h}], [{<<"my,chat">>, gun_rs_ws_h}],
+			[{<<"my\r\nchat">>, gun_rs_ws_h}], [{<<"chat", 0>>, gun_rs_ws_h}],
+			[{<<"b\x{fc}cher"/utf8>>, gun_rs_ws_h}], [{[8364], gun_rs_ws_h}],
+			[{mychat, gun_rs_ws_h}], [{1, gun_rs_ws_h}],
+			[{<<"chat">>, gun_rs_ws_h}|tail],
+			[{<<"chat">>, gun_rs_ws_h}, {<<"chat">>, gun_rs_ws_h}],
+			[{<<"chat">>, gun_rs_ws_h}, {"chat", gun_rs_ws_h}],
+			[{<<"chat">>, gun_rs_ws_h}, other]
+		]},
+		{reply_to, [undefined, name, fun() -> ok end, fun(_, _) -> ok end,
+			{fun(_) -> ok end, [a]}, {fun(_, _) -> ok end, []}, {fun(_) -> ok end, undefined},
+			{fun(_, _) -> ok end, [a|b]}, {name, []}, {erlang, send}, {erlang, send, undefined},
+			{erlang, send, [a|b]}, {"erlang", send, []}, {erlang, "send", []},
+			{erlang, send, [], []}, make_ref()]},
+		{silence_pings, [1, undefined, "true"]},
+		%% Of gun or of gun_rs, and not built yet.
+		{flow, [1, auto]},
+		{keepalive_tolerance, [1]},
+		{max_send_queue, [1000000]},
+		{reupgrade, [true, false]},
+		{tunnel, [make_ref(), [make_ref()]]},
+		{user_opts, [undefined, #{}]},
+		%% Unknown.
+		{unknown, [true]},
+		{retry, [5]},
+		{<<"keepalive">>, [5000]}
+	]).
+
+invalid_request_headers_is_an_option_of_ws_upgrade_alone_test_() ->
+	[{title("ws_opts", {invalid_request_headers, V}), fun() ->
+		WsOpts = #{invalid_request_headers => V},
+		?assertEqual(Upgrade, gun_rs_options:ws_upgrade(WsOpts)),
+		?assertEqual({error, {options, {ws, {invalid_request_headers, V}}}},
+			gun_rs_options:open(?HOST, 80, #{ws_opts => WsOpts}))
+	end} || {V, Upgrade} <- [{error, ok}, {ignore, ok}]
+		++ [{V, {error, {options, {ws, {invalid_request_headers, V}}}}}
+			|| V <- [true, undefined, "ignore"]]].
+
+tunnel_is_refused_by_open_and_by_ws_upgrade_test() ->
+	Ref = make_ref(),
+	Error = {error, {options, {ws, {tunnel, Ref}}}},
+	?assertEqual(Error, gun_rs_options:ws_upgrade(#{tunnel => Ref})),
+	?assertEqual(Error, gun_rs_options:open(?HOST, 80, #{ws_opts => #{tunnel => Ref}})).
+
+ws_upgrade_refuses_options_that_are_no_map_test_() ->
+	[?_assertEqual({error, {options, {ws, WsOpts}}}, gun_rs_options:ws_upgrade(WsOpts))
+		|| WsOpts <- [[], undefined, [{keepalive, 1}]]].
+
+ws_upgrade_takes_an_empty_map_test() ->
+	?assertEqual(ok, gun_rs_options:ws_upgrade(#{})).
+
+%% What the native library gets.
+
+native_open_is_complete_test() ->
+	?assertEqual(#{
+		authority => <<"localhost">>,
+		connect_timeout => infinity,
+		domain_lookup_timeout => infinity,
+		host => <<"localhost">>,
+		http_version => 'HTTP/1.1',
+		port => 80,
+		tcp => #{family => any, ip => undefined, keepalive => false, nodelay => true,
+			recbuf => undefined, send_timeout => 15000, sndbuf => undefined},
+		ws => #{closing_timeout => 15000, keepalive => infinity, max_frame_size => infinity,
+			max_message_size => 67108864, silence_pings => true, subprotocols => []}
+	}, native("localhost", 80, #{})).
+
+native_open_carries_the_users_values_test() ->
+	?assertMatch(#{
+		connect_timeout := 1,
+		domain_lookup_timeout := 2,
+		ws := #{closing_timeout := 3, keepalive := 4, max_frame_size := 5,
+			max_message_size := 6, silence_pings := false, subprotocols := [<<"a">>, <<"b">>]}
+	}, native(?HOST, 80, #{connect_timeout => 1, domain_lookup_timeout => 2, ws_opts => #{
+		closing_timeout => 3, keepalive => 4, max_frame_size => 5, max_message_size => 6,
+		silence_pings => false, protocols => [{"a", gun_rs_ws_h}, {<<"b">>, gun_rs_ws_h}]}})).
+
+native_ws_has_the_same_keys_whatever_the_user_gave_test_() ->
+	Keys = lists:sort(maps:keys(gun_rs_options:native_ws(#{}))),
+	?assertEqual([closing_timeout, keepalive, max_frame_size, max_message_size,
+		silence_pings, subprotocols], Keys),
+	[?_assertEqual(Keys, lists:sort(maps:keys(gun_rs_options:native_ws(maps:from_list([Opt])))))
+		|| Opt <- valid_ws()].
+
+%% Any two valid options together are valid, and any bad one spoils any good one.
+
+options_do_not_influence_each_other_test() ->
+	_ = [?assertMatch({ok, _}, gun_rs_options:open(?HOST, 80, #{K1 => V1, K2 => V2}))
+		|| {K1, V1} <- valid_open(), {K2, V2} <- valid_open(), K1 =/= K2],
+	_ = [?assertEqual({error, {options, {K1, V1}}},
+			gun_rs_options:open(?HOST, 80, #{K1 => V1, K2 => V2}))
+		|| {K1, V1} <- invalid_open(), {K2, V2} <- valid_open(), K1 =/= K2],
+	_ = [?assertEqual({error, {options, {ws, {K1, V1}}}},
+			gun_rs_options:ws_upgrade(#{K1 => V1, K2 => V2}))
+		|| {K1, V1} <- invalid_ws(), {K2, V2} <- valid_ws(), K1 =/= K2],
+	ok.
+
+a_planned_option_is_refused_test_() ->
+	[?_assertEqual({error, {options, {K, 1}}}, gun_rs_options:open(?HOST, 80, #{K => 1}))
+		|| K <- gun_rs_options:planned(open)] ++
+	[?_assertEqual({error, {options, {http, {K, 1}}}},
+			gun_rs_options:open(?HOST, 80, #{http_opts => #{K => 1}}))
+		|| K <- gun_rs_options:planned(http)] ++
+	[?_assertEqual({error, {options, {ws, {K, 1}}}}, gun_rs_options:ws_upgrade(#{K => 1}))
+		|| K <- gun_rs_options:planned(ws)].
+
+%% Helpers.
+
+cases(Table) ->
+	[{Key, Value} || {Key, Values} <- Table, Value <- Values].
+
+native(Host, Port, Opts) ->
+	{ok, Config} = gun_rs_options:open(Host, Port, Opts),
+	gun_rs_options:native_open(Config).
+
+title(What, Term) ->
+	lists:flatten(io_lib:format("~s ~0tp", [What, Term], [{chars_limit, 80}])).
