@@ -13,4 +13,5 @@ test:
 
 clean:
 	cargo clean
-	rm -rf priv _build/default _build/check _build/test _build/test-logs
+	rm -rf priv
+	[ ! -d _build ] || find _build -mindepth 1 -maxdepth 1 ! -name peers -exec rm -rf {} +

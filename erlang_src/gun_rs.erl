@@ -120,8 +120,14 @@ shutdown(ConnPid) when is_pid(ConnPid) ->
 %% supervised.
 -spec close(ConnPid :: pid()) -> ok | {error, not_found}.
 close(ConnPid) when is_pid(ConnPid) ->
-	%% The supervisor of the connection is the one of the connection's node.
-	supervisor:terminate_child({gun_rs_conns_sup, node(ConnPid)}, ConnPid).
+	%% The supervisor is the one of the connection's node.
+	try
+		supervisor:terminate_child({gun_rs_conns_sup, node(ConnPid)}, ConnPid)
+	catch
+		%% Where there is no supervisor there is no connection that it could end.
+		exit:{noproc, _} -> ok;
+		exit:{{nodedown, _}, _} -> ok
+	end.
 
 %% @doc Asks for an upgrade to WebSocket: answered by gun_upgrade, gun_response or
 %% gun_error. The options are those given to open.

@@ -12,6 +12,7 @@
 -export([shutdown/1]).
 -export([ws_upgrade/6]).
 -export([ws_send/3]).
+-export([cast/2]).
 
 -export([callback_mode/0]).
 -export([init/1]).
@@ -32,6 +33,9 @@
 	status = shutdown :: term()
 }).
 
+%% In ms: as long as gun's own call.
+-define(CALL_TIMEOUT, 5000).
+
 -type state() :: waiting | connecting | connected | closing.
 -type result() :: gen_statem:event_handler_result(state()).
 
@@ -39,18 +43,25 @@
 start_link(Owner, Config) ->
 	gen_statem:start_link(?MODULE, {Owner, Config}, [{hibernate_after, 0}]).
 
-%% A local pid that is no connection is treated as a dead one: it is sent nothing.
+%% A pid that is no connection is treated as a dead one: it is sent nothing.
 -spec info(pid()) -> map().
-info(ConnPid) ->
-	case node(ConnPid) =/= node() orelse gun_rs_native:is_conn(ConnPid) of
+info(ConnPid) when node(ConnPid) =:= node() ->
+	case gun_rs_native:is_conn(ConnPid) of
 		true ->
 			try
-				gen_statem:call(ConnPid, info)
+				gen_statem:call(ConnPid, info, ?CALL_TIMEOUT)
 			catch exit:{Reason, _} ->
 				no_info(Reason, ConnPid)
 			end;
 		false ->
 			no_info(noproc, ConnPid)
+	end;
+info(ConnPid) ->
+	try
+		erpc:call(node(ConnPid), ?MODULE, info, [ConnPid], ?CALL_TIMEOUT)
+	catch
+		exit:{exception, {Reason, {sys, get_state, _}}} -> no_info(Reason, ConnPid);
+		error:{erpc, Reason} -> no_info(Reason, ConnPid)
 	end.
 
 %% The exit of gun:info/1, which asks by sys:get_state/1.
@@ -86,11 +97,15 @@ ws_upgrade(ConnPid, StreamRef, ReplyTo, Path, Headers, Options) ->
 ws_send(ConnPid, Caller, Frames) ->
 	gun_rs_frames:send(ConnPid, Caller, Frames).
 
-cast(ConnPid, Message) ->
-	case node(ConnPid) =/= node() orelse gun_rs_native:is_conn(ConnPid) of
+%% The same holds for casts.
+-spec cast(pid(), term()) -> ok.
+cast(ConnPid, Message) when node(ConnPid) =:= node() ->
+	case gun_rs_native:is_conn(ConnPid) of
 		true -> gen_statem:cast(ConnPid, Message);
 		false -> ok
-	end.
+	end;
+cast(ConnPid, Message) ->
+	gun_rs_relay:cast(ConnPid, Message).
 
 -spec callback_mode() -> state_functions.
 callback_mode() -> state_functions.

@@ -30,7 +30,7 @@ send_dirty(ConnPid, Caller, Frames) ->
 %% What is malformed raises here, where the mistake is, not on the other node.
 send_remote(ConnPid, Caller, Frames) ->
 	case gun_rs_native:ws_check(Frames) of
-		ok -> gen_statem:cast(ConnPid, {ws_send, Caller, Frames});
+		ok -> gun_rs_conn:cast(ConnPid, {ws_send, Caller, Frames});
 		iodata -> send_remote(ConnPid, Caller, flatten(Frames));
 		{invalid, Frame, Text} -> error({invalid_frame, Frame, Text})
 	end.

@@ -35,10 +35,14 @@
 
 -define(NOT_LOADED, erlang:nif_error({nif_not_loaded, load_error()})).
 
--spec load() -> ok.
+%% The library is loaded once. When the module is loaded again, this refuses the new
+%% code, and the code that runs stays.
+-spec load() -> ok | {error, term()}.
 load() ->
 	case erlang:load_nif(filename:join(priv_dir(), "gun_rs_native"), 0) of
 		ok -> persistent_term:put(?MODULE, ok);
+		{error, {upgrade, _}} = Error -> Error;
+		{error, {reload, _}} = Error -> Error;
 		Error -> persistent_term:put(?MODULE, Error)
 	end.
 

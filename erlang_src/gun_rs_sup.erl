@@ -12,4 +12,5 @@ start_link() ->
 -spec init([]) -> {ok, {supervisor:sup_flags(), [supervisor:child_spec()]}}.
 init([]) ->
 	Conns = #{id => gun_rs_conns_sup, start => {gun_rs_conns_sup, start_link, []}, type => supervisor},
-	{ok, {#{intensity => 10, period => 10}, [Conns]}}.
+	Relay = #{id => gun_rs_relay, start => {gun_rs_relay, start_link, []}},
+	{ok, {#{intensity => 10, period => 10}, [Conns, Relay]}}.

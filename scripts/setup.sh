@@ -55,7 +55,8 @@ missing_packages() {
 missing_apps() {
     if have erl; then
         list=$(echo "$1" | tr ' ' ,)
-        erl -noshell -eval "[io:format(\"~s \", [App]) || App <- [$list], code:lib_dir(App) =:= {error, bad_name}],
+        erl -noshell -eval "[io:format(\"~s \", [App]) || App <- [$list],
+                code:where_is_file(atom_to_list(App) ++ \".app\") =:= non_existing],
             Header = filename:join(code:root_dir(), \"usr/include/erl_nif.h\"),
             filelib:is_regular(Header) orelse io:format(\"dev\"), halt()."
     else
@@ -87,9 +88,10 @@ install_now() {
     DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$@" </dev/null
 }
 
+# Whether the package lists have them: without lists, "apt-cache show" finds what another package only mentions.
 known() {
     for package in "$@"; do
-        apt-cache show "$package" >/dev/null 2>&1 || return 1
+        [ -n "$(apt-cache madison "$package" 2>/dev/null)" ] || return 1
     done
 }
 

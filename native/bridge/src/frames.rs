@@ -21,6 +21,9 @@ const MAX_COPIED: usize = 128 * 1024;
 /// The most frames that a call on a normal scheduler takes.
 const MAX_FRAMES: usize = 500;
 
+/// How many small frames a payload held by reference counts for: it takes an environment of its own.
+const HELD_FRAMES: usize = 20;
+
 mod atoms {
     rustler::atoms! {
         binary,
@@ -56,20 +59,20 @@ struct Encoder {
     /// Small frames that stand next to each other go as one.
     bytes: Vec<u8>,
     copied: usize,
+    count: usize,
 }
 
 /// Encodes one frame, or a list of them. What stands behind a close frame is not looked at: it would not be sent.
 pub(crate) fn encode_frames(frames: Term<'_>, scheduler: Scheduler) -> Result<Vec<Item<HeldBinary>>, Refused<'_>> {
-    let mut encoder = Encoder { scheduler, items: Vec::new(), bytes: Vec::new(), copied: 0 };
+    let mut encoder = Encoder { scheduler, items: Vec::new(), bytes: Vec::new(), copied: 0, count: 0 };
     if frames.is_list() || frames.is_empty_list() {
         let mut rest = frames;
-        let mut count = 0;
         while !rest.is_empty_list() {
             let (frame, tail) = rest
                 .list_get_cell()
                 .map_err(|_| Refused::Invalid(frames, "The list of frames is not a proper list."))?;
-            count += 1;
-            if scheduler == Scheduler::Normal && count > MAX_FRAMES {
+            encoder.count += 1;
+            if scheduler == Scheduler::Normal && encoder.count > MAX_FRAMES {
                 return Err(Refused::TooMuch);
             }
             if encoder.push(frame)? == Pushed::Close {
@@ -124,6 +127,7 @@ impl Encoder {
         let payload = binary(payload).map_err(|()| iodata(frame, payload))?;
         match opcode {
             Opcode::Text | Opcode::Binary if payload.len() >= LARGE => {
+                self.count += HELD_FRAMES;
                 self.flush();
                 self.items.push(Item::Large(opcode, HeldBinary::new(&payload)));
                 Ok(Pushed::Frame)
@@ -144,7 +148,9 @@ impl Encoder {
 
     fn push_close<'a>(&mut self, frame: Term<'a>, code: Term<'a>, reason: Term<'a>) -> Result<Pushed, Refused<'a>> {
         let invalid = |text| Refused::Invalid(frame, text);
-        let code = code.decode().ok().filter(|code| is_valid_close_code(*code));
+        // A u32 first: a decoder of u16 takes what it is given modulo 2^16.
+        let code = code.decode::<u32>().ok().and_then(|code| u16::try_from(code).ok());
+        let code = code.filter(|code| is_valid_close_code(*code));
         let code = code.ok_or_else(|| invalid("The close code is not one that an endpoint may send."))?;
         let reason = binary(reason).map_err(|()| iodata(frame, reason))?;
         if reason.len() > MAX_CLOSE_REASON {

@@ -155,20 +155,19 @@ impl Sink for BeamSink {
             // The process knows it last, because it may exit by it.
             Event::Down { protocol, reason, killed } => {
                 self.send(&self.owner, |env| {
-                    let killed: Vec<_> = killed.iter().map(|stream| stream.stream_ref.get(env)).collect();
-                    let protocol = protocol_term(env, protocol);
+                    let (protocol, killed) = (protocol_term(env, protocol), stream_refs(env, killed));
                     (atoms::gun_down(), pid, protocol, reasons::down_reason(env, reason), killed).encode(env)
                 });
                 self.tell(|env| (atoms::down(), reasons::down_reason(env, reason)).encode(env));
             }
             Event::ShutDown => self.tell(|env| atoms::shut_down().encode(env)),
-            Event::Panicked { protocol, text } => {
+            Event::Panicked { protocol, text, killed } => {
                 self.send(&self.owner, |env| (atoms::gun_error(), pid, reasons::panic(env, &text)).encode(env));
                 if let Some(protocol) = protocol {
                     self.send(&self.owner, |env| {
                         let reason = reasons::error(env, reasons::panic(env, &text));
-                        let killed = Vec::<Term<'_>>::new();
-                        (atoms::gun_down(), pid, protocol_term(env, protocol), reason, killed).encode(env)
+                        let (protocol, killed) = (protocol_term(env, protocol), stream_refs(env, killed));
+                        (atoms::gun_down(), pid, protocol, reason, killed).encode(env)
                     });
                 }
                 self.tell(|env| (atoms::panic(), reasons::panic(env, &text)).encode(env));
@@ -203,6 +202,10 @@ impl BeamSink {
     fn to_stream(&self, stream: &Stream, build: impl for<'a> FnOnce(Env<'a>, Term<'a>) -> Term<'a>) {
         self.send(&stream.reply_to, |env| build(env, stream.stream_ref.get(env)));
     }
+}
+
+fn stream_refs<'a>(env: Env<'a>, streams: &[Stream]) -> Vec<Term<'a>> {
+    streams.iter().map(|stream| stream.stream_ref.get(env)).collect()
 }
 
 fn protocol_term(env: Env<'_>, protocol: Protocol) -> Term<'_> {

@@ -108,7 +108,7 @@ pub(crate) fn spawn_on<K: Sink>(io: impl ByteStream, options: ConnectOptions, si
             }
         };
         if let Some(panic) = caught(work).await {
-            connection.panicked(&*panic);
+            connection.panicked(&*panic, &[]);
         }
     });
     Handle { commands, status, task: task.abort_handle() }
@@ -148,22 +148,28 @@ pub(crate) enum Stop {
     ShutDown,
     /// Nobody can ask anything of it any more.
     Abandoned,
+    /// By a panic, which has been told.
+    Told,
 }
 
 async fn run<K: Sink>(mut connection: Connection<K>) {
     if let Some(panic) = caught(connection.work()).await {
-        connection.panicked(&*panic);
+        connection.panicked(&*panic, &[]);
     }
 }
 
 /// Runs the work to its end, or to its panic.
 async fn caught(work: impl Future<Output = ()>) -> Option<Box<dyn Any + Send>> {
     let mut work = pin!(work);
-    poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx))) {
-        Ok(poll) => poll.map(|()| None),
-        Err(panic) => Poll::Ready(Some(panic)),
-    })
-    .await
+    poll_fn(|cx| poll_caught(|| work.as_mut().poll(cx))).await.err()
+}
+
+/// Polls, and makes a panic the result. What has panicked must not be polled again.
+pub(crate) fn poll_caught<T>(poll: impl FnOnce() -> Poll<T>) -> Poll<Result<T, Box<dyn Any + Send>>> {
+    match catch_unwind(AssertUnwindSafe(poll)) {
+        Ok(poll) => poll.map(Ok),
+        Err(panic) => Poll::Ready(Err(panic)),
+    }
 }
 
 /// For [`Command::Panic`], wherever it is received.
@@ -192,7 +198,7 @@ impl<K: Sink> Connection<K> {
         }
     }
 
-    fn panicked(&mut self, panic: &(dyn Any + Send)) {
+    fn panicked(&mut self, panic: &(dyn Any + Send), killed: &[K::Stream]) {
         let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
         let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
         let protocol = match self.status.get() {
@@ -201,7 +207,7 @@ impl<K: Sink> Connection<K> {
             State::Ws | State::Closing => Some(Protocol::Ws),
         };
         self.status.set(State::Idle);
-        self.sink.event(Event::Panicked { protocol, text });
+        self.sink.event(Event::Panicked { protocol, text, killed });
     }
 
     /// Waits for the command to connect; what else comes is kept for the connection.
@@ -298,6 +304,11 @@ impl<K: Sink> Connection<K> {
                 );
                 match session.run(upgraded.shutdown).await {
                     (session::End::ShutDown, _) => Err(Stop::ShutDown),
+                    (session::End::Abandoned, _) => Err(Stop::Abandoned),
+                    (session::End::Panicked(panic), stream) => {
+                        self.panicked(&*panic, &[stream]);
+                        Err(Stop::Told)
+                    }
                     (session::End::Down(reason), stream) => {
                         self.down(Protocol::Ws, &reason, &[stream]);
                         Ok(())

@@ -45,6 +45,8 @@ pub enum Event<'a, K: Sink> {
         protocol: Option<Protocol>,
         /// The panic's message.
         text: String,
+        /// The WebSocket's stream, if it was one.
+        killed: &'a [K::Stream],
     },
     /// The WebSocket is open.
     Upgraded {

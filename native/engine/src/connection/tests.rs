@@ -138,11 +138,12 @@ async fn a_connection_that_was_never_up_ends_with_its_handle() {
 }
 
 fn panicked(protocol: Option<Protocol>) -> Told {
-    Told::Panicked(protocol, "a panic was asked for".into())
+    let killed = if protocol == Some(Ws) { vec![STREAM] } else { Vec::new() };
+    Told::Panicked(protocol, "a panic was asked for".into(), killed)
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_panic_is_told_through_the_sink_with_what_the_connection_spoke_and_closes_it() {
+async fn a_panic_is_told_through_the_sink_with_what_the_connection_spoke_and_its_websocket_and_closes_it() {
     let (mut client, mut peer) = connected(options(), BUFFER);
     client.handle.send(Command::Panic);
     client.expect_end(&[panicked(Some(Http))]).await;

@@ -3,6 +3,7 @@
 //! The session is one hand-written poll function rather than a handful of futures, because its parts share the
 //! stream, and because an idle session must cost little: it holds no buffer and no timer that nobody asked for.
 
+use std::any::Any;
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
@@ -15,7 +16,7 @@ use tokio::io::ReadBuf;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::command::{Command, Item, Outgoing};
-use crate::connection::{Commands, State, Status};
+use crate::connection::{Commands, State, Status, poll_caught};
 use crate::error::{BadState, ConnectionError, DownReason, ProtocolError};
 use crate::event::{Event, Message, StreamError};
 use crate::options::WsOptions;
@@ -45,6 +46,10 @@ pub(crate) enum End {
     Down(DownReason),
     /// The shutdown that was asked for is done.
     ShutDown,
+    /// Nobody can ask anything of it any more.
+    Abandoned,
+    /// The session has panicked.
+    Panicked(Box<dyn Any + Send>),
 }
 
 pub(crate) struct Session<'a, S, K: Sink> {
@@ -62,6 +67,8 @@ pub(crate) struct Session<'a, S, K: Sink> {
     phase: Phase,
     /// A shutdown was asked for: the end is told as `ShutDown`.
     shutdown: bool,
+    /// There is no handle any more, so nobody is left to be told of an end.
+    abandoned: bool,
     /// The peer takes nothing any more; what it has sent is still read.
     write_failed: bool,
     keepalive: Option<Timer>,
@@ -110,6 +117,7 @@ impl<'a, S: ByteStream, K: Sink> Session<'a, S, K> {
             pending: received.to_vec(),
             phase: Phase::Open,
             shutdown: false,
+            abandoned: false,
             write_failed: false,
             closing: None,
             stalled: None,
@@ -123,11 +131,18 @@ impl<'a, S: ByteStream, K: Sink> Session<'a, S, K> {
         }
         // What came with the 101 is there before anything can be awaited.
         let early = self.decode_pending();
+        // A panic is caught here rather than by the task alone, because the stream must be named when it is told.
         let reason = match early {
-            Some(reason) => reason,
-            None => poll_fn(|cx| self.poll(cx)).await,
+            Some(reason) => Ok(reason),
+            None => poll_fn(|cx| poll_caught(|| self.poll(cx))).await,
         };
-        (if self.shutdown { End::ShutDown } else { End::Down(reason) }, self.stream)
+        let end = match reason {
+            Err(panic) => End::Panicked(panic),
+            Ok(_) if self.abandoned => End::Abandoned,
+            Ok(_) if self.shutdown => End::ShutDown,
+            Ok(reason) => End::Down(reason),
+        };
+        (end, self.stream)
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<DownReason> {
@@ -154,8 +169,10 @@ impl<'a, S: ByteStream, K: Sink> Session<'a, S, K> {
 
     fn poll_commands(&mut self, cx: &mut Context<'_>) -> Option<DownReason> {
         while let Poll::Ready(command) = self.commands.poll_recv(cx) {
-            // Without a handle nobody can close it any more.
-            let Some(command) = command else { return Some(DownReason::Normal) };
+            let Some(command) = command else {
+                self.abandoned = true;
+                return Some(DownReason::Normal);
+            };
             match command {
                 Command::Send(outgoing) => self.send(*outgoing),
                 Command::Upgrade(upgrade) => self.bad_state(&upgrade.caller, BadState::OnlyWebsocket),

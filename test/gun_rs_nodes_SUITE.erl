@@ -1,0 +1,266 @@
+%% A ConnPid works from any node, and owners and receivers may live on any node.
+-module(gun_rs_nodes_SUITE).
+-compile(export_all).
+-compile(nowarn_export_all).
+
+-import(gun_rs_test, [config/2]).
+-import(gun_rs_test, [doc/1]).
+-import(gun_rs_test, [open/1]).
+-import(gun_rs_test, [open/2]).
+-import(gun_rs_test, [open_ws/2]).
+-import(gun_rs_test, [upgrade/4]).
+-import(gun_rs_test, [watch/1]).
+
+-include("gun_rs_test.hrl").
+
+%% Far beyond what the slowest case takes: for what would never end.
+suite() ->
+	[{timetrap, {minutes, 1}}].
+
+%% The other node has the application's code, and in the second group the application too.
+all() ->
+	[{group, code_only}, {group, application}].
+
+groups() ->
+	Cases = gun_rs_test:all(?MODULE),
+	[{code_only, Cases}, {application, Cases}].
+
+init_per_suite(Config) ->
+	Started = do_start_distribution(),
+	{Listener, Port} = gun_rs_test:start_cowboy(),
+	[{listener, Listener}, {port, Port}, {started, Started}|Config].
+
+end_per_suite(Config) ->
+	gun_rs_test:stop_cowboy(config(listener, Config)),
+	do_stop_distribution(config(started, Config)).
+
+init_per_group(Group, Config) ->
+	{Peer, Node} = do_start_node(),
+	case Group of
+		code_only -> ok;
+		application -> {ok, _} = erpc:call(Node, application, ensure_all_started, [gun_rs])
+	end,
+	[{peer, Peer}, {node, Node}|Config].
+
+end_per_group(_, Config) ->
+	catch peer:stop(config(peer, Config)),
+	ok.
+
+%% Loopback only, long names, so that no resolver has a say.
+do_start_distribution() ->
+	case is_alive() of
+		true ->
+			[];
+		false ->
+			Epmd = case erl_epmd:names({127, 0, 0, 1}) of
+				{ok, _} ->
+					[];
+				{error, _} ->
+					[] = os:cmd("ERL_EPMD_ADDRESS=127.0.0.1 '" ++ os:find_executable("epmd") ++ "' -daemon"),
+					[epmd]
+			end,
+			ok = application:set_env(kernel, inet_dist_use_interface, {127, 0, 0, 1}),
+			Name = list_to_atom(peer:random_name("gun_rs_ct") ++ "@127.0.0.1"),
+			true = gun_rs_test:eventually(fun() ->
+				case net_kernel:start([Name, longnames]) of
+					{ok, _} -> true;
+					{error, Reason} -> Reason
+				end
+			end),
+			[net_kernel|Epmd]
+	end.
+
+do_stop_distribution(Started) ->
+	_ = [case What of
+		net_kernel -> net_kernel:stop();
+		%% It refuses while anybody else's node is registered.
+		epmd -> os:cmd("'" ++ os:find_executable("epmd") ++ "' -kill")
+	end || What <- Started],
+	ok.
+
+do_start_node() ->
+	{ok, Peer, Node} = peer:start(#{
+		name => peer:random_name("gun_rs_peer"),
+		host => "127.0.0.1",
+		longnames => true,
+		wait_boot => 60000,
+		args => ["-setcookie", atom_to_list(erlang:get_cookie()),
+			"-kernel", "inet_dist_use_interface", "{127,0,0,1}", "-pa"|code:get_path()]
+	}),
+	{Peer, Node}.
+
+%% A process of the other node that does what it's told, and says what it gets.
+do_remote(Config) ->
+	Self = self(),
+	spawn(config(node, Config), fun() -> ?MODULE:do_remote_loop(Self) end).
+
+do_remote_loop(Self) ->
+	receive
+		{Self, do, Fun} ->
+			Self ! {self(), done, catch Fun()},
+			?MODULE:do_remote_loop(Self);
+		Msg ->
+			Self ! {self(), got, Msg},
+			?MODULE:do_remote_loop(Self)
+	end.
+
+do_there(Remote, Fun) ->
+	Remote ! {self(), do, Fun},
+	?EXPECT({Remote, done, Result}, Result).
+
+%% The cases.
+
+upgrade_from_another_node(Config) ->
+	doc("A process of another node upgrades, sends, receives and closes."),
+	ConnPid = open(config(port, Config)),
+	Remote = do_remote(Config),
+	StreamRef = do_there(Remote, fun() -> gun_rs:ws_upgrade(ConnPid, "/websocket") end),
+	?EXPECT({Remote, got, {gun_upgrade, ConnPid, StreamRef, [<<"websocket">>], _}}),
+	Large = crypto:strong_rand_bytes(1000000),
+	Frames = [{text, integer_to_binary(N)} || N <- lists:seq(1, 100)] ++ [{binary, Large}],
+	ok = do_there(Remote, fun() ->
+		_ = [ok = gun_rs:ws_send(ConnPid, StreamRef, Frame) || Frame <- Frames],
+		gun_rs:ws_send(ConnPid, Frames)
+	end),
+	_ = [?EXPECT({Remote, got, {gun_ws, ConnPid, StreamRef, F}}, F = Frame) || Frame <- Frames ++ Frames],
+	ok = do_there(Remote, fun() -> gun_rs:ws_send(ConnPid, StreamRef, {close, 4000, "bye"}) end),
+	?EXPECT({Remote, got, {gun_ws, ConnPid, StreamRef, {close, 4000, <<>>}}}),
+	?EXPECT({gun_down, ConnPid, ws, normal, [StreamRef]}),
+	exit(Remote, kill),
+	ok.
+
+info_from_another_node(Config) ->
+	doc("info works from another node."),
+	{ConnPid, _} = open_ws(config(port, Config), "/websocket"),
+	Self = self(),
+	Remote = do_remote(Config),
+	#{owner := Self, protocol := ws, state_name := connected_ws_only} =
+		do_there(Remote, fun() -> gun_rs:info(ConnPid) end),
+	ok = gun_rs:close(ConnPid),
+	{'EXIT', {noproc, _}} = do_there(Remote, fun() -> gun_rs:info(ConnPid) end),
+	exit(Remote, kill),
+	ok.
+
+await_on_another_node(Config) ->
+	doc("await and flush work on another node."),
+	ConnPid = open(config(port, Config)),
+	Remote = do_remote(Config),
+	{ws, {text, <<"Hello!">>}} = do_there(Remote, fun() ->
+		StreamRef = gun_rs:ws_upgrade(ConnPid, "/websocket"),
+		{upgrade, [<<"websocket">>], _} = gun_rs:await(ConnPid, StreamRef),
+		ok = gun_rs:ws_send(ConnPid, StreamRef, {text, "Hello!"}),
+		Result = gun_rs:await(ConnPid, StreamRef),
+		ok = gun_rs:flush(ConnPid),
+		Result
+	end),
+	ok = gun_rs:close(ConnPid),
+	exit(Remote, kill),
+	ok.
+
+malformed_frame_on_another_node(Config) ->
+	doc("A malformed frame raises where it was sent from, on another node too."),
+	{ConnPid, StreamRef} = open_ws(config(port, Config), "/websocket"),
+	Remote = do_remote(Config),
+	{'EXIT', {{invalid_frame, {text, oops}, _}, _}} =
+		do_there(Remote, fun() -> gun_rs:ws_send(ConnPid, StreamRef, {text, oops}) end),
+	ok = gun_rs:ws_send(ConnPid, StreamRef, {text, "unharmed"}),
+	?EXPECT({gun_ws, ConnPid, StreamRef, {text, <<"unharmed">>}}),
+	ok = gun_rs:close(ConnPid),
+	exit(Remote, kill),
+	ok.
+
+send_before_the_upgrade_from_another_node(Config) ->
+	doc("badstate goes to the process of another node that sent."),
+	ConnPid = open(config(port, Config)),
+	Remote = do_remote(Config),
+	ok = do_there(Remote, fun() -> gun_rs:ws_send(ConnPid, make_ref(), {text, "early"}) end),
+	?EXPECT({Remote, got, {gun_error, ConnPid, {badstate, [_|_]}}}),
+	ok = gun_rs:close(ConnPid),
+	exit(Remote, kill),
+	ok.
+
+reply_to_another_node(Config) ->
+	doc("reply_to may be a pid of another node; its messages arrive in order."),
+	ConnPid = open(config(port, Config)),
+	Remote = do_remote(Config),
+	StreamRef = gun_rs:ws_upgrade(ConnPid, "/websocket", [], #{reply_to => Remote}),
+	?EXPECT({Remote, got, {gun_upgrade, ConnPid, StreamRef, [<<"websocket">>], _}}),
+	Frames = [{binary, binary:copy(<<N:32>>, N)} || N <- lists:seq(1, 1000)],
+	ok = gun_rs:ws_send(ConnPid, StreamRef, Frames),
+	_ = [?EXPECT({Remote, got, {gun_ws, ConnPid, StreamRef, F}}, F = Frame) || Frame <- Frames],
+	?REFUTE({gun_ws, _, _, _}),
+	ok = gun_rs:close(ConnPid),
+	exit(Remote, kill),
+	ok.
+
+owner_on_another_node(Config) ->
+	doc("An owner of another node gets gun_down and gun_up, may pass the connection on, and its exit ends it."),
+	ConnPid = open(config(port, Config), #{}),
+	Remote = do_remote(Config),
+	ok = gun_rs:set_owner(ConnPid, Remote),
+	#{owner := Remote} = gun_rs:info(ConnPid),
+	StreamRef = upgrade(ConnPid, "/command", [], #{}),
+	ok = gun_rs:ws_send(ConnPid, StreamRef, {binary, term_to_binary([{close, 4001, <<>>}])}),
+	?EXPECT({gun_ws, ConnPid, StreamRef, {close, 4001, <<>>}}),
+	?EXPECT({Remote, got, {gun_down, ConnPid, ws, normal, [StreamRef]}}),
+	?EXPECT({Remote, got, {gun_up, ConnPid, http}}),
+	Remote2 = do_remote(Config),
+	ok = do_there(Remote, fun() -> gun_rs:set_owner(ConnPid, Remote2) end),
+	#{owner := Remote2} = do_there(Remote, fun() -> gun_rs:info(ConnPid) end),
+	exit(Remote, kill),
+	MRef = watch(ConnPid),
+	?REFUTE({'DOWN', MRef, process, ConnPid, _}),
+	exit(Remote2, oops),
+	?EXPECT({'DOWN', MRef, process, ConnPid, {shutdown, {owner_down, oops}}}).
+
+owner_node_stops(Config) ->
+	doc("When the owner's node goes away the connection closes and ends."),
+	{Peer, Node} = do_start_node(),
+	{Server, Port} = lying_server:start([upgrade, frame, {send, lying_server:frame(close, <<>>)}]),
+	{ConnPid, StreamRef} = open_ws(Port, "/"),
+	MRef = watch(ConnPid),
+	Remote = do_remote([{node, Node}|Config]),
+	ok = gun_rs:set_owner(ConnPid, Remote),
+	#{owner := Remote} = gun_rs:info(ConnPid),
+	ok = peer:stop(Peer),
+	?EXPECT({lying_server, Server, {frame, close, <<1001:16>>}}),
+	?EXPECT({gun_ws, ConnPid, StreamRef, close}),
+	?EXPECT({'DOWN', MRef, process, ConnPid, {shutdown, {owner_down, noconnection}}}),
+	lying_server:stop(Server).
+
+close_from_another_node(Config) ->
+	doc("shutdown/1 and close/1 work from another node."),
+	Remote = do_remote(Config),
+	_ = [begin
+		{ConnPid, _} = open_ws(config(port, Config), "/websocket"),
+		MRef = watch(ConnPid),
+		ok = do_there(Remote, fun() -> gun_rs:Function(ConnPid) end),
+		?EXPECT({'DOWN', MRef, process, ConnPid, shutdown})
+	end || Function <- [shutdown, close]],
+	exit(Remote, kill),
+	ok.
+
+no_connection_on_another_node(Config) ->
+	doc("Pids of other nodes that are no connection, dead, or of a node that is gone, are like dead ones."),
+	{Peer, GoneNode} = do_start_node(),
+	Gone = spawn(GoneNode, fun() -> receive after infinity -> ok end end),
+	ok = peer:stop(Peer),
+	Dead = spawn(config(node, Config), fun() -> ok end),
+	Dummy = spawn(config(node, Config), fun() -> receive after infinity -> ok end end),
+	_ = [begin
+		ct:log("~p", [Pid]),
+		Ref = make_ref(),
+		ok = gun_rs:ws_send(Pid, {text, "Hello?"}),
+		ok = gun_rs:ws_send(Pid, Ref, [{text, "Hello?"}, close]),
+		true = is_reference(gun_rs:ws_upgrade(Pid, "/", [], #{})),
+		ok = gun_rs:set_owner(Pid, self()),
+		ok = gun_rs:shutdown(Pid),
+		ok = gun_rs:flush(Pid),
+		{'EXIT', _} = (catch gun_rs:info(Pid)),
+		?REFUTE(_)
+	end || Pid <- [Dead, Dummy, Gone]],
+	{messages, []} = erpc:call(node(Dummy), erlang, process_info, [Dummy, messages]),
+	{error, {down, noproc}} = gun_rs:await_up(Dead),
+	{error, {down, noconnection}} = gun_rs:await_up(Gone),
+	exit(Dummy, kill),
+	ok.

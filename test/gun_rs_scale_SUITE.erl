@@ -1,0 +1,257 @@
+%% Many connections leave nothing behind, and no call holds a scheduler.
+-module(gun_rs_scale_SUITE).
+-compile(export_all).
+-compile(nowarn_export_all).
+
+-import(gun_rs_test, [config/2]).
+-import(gun_rs_test, [doc/1]).
+-import(gun_rs_test, [eventually/1]).
+-import(gun_rs_test, [open_ws/2]).
+
+-include("gun_rs_test.hrl").
+
+-define(CONNECTIONS, 2000).
+-define(LARGE, 16#1000000).
+
+%% Far beyond what the slowest case takes: for what would never end.
+suite() ->
+	[{timetrap, {minutes, 10}}].
+
+all() ->
+	gun_rs_test:all(?MODULE).
+
+init_per_suite(Config) ->
+	{Listener, Port} = gun_rs_test:start_cowboy(),
+	[{listener, Listener}, {port, Port}|Config].
+
+end_per_suite(Config) ->
+	gun_rs_test:stop_cowboy(config(listener, Config)).
+
+%% Each connection has two ends in this VM.
+do_enough_fds() ->
+	Limit = os:cmd("ulimit -n"),
+	case string:trim(Limit) of
+		"unlimited" ->
+			ok;
+		Number ->
+			case list_to_integer(Number) >= 2 * ?CONNECTIONS + 500 of
+				true -> ok;
+				false -> exit("This case needs " ++ integer_to_list(2 * ?CONNECTIONS + 500)
+					++ " file descriptors: say `ulimit -n 8192` first.")
+			end
+	end.
+
+many_connections(Config) ->
+	doc("2,000 connections at once are opened, used and closed: no process, task, thread or descriptor is left."),
+	ok = do_enough_fds(),
+	%% What the first connection brings to stay is not the 2,000's.
+	{First, _} = open_ws(config(port, Config), "/websocket"),
+	ok = gun_rs:close(First),
+	do_all_closed(Config),
+	true = eventually(fun() -> gun_rs_native:stats() =:= #{connections => 0, tasks => 0} end),
+	Before = do_count(),
+	Conns = [begin
+		{ok, ConnPid} = gun_rs:open("127.0.0.1", config(port, Config), #{retry => 0}),
+		{ConnPid, gun_rs:ws_upgrade(ConnPid, "/websocket")}
+	end || _ <- lists:seq(1, ?CONNECTIONS)],
+	_ = [?EXPECT({gun_upgrade, ConnPid, StreamRef, _, _}) || {ConnPid, StreamRef} <- Conns],
+	During = do_count(),
+	ct:log("before ~p~nduring ~p", [Before, During]),
+	#{connections := ?CONNECTIONS} = During,
+	%% Of which each has two ends here. This says that what is counted below is the right thing.
+	true = maps:get(fds, During) - maps:get(fds, Before) >= 2 * ?CONNECTIONS,
+	true = maps:get(processes, During) - maps:get(processes, Before) >= ?CONNECTIONS,
+	%% A connection costs no thread.
+	true = maps:get(threads, During) - maps:get(threads, Before) =< 2,
+	_ = [ok = gun_rs:ws_send(ConnPid, StreamRef, {text, ["Hello ", integer_to_list(N)]})
+		|| {N, {ConnPid, StreamRef}} <- lists:zip(lists:seq(1, ?CONNECTIONS), Conns)],
+	_ = [begin
+		Text = iolist_to_binary(["Hello ", integer_to_list(N)]),
+		?EXPECT({gun_ws, ConnPid, StreamRef, {text, Text}})
+	end || {N, {ConnPid, StreamRef}} <- lists:zip(lists:seq(1, ?CONNECTIONS), Conns)],
+	%% In each of the ways there are.
+	_ = [case N rem 4 of
+		0 -> ok = gun_rs:close(ConnPid);
+		1 -> ok = gun_rs:shutdown(ConnPid);
+		2 -> ok = gun_rs:ws_send(ConnPid, StreamRef, close);
+		3 -> exit(ConnPid, kill)
+	end || {N, {ConnPid, StreamRef}} <- lists:zip(lists:seq(1, ?CONNECTIONS), Conns)],
+	_ = [gun_rs_test:await_exit(ConnPid) || {ConnPid, _} <- Conns],
+	do_nothing_left(Before).
+
+%% The server's ends too.
+do_all_closed(Config) ->
+	true = eventually(fun() -> ranch:procs(config(listener, Config), connections) =:= [] end).
+
+many_refused(_) ->
+	doc("Connections that are never up leave nothing either."),
+	{Socket, Port} = gun_rs_test:refused_port(),
+	true = eventually(fun() -> gun_rs_native:stats() =:= #{connections => 0, tasks => 0} end),
+	Before = do_count(),
+	Conns = [begin
+		{ok, ConnPid} = gun_rs:open("127.0.0.1", Port, #{retry => 1}),
+		ConnPid
+	end || _ <- lists:seq(1, 500)],
+	_ = [gun_rs_test:await_exit(ConnPid) || ConnPid <- Conns],
+	do_nothing_left(Before),
+	gun_rs_test:release_port(Socket).
+
+do_count() ->
+	#{connections := Connections, tasks := Tasks} = gun_rs_native:stats(),
+	#{
+		connections => Connections,
+		tasks => Tasks,
+		processes => erlang:system_info(process_count),
+		fds => gun_rs_test:count_fds(),
+		threads => gun_rs_test:count_threads()
+	}.
+
+do_nothing_left(Before) ->
+	case eventually(fun() ->
+		After = do_count(),
+		case [Key || {Key, N} <- maps:to_list(After), N > maps:get(Key, Before)] of
+			[] -> true;
+			More -> {left, More, Before, After}
+		end
+	end) of
+		true -> ok;
+		Left -> error(Left)
+	end.
+
+%% How long a call holds a scheduler.
+
+ws_send_returns_at_once(Config) ->
+	doc("Sending 16 MiB takes the caller less than a millisecond, in one binary and in a list of large binaries."),
+	{ConnPid, StreamRef} = do_sink(),
+	One = binary:copy(<<0>>, ?LARGE),
+	Many = lists:duplicate(256, binary:copy(<<0>>, ?LARGE div 256)),
+	_ = [begin
+		Times = lists:sort([begin
+			Start = erlang:monotonic_time(microsecond),
+			ok = gun_rs:ws_send(ConnPid, StreamRef, Frame),
+			Time = erlang:monotonic_time(microsecond) - Start,
+			?EXPECT(sank),
+			Time
+		end || _ <- lists:seq(1, 20)]),
+		do_report(Config, "ws_send of ~ts: ~b us at best, ~b us in the middle, ~b us at worst",
+			[Name, hd(Times), lists:nth(10, Times), lists:last(Times)]),
+		%% The best of many, for anybody may take the processor from us in between.
+		true = hd(Times) < 1000
+	end || {Name, Frame} <- [
+		{"a binary of 16 MiB", {binary, One}},
+		{"256 binaries of 64 KiB", {binary, Many}},
+		{"a text of 16 MiB", {text, One}}
+	]],
+	ok = gun_rs:close(ConnPid).
+
+%% A server that reads 16 MiB frames without unmasking them, and says so.
+do_sink() ->
+	Self = self(),
+	Pid = spawn_link(fun() ->
+		{ok, Listener} = gen_tcp:listen(0, [binary, {active, false}, {recbuf, 16#400000}]),
+		{ok, Port} = inet:port(Listener),
+		Self ! {self(), Port},
+		{ok, Socket} = gen_tcp:accept(Listener),
+		do_sink_loop(Socket, Self)
+	end),
+	Port = ?EXPECT({Pid, P}, P),
+	open_ws(Port, "/").
+
+do_sink_loop(Socket, Self) ->
+	{ok, Request} = gen_tcp:recv(Socket, 0),
+	{match, [Key]} = re:run(Request, "sec-websocket-key: ([^\r]*)", [caseless, {capture, [1], binary}]),
+	ok = gen_tcp:send(Socket, lying_server:response(Key)),
+	do_sink_frames(Socket, Self).
+
+do_sink_frames(Socket, Self) ->
+	case gen_tcp:recv(Socket, 14) of
+		{ok, <<1:1, 0:3, _:4, 1:1, 127:7, Len:64, _:32>>} ->
+			do_sink_payload(Socket, Len),
+			Self ! sank,
+			do_sink_frames(Socket, Self);
+		{error, closed} ->
+			ok
+	end.
+
+do_sink_payload(_, 0) ->
+	ok;
+do_sink_payload(Socket, Len) ->
+	Part = min(Len, 16#100000),
+	{ok, _} = gen_tcp:recv(Socket, Part),
+	do_sink_payload(Socket, Len - Part).
+
+schedules_are_short(Config) ->
+	doc("Whatever is sent and received, no process of ours is long on a scheduler: the longest seen is reported."),
+	{ConnPid, StreamRef} = open_ws(config(port, Config), "/websocket"),
+	Jobs = [
+		{"16 MiB in one binary", {binary, binary:copy(<<0>>, ?LARGE)}, 1},
+		{"16 MiB of text", {text, binary:copy(<<"€"/utf8>>, ?LARGE div 3)}, 1},
+		{"16 MiB in 256 binaries", {binary, lists:duplicate(256, binary:copy(<<0>>, ?LARGE div 256))}, 1},
+		{"16 MiB in 16384 binaries", {binary, lists:duplicate(16384, binary:copy(<<0>>, 1024))}, 1},
+		{"32 KiB in bytes", {binary, lists:duplicate(?LARGE div 512, 0)}, 1},
+		{"10,000 frames of 10 bytes", [{text, <<"0123456789">>} || _ <- lists:seq(1, 10000)], 10000},
+		{"100 frames of 64 KiB", [{binary, binary:copy(<<0>>, 65536)} || _ <- lists:seq(1, 100)], 100}
+	],
+	Monitor = do_watch(),
+	Longest = [begin
+		%% A literal: no garbage collection of the sender's copies it.
+		Key = {?MODULE, Name},
+		persistent_term:put(Key, Frames),
+		Worst = lists:sort([begin
+			{Sender, MRef} = spawn_monitor(fun() ->
+				ok = gun_rs:ws_send(ConnPid, StreamRef, persistent_term:get(Key))
+			end),
+			?EXPECT({'DOWN', MRef, process, Sender, normal}),
+			_ = [?EXPECT({gun_ws, ConnPid, StreamRef, _}) || _ <- lists:seq(1, Replies)],
+			do_longest(Monitor, Sender)
+		end || _ <- lists:seq(1, 5)]),
+		true = persistent_term:erase(Key),
+		do_report(Config, "long_schedule while sending ~ts: ~b ms at best, ~b ms at worst (0: none seen)",
+			[Name, hd(Worst), lists:last(Worst)]),
+		{hd(Worst), Name}
+	end || {Name, Frames, Replies} <- Jobs],
+	do_report(Config, "long_schedule of ConnPid and of the receiver: ~b ms and ~b ms",
+		[do_longest(Monitor, ConnPid), do_longest(Monitor, self())]),
+	ok = do_unwatch(Monitor),
+	ok = gun_rs:close(ConnPid),
+	%% The best of five, in whole milliseconds. What a loaded machine adds, it doesn't add five times.
+	[] = [Job || Job = {Best, _} <- Longest, Best > 1].
+
+%% The system monitor reports every stay on a scheduler of more than a millisecond, of Erlang code and NIFs alike.
+do_watch() ->
+	Self = self(),
+	Monitor = spawn_link(fun() ->
+		_ = process_flag(priority, high),
+		_ = erlang:system_monitor(self(), [{long_schedule, 1}]),
+		Self ! {self(), watching},
+		do_watch_loop(#{})
+	end),
+	?EXPECT({Monitor, watching}),
+	Monitor.
+
+do_watch_loop(Seen) ->
+	receive
+		{monitor, Pid, long_schedule, Info} ->
+			{timeout, Ms} = lists:keyfind(timeout, 1, Info),
+			do_watch_loop(maps:update_with(Pid, fun(N) -> max(N, Ms) end, Ms, Seen));
+		{longest, From, Pid} ->
+			From ! {self(), longest, maps:get(Pid, Seen, 0)},
+			do_watch_loop(Seen);
+		{stop, From} ->
+			_ = erlang:system_monitor(undefined),
+			From ! {self(), stopped}
+	end.
+
+do_longest(Monitor, Pid) ->
+	Monitor ! {longest, self(), Pid},
+	?EXPECT({Monitor, longest, Ms}, Ms).
+
+do_unwatch(Monitor) ->
+	Monitor ! {stop, self()},
+	?EXPECT({Monitor, stopped}).
+
+do_report(Config, Format, Args) ->
+	Line = io_lib:format(Format, Args),
+	ct:pal("~ts", [Line]),
+	ok = file:write_file(filename:join(config(priv_dir, Config), "nif_durations.txt"),
+		unicode:characters_to_binary([Line, $\n]), [append]).

@@ -1,0 +1,175 @@
+%% Helpers for the suites.
+-module(gun_rs_test).
+
+%% The shape of a suite.
+-export([doc/1]).
+-export([all/1]).
+-export([config/2]).
+-export([require_cowboy/0]).
+
+%% Servers.
+-export([start_cowboy/0]).
+-export([stop_cowboy/1]).
+-export([refused_port/0]).
+-export([release_port/1]).
+
+%% Connections.
+-export([open/1]).
+-export([open/2]).
+-export([upgrade/2]).
+-export([upgrade/4]).
+-export([open_ws/2]).
+-export([open_ws/3]).
+-export([watch/1]).
+-export([await_exit/1]).
+-export([exit_of/3]).
+
+%% Looking around.
+-export([eventually/1]).
+-export([eventually/2]).
+-export([missing/1]).
+-export([count_fds/0]).
+-export([count_threads/0]).
+
+-include("gun_rs_test.hrl").
+
+%% The sentence that says what a case shows.
+doc(Sentence) ->
+	ct:comment(Sentence),
+	ct:log(Sentence).
+
+%% Every exported function of one argument that isn't Common Test's own is a case.
+all(Suite) ->
+	lists:usort([F || {F, 1} <- Suite:module_info(exports),
+		F =/= module_info,
+		F =/= init_per_suite,
+		F =/= end_per_suite,
+		not lists:prefix("do_", atom_to_list(F))]).
+
+config(Key, Config) ->
+	{_, Value} = lists:keyfind(Key, 1, Config),
+	Value.
+
+require_cowboy() ->
+	case code:ensure_loaded(cowboy) of
+		{module, _} ->
+			{ok, _} = application:ensure_all_started(cowboy),
+			{ok, _} = application:ensure_all_started(gun_rs),
+			ok;
+		{error, _} ->
+			exit("Cowboy is not in the code path: run `make test`, or ERL_LIBS=_build/peers/lib rebar3 ct.")
+	end.
+
+%% Cowboy on a port of its own choosing, with every route of ws_echo_h.
+start_cowboy() ->
+	ok = require_cowboy(),
+	Ref = make_ref(),
+	{ok, _} = cowboy:start_clear(Ref, #{
+		max_connections => infinity,
+		num_acceptors => 16,
+		shutdown => brutal_kill,
+		socket_opts => [{port, 0}, {backlog, 4096}, {nodelay, true}]
+	}, #{
+		env => #{dispatch => cowboy_router:compile([{'_', ws_echo_h:routes()}])},
+		idle_timeout => infinity
+	}),
+	{Ref, ranch:get_port(Ref)}.
+
+%% The listener and every connection of it.
+stop_cowboy(Ref) ->
+	ok = cowboy:stop_listener(Ref).
+
+%% A port that refuses: bound, so that nobody else gets it, and not listened on.
+refused_port() ->
+	{ok, Socket} = socket:open(inet, stream, tcp),
+	ok = socket:bind(Socket, #{family => inet, addr => {127, 0, 0, 1}, port => 0}),
+	{ok, #{port := Port}} = socket:sockname(Socket),
+	{Socket, Port}.
+
+release_port(Socket) ->
+	_ = socket:close(Socket),
+	ok.
+
+open(Port) ->
+	open(Port, #{retry => 0}).
+
+open(Port, Opts) ->
+	{ok, ConnPid} = gun_rs:open("127.0.0.1", Port, Opts),
+	{ok, http} = gun_rs:await_up(ConnPid, ?WAIT),
+	ConnPid.
+
+upgrade(ConnPid, Path) ->
+	upgrade(ConnPid, Path, [], #{}).
+
+upgrade(ConnPid, Path, Headers, WsOpts) ->
+	StreamRef = gun_rs:ws_upgrade(ConnPid, Path, Headers, WsOpts),
+	receive
+		{gun_upgrade, ConnPid, StreamRef, [<<"websocket">>], _} ->
+			StreamRef;
+		{gun_response, ConnPid, StreamRef, _, Status, _} ->
+			error({refused, Status});
+		{gun_error, ConnPid, StreamRef, Reason} ->
+			error(Reason);
+		{gun_error, ConnPid, Reason} ->
+			error(Reason)
+	after ?WAIT ->
+		missing("gun_upgrade")
+	end.
+
+open_ws(Port, Path) ->
+	open_ws(Port, Path, #{retry => 0}).
+
+open_ws(Port, Path, Opts) ->
+	ConnPid = open(Port, Opts),
+	StreamRef = gun_rs:ws_upgrade(ConnPid, Path),
+	ok = ?EXPECT({gun_upgrade, ConnPid, StreamRef, [<<"websocket">>], _}),
+	{ConnPid, StreamRef}.
+
+%% A monitor that is set when this returns. A scheduler may hold that of monitor/2 back until its caller rests, and
+%% what the caller asks of others before may end the process first.
+watch(ConnPid) ->
+	MRef = monitor(process, ConnPid),
+	receive after 1 -> MRef end.
+
+%% The reason with which a process ended; noproc when it was gone before we looked.
+await_exit(Pid) ->
+	MRef = monitor(process, Pid),
+	?EXPECT({'DOWN', MRef, process, Pid, Reason}, Reason).
+
+%% The reason with which a connection ends that nobody can monitor early enough.
+exit_of(Host, Port, Opts) ->
+	Trapped = process_flag(trap_exit, true),
+	{ok, ConnPid} = gun_rs:open(Host, Port, Opts#{supervise => false}),
+	Reason = ?EXPECT({'EXIT', ConnPid, R}, R),
+	_ = process_flag(trap_exit, Trapped),
+	Reason.
+
+eventually(Fun) ->
+	eventually(Fun, ?WAIT).
+
+%% True once the fun says true; its last other answer when it never does.
+eventually(Fun, Left) ->
+	case Fun() of
+		true ->
+			true;
+		Other when Left =< 0 ->
+			Other;
+		_ ->
+			timer:sleep(20),
+			eventually(Fun, Left - 20)
+	end.
+
+missing(Pattern) ->
+	{messages, Mailbox} = process_info(self(), messages),
+	error({no_message, Pattern, {mailbox, lists:nthtail(max(0, length(Mailbox) - 20), Mailbox)}}).
+
+%% Of the whole VM: its files and its threads, as the operating system counts them.
+count_fds() ->
+	count("/proc/" ++ os:getpid() ++ "/fd").
+
+count_threads() ->
+	count("/proc/" ++ os:getpid() ++ "/task").
+
+count(Dir) ->
+	{ok, Names} = file:list_dir_all(Dir),
+	length(Names).
