@@ -20,6 +20,9 @@
 -export([ws_upgrade/4]).
 -export([ws_send/2]).
 -export([ws_send/3]).
+-export([ws_send_sync/3]).
+-export([ws_send_sync/4]).
+-export([update_flow/3]).
 -export([await/2]).
 -export([await/3]).
 -export([await/4]).
@@ -121,8 +124,9 @@ shutdown(ConnPid) when is_pid(ConnPid) ->
 -spec close(ConnPid :: pid()) -> ok | {error, not_found}.
 close(ConnPid) when is_pid(ConnPid) ->
 	%% The supervisor is the one of the connection's node.
-	try
-		supervisor:terminate_child({gun_rs_conns_sup, node(ConnPid)}, ConnPid)
+	try supervisor:terminate_child({gun_rs_conns_sup, node(ConnPid)}, ConnPid) of
+		ok when node(ConnPid) =:= node() -> gun_rs_native:conn_silence(ConnPid);
+		Result -> Result
 	catch
 		%% Where there is no supervisor there is no connection that it could end.
 		exit:{noproc, _} -> ok;
@@ -147,7 +151,7 @@ ws_upgrade(ConnPid, Path, Headers, WsOpts) when is_pid(ConnPid) ->
 	ReplyTo = maps:get(reply_to, WsOpts, self()),
 	Invalid = maps:get(invalid_request_headers, WsOpts, error),
 	ws_upgrade(ConnPid, ReplyTo, Path, gun_rs_request:headers(Headers, Invalid),
-		gun_rs_options:native_ws(WsOpts)).
+		{gun_rs_options:native_ws(WsOpts), gun_rs_options:handler(WsOpts)}).
 
 ws_upgrade(ConnPid, ReplyTo, Path, Headers, Options) ->
 	StreamRef = make_ref(),
@@ -157,13 +161,32 @@ ws_upgrade(ConnPid, ReplyTo, Path, Headers, Options) ->
 %% @doc Sends a frame, or a list of frames in order, on the connection's WebSocket.
 -spec ws_send(ConnPid :: pid(), frame() | [frame()]) -> ok.
 ws_send(ConnPid, Frames) ->
-	gun_rs_frames:send(ConnPid, self(), Frames).
+	gun_rs_frames:send(ConnPid, self(), undefined, Frames).
 
 %% @doc The same; as in gun, the stream is not looked at, since an HTTP/1.1 connection
 %% has one WebSocket at most.
 -spec ws_send(ConnPid :: pid(), StreamRef :: reference(), frame() | [frame()]) -> ok.
-ws_send(ConnPid, _StreamRef, Frames) ->
-	gun_rs_frames:send(ConnPid, self(), Frames).
+ws_send(ConnPid, StreamRef, Frames) ->
+	gun_rs_frames:send(ConnPid, self(), StreamRef, Frames).
+
+%% @doc The same, but returns when the frames have been handed to the operating system,
+%% or says why they will not be. The default timeout is 5000 ms; after a timeout the
+%% frames may still be sent.
+-spec ws_send_sync(ConnPid :: pid(), StreamRef :: reference(), frame() | [frame()])
+	-> ok | {error, Reason :: term()}.
+ws_send_sync(ConnPid, StreamRef, Frames) ->
+	ws_send_sync(ConnPid, StreamRef, Frames, ?AWAIT_TIMEOUT).
+
+-spec ws_send_sync(ConnPid :: pid(), StreamRef :: reference(), frame() | [frame()], timeout())
+	-> ok | {error, Reason :: term()}.
+ws_send_sync(ConnPid, _StreamRef, Frames, Timeout) when is_pid(ConnPid) ->
+	gun_rs_conn:ws_send_sync(ConnPid, Frames, Timeout).
+
+%% @doc Allows that many more messages to be received, where the option flow is a
+%% number. Without it, nothing happens.
+-spec update_flow(ConnPid :: pid(), StreamRef :: reference(), Flow :: pos_integer()) -> ok.
+update_flow(ConnPid, _StreamRef, Flow) when is_pid(ConnPid), is_integer(Flow), Flow > 0 ->
+	gun_rs_conn:update_flow(ConnPid, Flow).
 
 %% @doc Waits for the next message of a stream. The third argument is a timeout in ms
 %% or a monitor reference; the default timeout is 5000.

@@ -11,7 +11,9 @@
 -export([set_owner/2]).
 -export([shutdown/1]).
 -export([ws_upgrade/6]).
--export([ws_send/3]).
+-export([ws_send_sync/3]).
+-export([update_flow/2]).
+-export([deliver/2]).
 -export([cast/2]).
 
 -export([callback_mode/0]).
@@ -26,12 +28,22 @@
 	config :: gun_rs_options:config(),
 	owner :: pid(),
 	owner_ref :: reference(),
+	%% A connection that is not supervised ends with the application all the same.
+	sup_ref :: undefined | reference(),
 	%% How many retries are left.
 	retries :: non_neg_integer(),
 	sockname :: undefined | {inet:ip_address(), inet:port_number()},
+	%% The user's module that takes the WebSocket's frames, with its state.
+	handler :: undefined | {module(), term()},
 	%% The exit reason, once the end has begun.
 	status = shutdown :: term()
 }).
+
+%% In ms: long enough not to hibernate between the frames that a module handles.
+-define(HIBERNATE_AFTER, 10).
+
+%% How long to wait until a mailbox is looked at again, in ms.
+-define(MAILBOX_POLL, 2).
 
 %% In ms: as long as gun's own call.
 -define(CALL_TIMEOUT, 5000).
@@ -41,7 +53,7 @@
 
 -spec start_link(Owner :: pid(), gun_rs_options:config()) -> {ok, pid()} | {error, term()}.
 start_link(Owner, Config) ->
-	gen_statem:start_link(?MODULE, {Owner, Config}, [{hibernate_after, 0}]).
+	gen_statem:start_link(?MODULE, {Owner, Config}, [{hibernate_after, ?HIBERNATE_AFTER}]).
 
 %% A pid that is no connection is treated as a dead one: it is sent nothing.
 -spec info(pid()) -> map().
@@ -80,7 +92,7 @@ shutdown(ConnPid) ->
 %% From this node the native library is asked directly; from another one, the process
 %% does it in our name.
 -spec ws_upgrade(pid(), reference(), gun_rs_options:reply_to(), binary(), [{binary(), binary()}],
-	map() | undefined) -> ok.
+	{Options :: map(), gun_rs_options:ws_opts() | undefined} | undefined) -> ok.
 ws_upgrade(ConnPid, StreamRef, ReplyTo, Path, Headers, Options) when node(ConnPid) =:= node() ->
 	case gun_rs_native:ws_upgrade(ConnPid, StreamRef, ReplyTo, Path, Headers, Options) of
 		ok ->
@@ -93,9 +105,33 @@ ws_upgrade(ConnPid, StreamRef, ReplyTo, Path, Headers, Options) when node(ConnPi
 ws_upgrade(ConnPid, StreamRef, ReplyTo, Path, Headers, Options) ->
 	cast(ConnPid, {ws_upgrade, StreamRef, ReplyTo, Path, Headers, Options}).
 
--spec ws_send(pid(), pid(), gun_rs_frames:frame() | [gun_rs_frames:frame()]) -> ok.
-ws_send(ConnPid, Caller, Frames) ->
-	gun_rs_frames:send(ConnPid, Caller, Frames).
+%% The process sends the frames and is told when they are sent: an answer that comes
+%% after the timeout is then dropped by OTP, and not left in the caller's mailbox.
+-spec ws_send_sync(pid(), gun_rs_frames:frame() | [gun_rs_frames:frame()], timeout())
+	-> ok | {error, term()}.
+ws_send_sync(ConnPid, Frames0, Timeout) ->
+	Frames = gun_rs_frames:check(Frames0),
+	try
+		ws_send_sync_call(ConnPid, {ws_send_sync, Frames}, Timeout)
+	catch
+		exit:{timeout, _} -> {error, timeout};
+		exit:{{nodedown, _}, _} -> {error, {down, noconnection}};
+		exit:{Reason, _} -> {error, {down, Reason}}
+	end.
+
+ws_send_sync_call(ConnPid, Message, Timeout) when node(ConnPid) =:= node() ->
+	case gun_rs_native:is_conn(ConnPid) of
+		true -> gen_statem:call(ConnPid, Message, Timeout);
+		false -> {error, {down, noproc}}
+	end;
+ws_send_sync_call(ConnPid, Message, Timeout) ->
+	gun_rs_relay:call(ConnPid, Message, Timeout).
+
+-spec update_flow(pid(), integer()) -> ok.
+update_flow(ConnPid, Flow) when node(ConnPid) =:= node() ->
+	gun_rs_native:ws_update_flow(ConnPid, Flow);
+update_flow(ConnPid, Flow) ->
+	cast(ConnPid, {update_flow, Flow}).
 
 %% The same holds for casts.
 -spec cast(pid(), term()) -> ok.
@@ -114,14 +150,18 @@ callback_mode() -> state_functions.
 init({Owner, Config=#{retry := Retries, ws_opts := WsOpts}}) ->
 	OwnerRef = monitor(process, Owner),
 	ReplyTo = maps:get(reply_to, WsOpts, undefined),
-	case gun_rs_native:conn_new(Owner, ReplyTo, gun_rs_options:native_open(Config)) of
+	Handler = gun_rs_options:handler(WsOpts),
+	case gun_rs_native:conn_new(Owner, ReplyTo, Handler, gun_rs_options:native_open(Config)) of
 		{ok, Conn} ->
 			ok = gun_rs_native:conn_connect(Conn),
 			{ok, connecting, #data{conn=Conn, config=Config, owner=Owner, owner_ref=OwnerRef,
-				retries=Retries}};
+				sup_ref=monitor_sup(Config), retries=Retries}};
 		{error, Reason} ->
 			{stop, {shutdown, Reason}}
 	end.
+
+monitor_sup(#{supervise := true}) -> undefined;
+monitor_sup(_) -> monitor(process, gun_rs_sup).
 
 %% The time until the next attempt runs.
 -spec waiting(gen_statem:event_type(), term(), #data{}) -> result().
@@ -141,7 +181,7 @@ connecting(Type, Event, Data) ->
 
 -spec connected(gen_statem:event_type(), term(), #data{}) -> result().
 connected(info, {gun_rs_native, {down, Reason}}, Data=#data{config=#{retry := Retries}}) ->
-	retry(Reason, Data#data{retries=Retries, sockname=undefined});
+	retry(Reason, Data#data{retries=Retries, sockname=undefined, handler=undefined});
 connected(cast, shutdown, Data) ->
 	start_closing(shutdown, Data);
 connected(info, {'DOWN', OwnerRef, process, _, Reason}, Data=#data{owner_ref=OwnerRef}) ->
@@ -174,10 +214,38 @@ handle_not_connected(Type, Event, Data) ->
 	handle_common(Type, Event, Data).
 
 handle_common(info, {gun_rs_native, {deliver, ReplyTo, Message}}, _) ->
-	deliver(ReplyTo, Message),
+	_ = deliver(ReplyTo, Message),
+	keep_state_and_data;
+handle_common(info, {gun_rs_native, {ws_init, StreamRef, ReplyTo, Subprotocol, Headers, WsOpts}}, Data) ->
+	Module = gun_rs_options:handler_module(Subprotocol, WsOpts),
+	{ok, State} = Module:init(ReplyTo, StreamRef, Headers, WsOpts),
+	{keep_state, Data#data{handler={Module, State}}};
+handle_common(info, {gun_rs_native, {ws_frame, Frame}}, Data=#data{handler={Module, State0}}) ->
+	{ok, FlowDecrement, State} = Module:handle(Frame, State0),
+	%% The native side has counted the frame as one.
+	_ = [ok = gun_rs_native:ws_update_flow(self(), 1 - FlowDecrement) || FlowDecrement =/= 1],
+	{keep_state, Data#data{handler={Module, State}}};
+handle_common(info, {gun_rs_native, {sent, From, Result}}, _) ->
+	{keep_state_and_data, {reply, From, Result}};
+handle_common(info, {gun_rs_native, {flow_check, ReplyTo, Messages, Bytes}}, _) ->
+	look_into_mailbox(ReplyTo, {flow_check, short_mailbox(Messages, Bytes)});
+handle_common(info, {gun_rs_native, {settle, ReplyTo}}, _) ->
+	look_into_mailbox(ReplyTo, settle);
+handle_common({timeout, mailbox}, {ReplyTo, Why}, _) ->
+	look_into_mailbox(ReplyTo, Why);
+handle_common(info, {mailbox, ReplyTo, Why, Mailbox}, Data) ->
+	judge_mailbox(ReplyTo, Why, Mailbox, Data);
+handle_common({call, From}, {ws_send_sync, Frames}, Data) ->
+	send_sync(From, Frames, Data);
+handle_common(cast, {call, From, {ws_send_sync, Frames}}, Data) ->
+	send_sync(From, Frames, Data);
+handle_common(cast, {update_flow, Flow}, _) ->
+	ok = gun_rs_native:ws_update_flow(self(), Flow),
 	keep_state_and_data;
 handle_common(info, {gun_rs_native, {panic, Reason}}, _) ->
 	{stop, {shutdown, Reason}};
+handle_common(info, {'DOWN', SupRef, process, _, _}, #data{sup_ref=SupRef}) ->
+	{stop, shutdown};
 handle_common({call, From}, info, Data) ->
 	{keep_state_and_data, {reply, From, info_map(Data)}};
 handle_common(cast, {set_owner, Owner, NewOwner}, Data=#data{conn=Conn, owner=Owner, owner_ref=OwnerRef}) ->
@@ -189,8 +257,8 @@ handle_common(cast, {set_owner, _NotTheOwner, _}, _) ->
 handle_common(cast, {ws_upgrade, StreamRef, ReplyTo, Path, Headers, Options}, _) ->
 	ok = ws_upgrade(self(), StreamRef, ReplyTo, Path, Headers, Options),
 	keep_state_and_data;
-handle_common(cast, {ws_send, Caller, Frames}, _) ->
-	ok = ws_send(self(), Caller, Frames),
+handle_common(cast, {ws_send, Caller, StreamRef, Frames}, _) ->
+	ok = gun_rs_frames:send(self(), Caller, StreamRef, Frames),
 	keep_state_and_data;
 handle_common(Type, Event, _) ->
 	%% Whoever sent it finds it here; nothing is lost in silence.
@@ -231,6 +299,58 @@ owner_down(shutdown) -> shutdown;
 owner_down(Shutdown = {shutdown, _}) -> Shutdown;
 owner_down(Reason) -> {shutdown, {owner_down, Reason}}.
 
+send_sync(From, Frames, #data{conn=Conn}) ->
+	case gun_rs_native:ws_send_receipt(Conn, From, Frames) of
+		ok -> keep_state_and_data;
+		Error -> {keep_state_and_data, {reply, From, {error, Error}}}
+	end.
+
+%% flow => auto. A mailbox is short when it holds no more than half of the messages that
+%% were sent since the last look, or than so few that they do not matter: few enough for
+%% 8 MiB of them, 16 at most, but one in any case.
+short_mailbox(Messages, Bytes) ->
+	Average = max(1, Bytes div max(1, Messages)),
+	max(Messages div 2, max(1, min(16, 8 * 1024 * 1024 div Average))).
+
+%% The number of the receiver's messages, and what it does, or undefined when there is no
+%% such process or its node does not answer: nothing then waits for it. A fun is run by
+%% this process, before it looks. Another node is asked by a process of its own, so that
+%% a slow one delays nobody else.
+look_into_mailbox(Pid, Why) when is_pid(Pid), node(Pid) =/= node() ->
+	Self = self(),
+	_ = spawn(fun() ->
+		Mailbox = try
+			erpc:call(node(Pid), erlang, process_info, [Pid, [message_queue_len, status]], ?CALL_TIMEOUT)
+		catch _:_ ->
+			undefined
+		end,
+		Self ! {mailbox, Pid, Why, Mailbox}
+	end),
+	keep_state_and_data;
+look_into_mailbox(Pid, Why) when is_pid(Pid) ->
+	Mailbox = process_info(Pid, [message_queue_len, status]),
+	{keep_state_and_data, {next_event, info, {mailbox, Pid, Why, Mailbox}}};
+look_into_mailbox(Fun, Why) ->
+	{keep_state_and_data, {next_event, info, {mailbox, Fun, Why, undefined}}}.
+
+judge_mailbox(ReplyTo, Why={flow_check, Short}, [{message_queue_len, Length}|_], _) when Length > Short ->
+	look_again(ReplyTo, Why);
+judge_mailbox(_, {flow_check, _}, _, #data{conn=Conn}) ->
+	ok = gun_rs_native:ws_flow_grant(Conn),
+	keep_state_and_data;
+%% The server has broken the protocol. Its last messages are in the receiver's mailbox;
+%% when the receiver waits for others it has sent what it had to say to them.
+judge_mailbox(ReplyTo, settle, [{message_queue_len, Length}, {status, Status}], _)
+		when Length > 0; Status =/= waiting ->
+	look_again(ReplyTo, settle);
+judge_mailbox(_, settle, _, #data{conn=Conn}) ->
+	ok = gun_rs_native:ws_settled(Conn),
+	keep_state_and_data.
+
+look_again(ReplyTo, Why) ->
+	{keep_state_and_data, {{timeout, mailbox}, ?MAILBOX_POLL, {ReplyTo, Why}}}.
+
+-spec deliver(gun_rs_options:reply_to(), term()) -> term().
 deliver(Pid, Message) when is_pid(Pid) -> Pid ! Message;
 deliver(Fun, Message) when is_function(Fun, 1) -> Fun(Message);
 deliver({Fun, Args}, Message) when is_function(Fun) -> apply(Fun, [Message|Args]);
@@ -242,6 +362,7 @@ info_map(#data{conn=Conn, config=Config, owner=Owner, sockname=SockName}) ->
 	#{host := Host, port := Port, transport := Transport} = Config,
 	NativeState = gun_rs_native:conn_state(Conn),
 	Info = #{
+		stats => stats(gun_rs_native:conn_stats(Conn)),
 		owner => Owner,
 		socket => Conn,
 		transport => Transport,
@@ -259,6 +380,14 @@ info_map(#data{conn=Conn, config=Config, owner=Owner, sockname=SockName}) ->
 		{Protocol, undefined} -> Info#{protocol => Protocol};
 		{Protocol, {SockIP, SockPort}} -> Info#{protocol => Protocol, sock_ip => SockIP, sock_port => SockPort}
 	end.
+
+%% The ratio is of the messages that went compressed, in both directions together.
+stats(#{uncompressed := Uncompressed, compressed := Compressed}=Stats) ->
+	Ratio = case Compressed of
+		0 -> undefined;
+		_ -> Uncompressed / Compressed
+	end,
+	(maps:without([uncompressed, compressed], Stats))#{compression_ratio => Ratio}.
 
 state_name(idle) -> domain_lookup;
 state_name(connecting) -> connecting;

@@ -16,6 +16,8 @@ format(Reason) ->
 english({options, {ws, {invalid_request_headers, V}}}) when V =:= error; V =:= ignore ->
 	"The WebSocket option invalid_request_headers belongs to ws_upgrade/4 and not to the "
 	"ws_opts of open; correct the call.";
+english({options, {ws, {compress, {Key, Value}}}}) ->
+	option("In compress, the option", compress, Key, Value);
 english({options, {ws, {Key, Value}}}) ->
 	option("The WebSocket option", ws, Key, Value);
 english({options, {ws, WsOpts}}) ->
@@ -51,8 +53,19 @@ english({invalid_request_target, Path, Text}) ->
 		[term(Path), clause(Text)]);
 english({badstate, Text}) ->
 	sentence("The connection is in no state for this operation: ~ts", [clause(Text)]);
+english(send_queue_full) ->
+	"Too many bytes wait to be sent, so that nothing of this call is sent; wait until the "
+	"server has taken some, or raise max_send_queue in ws_opts.";
+english(calling_self) ->
+	"The connection process cannot wait for itself; a module that runs in it sends with "
+	"ws_send.";
 
 %% The installation.
+english({not_started, Application}) ->
+	sentence("The application ~ts is not started; call application:ensure_all_started(~ts)",
+		[term(Application), term(Application)]);
+english(not_started) ->
+	"The application gun_rs was stopped while the connection was opened; start it.";
 english({nif_not_loaded, Reason}) ->
 	sentence("The native library of gun_rs could not be loaded (~ts); build it again on "
 		"this machine with rebar3 compile, and start the node anew", [reason(Reason)]);
@@ -111,7 +124,11 @@ english(enfile) ->
 english(enobufs) ->
 	"The operating system has no buffer space left (enobufs); open fewer connections.";
 english(enomem) ->
-	"The operating system has no memory left (enomem); open fewer connections.";
+	"There is no memory left (enomem); lower max_message_size and max_send_queue in ws_opts, "
+	"or open fewer connections.";
+english({posix, Number}) ->
+	sentence("The operating system or the network failed with the error number ~ts (errno)",
+		[term(Number)]);
 english({tls_alert, {Name, Text}}) ->
 	sentence("The TLS handshake failed with the alert ~ts: ~ts", [term(Name), clause(Text)]);
 
@@ -130,11 +147,15 @@ english(noproc) ->
 	"The connection process does not exist or has ended.";
 english({noproc, _}) ->
 	english(noproc);
+english(noconnection) ->
+	"The node of the process is not connected to this one any more; check that it runs and "
+	"that the network between the nodes works.";
 english(not_found) ->
 	"The process is no connection that gun_rs supervises; one opened with supervise => "
 	"false ends with its parent or by gun_rs:shutdown/1.";
 english(keepalive_timeout) ->
-	"The server left too many keepalive pings unanswered.";
+	"The server left more keepalive pings unanswered than keepalive_tolerance allows; it is "
+	"overloaded, or it or the network is gone.";
 english({owner_down, Reason}) ->
 	sentence("The owner of the connection exited (~ts)", [reason(Reason)]);
 english({closed, Reason}) ->
@@ -177,7 +198,7 @@ unknown(Reason) ->
 %% Options.
 
 option(What, For, Key, Value) ->
-	case {expected(For, Key), lists:member(Key, gun_rs_options:planned(For))} of
+	case {expected(For, Key), is_planned(For, Key)} of
 		{unknown, true} ->
 			sentence("~ts ~ts is not built yet in this release; leave it out",
 				[What, term(Key)]);
@@ -187,6 +208,9 @@ option(What, For, Key, Value) ->
 			sentence("~ts ~ts must be ~ts and not ~ts; correct the call",
 				[What, term(Key), Expected, term(Value)])
 	end.
+
+is_planned(compress, _) -> false;
+is_planned(For, Key) -> lists:member(Key, gun_rs_options:planned(For)).
 
 expected(open, connect_timeout) -> milliseconds();
 expected(open, dialect) -> "gun_2, the only dialect of this release,";
@@ -203,16 +227,27 @@ expected(open, transport) -> "tcp, the only transport of this release (port 443 
 expected(open, ws_opts) -> "a map";
 expected(http, version) -> "'HTTP/1.1' or 'HTTP/1.0'";
 expected(ws, closing_timeout) -> positive_milliseconds();
-expected(ws, compress) -> "false, since this release cannot compress,";
-expected(ws, default_protocol) -> "gun_rs_ws_h, the only one of this release,";
+expected(ws, compress) -> "true, false or a map";
+expected(ws, default_protocol) ->
+	"a module that can be loaded and exports init/4 and handle/2";
+expected(ws, flow) -> "a positive number of messages, infinity or auto";
 expected(ws, invalid_request_headers) -> "error or ignore";
 expected(ws, keepalive) -> positive_milliseconds();
+expected(ws, keepalive_tolerance) -> "an integer of 0 to 4294967295 or infinity";
 expected(ws, max_frame_size) -> "a positive number of bytes or infinity";
 expected(ws, max_message_size) -> "a positive number of bytes or infinity";
+expected(ws, max_send_queue) -> "a positive number of bytes or infinity";
 expected(ws, protocols) ->
-	"a list of {Name, gun_rs_ws_h}, not empty, each name a token and given once,";
+	"a list of {Name, Module}, not empty, each name a token and given once, each module one "
+	"that can be loaded and exports init/4 and handle/2,";
 expected(ws, reply_to) -> "a pid, a fun of one argument, {Fun, Args} or {M, F, Args}";
 expected(ws, silence_pings) -> "true or false";
+expected(compress, client_max_window_bits) -> "an integer of 9 to 15";
+expected(compress, client_no_context_takeover) -> "true or false";
+expected(compress, level) -> "an integer of 0 to 9";
+expected(compress, mem_level) -> "an integer of 1 to 9";
+expected(compress, server_max_window_bits) -> "an integer of 8 to 15";
+expected(compress, server_no_context_takeover) -> "true or false";
 expected(_, _) -> unknown.
 
 milliseconds() ->
@@ -227,10 +262,11 @@ handshake(connection) -> "its Connection header does not contain upgrade";
 handshake(missing_accept) -> "its Sec-WebSocket-Accept header is missing";
 handshake(wrong_accept) -> "its Sec-WebSocket-Accept header does not match the key";
 handshake({extension, Name}) -> ["it chose the extension ", term(Name),
-	", which was not offered or has bad parameters"];
+	", which was not offered"];
+handshake({extension_parameter, Parameter}) -> ["the parameter ", term(Parameter),
+	" of its extension is not what was offered, or is missing"];
 handshake({subprotocol, Name}) -> ["it chose the subprotocol ", term(Name),
 	", which was not offered"];
-handshake(missing_subprotocol) -> "it chose none of the subprotocols that were offered";
 handshake(What) -> term(What).
 
 %% RFC 6455, 5, 7.4 and 8.1.
@@ -244,6 +280,7 @@ protocol(unexpected_continuation) -> "a continuation frame has no message to con
 protocol(expected_continuation) ->
 	"a new message begins before the fragmented one is complete";
 protocol(invalid_utf8) -> "a text is not valid UTF-8";
+protocol(compressed_data) -> "a compressed message cannot be decompressed";
 protocol(close_payload) -> "a close frame has a payload of one byte";
 protocol({close_code, Code}) -> ["a close frame has the code ", term(Code),
 	", which may not be sent"];

@@ -1,8 +1,8 @@
 %% @private Hands the frames of ws_send to the native library.
 -module(gun_rs_frames).
 
--export([send/3]).
--export([flatten/1]).
+-export([send/4]).
+-export([check/1]).
 
 -type frame() :: close | ping | pong
 	| {text | binary | close | ping | pong, iodata()}
@@ -10,35 +10,42 @@
 -export_type([frame/0]).
 
 %% Malformed frames raise `{invalid_frame, Frame, Text}' in the caller.
--spec send(ConnPid :: pid(), Caller :: pid(), frame() | [frame()]) -> ok.
-send(ConnPid, Caller, Frames) ->
-	case gun_rs_native:ws_send(ConnPid, Caller, Frames) of
+-spec send(ConnPid :: pid(), Caller :: pid(), StreamRef :: term(), frame() | [frame()]) -> ok.
+send(ConnPid, Caller, StreamRef, Frames) ->
+	case gun_rs_native:ws_send(ConnPid, Caller, StreamRef, Frames) of
 		ok -> ok;
-		iodata -> send(ConnPid, Caller, flatten(Frames));
-		too_much -> send_dirty(ConnPid, Caller, Frames);
-		remote -> send_remote(ConnPid, Caller, Frames);
-		{invalid, Frame, Text} -> error({invalid_frame, Frame, Text})
+		iodata -> send(ConnPid, Caller, StreamRef, flatten(Frames));
+		too_much -> send_dirty(ConnPid, Caller, StreamRef, Frames);
+		remote -> gun_rs_conn:cast(ConnPid, {ws_send, Caller, StreamRef, check(Frames)});
+		Refused -> refused(Caller, Refused)
 	end.
 
-send_dirty(ConnPid, Caller, Frames) ->
-	case gun_rs_native:ws_send_dirty(ConnPid, Caller, Frames) of
+send_dirty(ConnPid, Caller, StreamRef, Frames) ->
+	case gun_rs_native:ws_send_dirty(ConnPid, Caller, StreamRef, Frames) of
 		ok -> ok;
-		iodata -> send_dirty(ConnPid, Caller, flatten(Frames));
-		{invalid, Frame, Text} -> error({invalid_frame, Frame, Text})
+		iodata -> send_dirty(ConnPid, Caller, StreamRef, flatten(Frames));
+		Refused -> refused(Caller, Refused)
 	end.
 
-%% What is malformed raises here, where the mistake is, not on the other node.
-send_remote(ConnPid, Caller, Frames) ->
+refused(_, {invalid, Frame, Text}) ->
+	error({invalid_frame, Frame, Text});
+refused(Caller, {send_queue_full, Message}) ->
+	Caller ! Message,
+	ok.
+
+%% The frames, in the shape that native code takes them in. For those that another
+%% process will send: what is malformed raises here, where the mistake is.
+-spec check(frame() | [frame()]) -> frame() | [frame()].
+check(Frames) ->
 	case gun_rs_native:ws_check(Frames) of
-		ok -> gun_rs_conn:cast(ConnPid, {ws_send, Caller, Frames});
-		iodata -> send_remote(ConnPid, Caller, flatten(Frames));
+		ok -> Frames;
+		iodata -> check(flatten(Frames));
 		{invalid, Frame, Text} -> error({invalid_frame, Frame, Text})
 	end.
 
 %% Payloads that are lists become binaries. Erlang's own function does it because it
 %% yields, however large the list; a native one would have to keep its scheduler.
 %% What follows a close frame is not sent, so it is left out.
--spec flatten(frame() | [frame()]) -> frame() | [frame()].
 flatten(Frames) when is_list(Frames) -> flatten_list(Frames);
 flatten(Frame) -> flatten_frame(Frame).
 

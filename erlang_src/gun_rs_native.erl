@@ -9,28 +9,40 @@
 -export([runtime_stop/1]).
 -export([runtime_is_running/0]).
 -export([stats/0]).
--export([conn_new/3]).
+-export([conn_new/4]).
 -export([conn_connect/1]).
 -export([conn_shutdown/1]).
 -export([conn_set_owner/2]).
 -export([conn_state/1]).
+-export([conn_stats/1]).
+-export([conn_silence/1]).
 -export([is_conn/1]).
 -export([debug_panic/1]).
 -export([ws_upgrade/6]).
--export([ws_send/3]).
--export([ws_send_dirty/3]).
+-export([ws_send/4]).
+-export([ws_send_dirty/4]).
+-export([ws_send_receipt/3]).
 -export([ws_check/1]).
+-export([ws_update_flow/2]).
+-export([ws_flow_grant/1]).
+-export([ws_settled/1]).
 
 -nifs([runtime_start/1, runtime_stop/1, runtime_is_running/0, stats/0,
-	conn_new/3, conn_connect/1, conn_shutdown/1, conn_set_owner/2, conn_state/1,
-	is_conn/1, debug_panic/1, ws_upgrade/6, ws_send/3, ws_send_dirty/3, ws_check/1]).
+	conn_new/4, conn_connect/1, conn_shutdown/1, conn_set_owner/2, conn_state/1, conn_stats/1, conn_silence/1,
+	is_conn/1, debug_panic/1, ws_upgrade/6, ws_send/4, ws_send_dirty/4, ws_send_receipt/3,
+	ws_check/1, ws_update_flow/2, ws_flow_grant/1, ws_settled/1]).
 
 -on_load(load/0).
 
 -opaque conn() :: reference().
 -export_type([conn/0]).
 
--type refused() :: iodata | too_much | remote | {invalid, Frame :: term(), Text :: string()}.
+%% What the handler of a WebSocket's frames is started with, where it isn't gun_rs_ws_h.
+-type handler() :: map() | undefined.
+
+-type refused() :: iodata | too_much | remote
+	| {invalid, Frame :: term(), Text :: string()}
+	| {send_queue_full, ToCaller :: tuple()}.
 -export_type([refused/0]).
 
 -define(NOT_LOADED, erlang:nif_error({nif_not_loaded, load_error()})).
@@ -78,12 +90,13 @@ runtime_is_running() -> ?NOT_LOADED.
 -spec stats() -> #{connections := non_neg_integer(), tasks := non_neg_integer()}.
 stats() -> ?NOT_LOADED.
 
-%% @doc Makes the calling process the one behind a new connection. ReplyTo is the
-%% reply_to of upgrades that bring no options, or undefined for their caller. The
-%% connection tells the process of its life by `{gun_rs_native, Event}'.
--spec conn_new(Owner :: pid(), ReplyTo :: gun_rs_options:reply_to() | undefined, Options :: map())
+%% @doc Makes the calling process the one behind a new connection. ReplyTo and Handler
+%% are those of upgrades that bring no options; undefined stands for their caller, and
+%% for no handler but gun_rs_ws_h. The connection tells the process of its life by
+%% `{gun_rs_native, Event}'.
+-spec conn_new(Owner :: pid(), ReplyTo :: gun_rs_options:reply_to() | undefined, handler(), Options :: map())
 	-> {ok, conn()} | {error, not_started}.
-conn_new(_Owner, _ReplyTo, _Options) -> ?NOT_LOADED.
+conn_new(_Owner, _ReplyTo, _Handler, _Options) -> ?NOT_LOADED.
 
 %% @doc Makes one attempt to connect.
 -spec conn_connect(conn()) -> ok.
@@ -99,6 +112,16 @@ conn_set_owner(_Conn, _Owner) -> ?NOT_LOADED.
 -spec conn_state(conn()) -> idle | connecting | http | ws | closing.
 conn_state(_Conn) -> ?NOT_LOADED.
 
+%% @doc Frames and bytes received and sent, the bytes that wait to be sent, and the bytes
+%% of compressed messages before and after compression.
+-spec conn_stats(conn()) -> #{frames_in | bytes_in | frames_out | bytes_out | send_queue
+	| uncompressed | compressed := non_neg_integer()}.
+conn_stats(_Conn) -> ?NOT_LOADED.
+
+%% @doc From now on no message of the connection begins: for after close.
+-spec conn_silence(ConnPid :: pid()) -> ok.
+conn_silence(_ConnPid) -> ?NOT_LOADED.
+
 %% @doc Whether the pid is a connection of this node.
 -spec is_conn(pid()) -> boolean().
 is_conn(_Pid) -> ?NOT_LOADED.
@@ -107,20 +130,38 @@ is_conn(_Pid) -> ?NOT_LOADED.
 -spec debug_panic(pid()) -> ok.
 debug_panic(_ConnPid) -> ?NOT_LOADED.
 
-%% @doc Without options, those that were given to open count, reply_to included.
+%% @doc Without options, those that were given to open count, reply_to and handler
+%% included.
 -spec ws_upgrade(ConnPid :: pid(), StreamRef :: reference(), ReplyTo :: gun_rs_options:reply_to(),
-	Target :: binary(), Headers :: [{binary(), binary()}], Options :: map() | undefined)
+	Target :: binary(), Headers :: [{binary(), binary()}], {Options :: map(), handler()} | undefined)
 	-> ok | {error, invalid_target | {invalid_header, Name :: binary()}}.
 ws_upgrade(_ConnPid, _StreamRef, _ReplyTo, _Target, _Headers, _Options) -> ?NOT_LOADED.
 
 %% @doc Sends a frame or a list of frames; Caller is told when there is no WebSocket.
--spec ws_send(ConnPid :: pid(), Caller :: pid(), Frames :: term()) -> ok | refused().
-ws_send(_ConnPid, _Caller, _Frames) -> ?NOT_LOADED.
+-spec ws_send(ConnPid :: pid(), Caller :: pid(), StreamRef :: term(), Frames :: term()) -> ok | refused().
+ws_send(_ConnPid, _Caller, _StreamRef, _Frames) -> ?NOT_LOADED.
 
 %% @doc The same, for frames that are too much for a normal scheduler.
--spec ws_send_dirty(ConnPid :: pid(), Caller :: pid(), Frames :: term()) -> ok | refused().
-ws_send_dirty(_ConnPid, _Caller, _Frames) -> ?NOT_LOADED.
+-spec ws_send_dirty(ConnPid :: pid(), Caller :: pid(), StreamRef :: term(), Frames :: term()) -> ok | refused().
+ws_send_dirty(_ConnPid, _Caller, _StreamRef, _Frames) -> ?NOT_LOADED.
 
-%% @doc Answers as ws_send_dirty/3 would, and sends nothing.
+%% @doc Sends frames for the process behind the connection, which is told when they
+%% have been handed to the operating system: `{gun_rs_native, {sent, Receipt, Result}}'.
+-spec ws_send_receipt(conn(), Receipt :: term(), Frames :: term()) -> ok | send_queue_full | refused().
+ws_send_receipt(_Conn, _Receipt, _Frames) -> ?NOT_LOADED.
+
+%% @doc Answers as ws_send_dirty/4 would, and sends nothing.
 -spec ws_check(Frames :: term()) -> ok | refused().
 ws_check(_Frames) -> ?NOT_LOADED.
+
+%% @doc Raises the number of messages that may be received.
+-spec ws_update_flow(ConnPid :: pid(), Messages :: integer()) -> ok.
+ws_update_flow(_ConnPid, _Messages) -> ?NOT_LOADED.
+
+%% @doc The receiver keeps up: the answer to flow_check.
+-spec ws_flow_grant(conn()) -> ok.
+ws_flow_grant(_Conn) -> ?NOT_LOADED.
+
+%% @doc The receiver has had its chance to answer: the answer to settle.
+-spec ws_settled(conn()) -> ok.
+ws_settled(_Conn) -> ?NOT_LOADED.

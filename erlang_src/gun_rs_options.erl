@@ -15,6 +15,8 @@
 -export([ws_upgrade/1]).
 -export([native_open/1]).
 -export([native_ws/1]).
+-export([handler/1]).
+-export([handler_module/2]).
 -export([planned/1]).
 
 -type host() :: inet:hostname() | inet:ip_address() | binary().
@@ -66,20 +68,36 @@
 -export_type([tcp_opt/0]).
 
 %% Timeouts are in milliseconds, sizes in bytes. invalid_request_headers is an
-%% option of ws_upgrade/4 alone.
+%% option of ws_upgrade/4 alone. Modules implement `gun_rs_ws_protocol'.
 -type ws_opts() :: #{
 	closing_timeout => milliseconds() | infinity,
-	compress => false,
-	default_protocol => gun_rs_ws_h,
+	compress => boolean() | compress_opts(),
+	default_protocol => module(),
+	flow => pos_integer() | infinity | auto,
 	invalid_request_headers => error | ignore,
 	keepalive => milliseconds() | infinity,
+	keepalive_tolerance => non_neg_integer() | infinity,
 	max_frame_size => pos_integer() | infinity,
 	max_message_size => pos_integer() | infinity,
-	protocols => [{iodata(), gun_rs_ws_h}],
+	max_send_queue => pos_integer() | infinity,
+	protocols => [{iodata(), module()}],
 	reply_to => reply_to(),
-	silence_pings => boolean()
+	silence_pings => boolean(),
+	user_opts => term()
 }.
 -export_type([ws_opts/0]).
+
+%% RFC 7692, 7.1. The client's window is 9 bits at least, because zlib compresses with
+%% no smaller one; the server's may be 8. level and mem_level are zlib's.
+-type compress_opts() :: #{
+	client_max_window_bits => 9..15,
+	client_no_context_takeover => boolean(),
+	level => 0..9,
+	mem_level => 1..9,
+	server_max_window_bits => 8..15,
+	server_no_context_takeover => boolean()
+}.
+-export_type([compress_opts/0]).
 
 -type tcp() :: #{
 	family := any | inet | inet6,
@@ -164,10 +182,40 @@ native_open(#{host := Host, port := Port, transport := Transport, tcp_opts := Tc
 %% that open/3 or ws_upgrade/1 has accepted.
 -spec native_ws(ws_opts()) -> map().
 native_ws(WsOpts) ->
-	Complete = #{protocols := Protocols} = maps:merge(ws_defaults(), WsOpts),
-	Native = maps:with([closing_timeout, keepalive, max_frame_size, max_message_size,
-		silence_pings], Complete),
-	Native#{subprotocols => [iolist_to_binary(Name) || {Name, _} <- Protocols]}.
+	%% Without one of its own, an upgrade has the keepalive of open.
+	Complete = maps:merge((ws_defaults())#{keepalive => undefined}, WsOpts),
+	#{compress := Compress, default_protocol := Default, protocols := Protocols} = Complete,
+	Native = maps:with([closing_timeout, flow, keepalive, keepalive_tolerance,
+		max_frame_size, max_message_size, max_send_queue, silence_pings], Complete),
+	Native#{
+		compress => native_compress(Compress),
+		subprotocols => [iolist_to_binary(Name) || {Name, _} <- Protocols],
+		fragments => [iolist_to_binary(Name) || {Name, Module} <- Protocols, Module =/= gun_rs_ws_h],
+		fragments_by_default => Default =/= gun_rs_ws_h
+	}.
+
+native_compress(false) -> undefined;
+native_compress(true) -> compress_defaults();
+native_compress(Opts) -> maps:merge(compress_defaults(), Opts).
+
+%% @doc What a module of the user's is started with, if one may take the frames: the
+%% ws_opts. Undefined if none may.
+-spec handler(ws_opts()) -> ws_opts() | undefined.
+handler(WsOpts) ->
+	Modules = [maps:get(default_protocol, WsOpts, gun_rs_ws_h)
+		|[Module || {_, Module} <- maps:get(protocols, WsOpts, [])]],
+	case lists:usort(Modules) of
+		[gun_rs_ws_h] -> undefined;
+		_ -> WsOpts
+	end.
+
+%% @doc The module for the subprotocol that the server has chosen, if it has.
+-spec handler_module(Subprotocol :: binary() | undefined, ws_opts()) -> module().
+handler_module(undefined, WsOpts) ->
+	maps:get(default_protocol, WsOpts, gun_rs_ws_h);
+handler_module(Subprotocol, #{protocols := Protocols}) ->
+	[Module] = [Module || {Name, Module} <- Protocols, iolist_to_binary(Name) =:= Subprotocol],
+	Module.
 
 %% @doc The options of gun that this release refuses because they are not built yet.
 %% To build one is to give it a clause below and to take it out of here.
@@ -179,7 +227,7 @@ planned(http) ->
 	[closing_timeout, content_handlers, cookie_ignore_informational, flow, keepalive,
 		max_header_block_size, max_trailer_block_size, transform_header_name];
 planned(ws) ->
-	[flow, keepalive_tolerance, max_send_queue, reupgrade, tunnel, user_opts].
+	[reupgrade, tunnel].
 
 %% Checks.
 
@@ -252,17 +300,32 @@ check_ws_opts([], _) ->
 	ok;
 check_ws_opts([{closing_timeout, T}|Opts], For) when ?IS_POS_TIMEOUT(T) ->
 	check_ws_opts(Opts, For);
-check_ws_opts([{compress, false}|Opts], For) ->
+check_ws_opts([{compress, B}|Opts], For) when is_boolean(B) ->
 	check_ws_opts(Opts, For);
-check_ws_opts([{default_protocol, gun_rs_ws_h}|Opts], For) ->
+check_ws_opts([{compress, Compress}|Opts], For) when is_map(Compress) ->
+	case check_compress_opts(sorted(Compress)) of
+		ok -> check_ws_opts(Opts, For);
+		{error, Opt} -> {error, {options, {ws, {compress, Opt}}}}
+	end;
+check_ws_opts([Opt={default_protocol, Module}|Opts], For) ->
+	case is_handler(Module) of
+		true -> check_ws_opts(Opts, For);
+		false -> {error, {options, {ws, Opt}}}
+	end;
+check_ws_opts([{flow, N}|Opts], For) when ?IS_SIZE(N); N =:= infinity; N =:= auto ->
 	check_ws_opts(Opts, For);
 check_ws_opts([{invalid_request_headers, V}|Opts], upgrade) when V =:= error; V =:= ignore ->
 	check_ws_opts(Opts, upgrade);
 check_ws_opts([{keepalive, T}|Opts], For) when ?IS_POS_TIMEOUT(T) ->
 	check_ws_opts(Opts, For);
+check_ws_opts([{keepalive_tolerance, N}|Opts], For)
+		when is_integer(N), N >= 0, N =< 16#ffffffff; N =:= infinity ->
+	check_ws_opts(Opts, For);
 check_ws_opts([{max_frame_size, N}|Opts], For) when ?IS_SIZE(N); N =:= infinity ->
 	check_ws_opts(Opts, For);
 check_ws_opts([{max_message_size, N}|Opts], For) when ?IS_SIZE(N); N =:= infinity ->
+	check_ws_opts(Opts, For);
+check_ws_opts([{max_send_queue, N}|Opts], For) when ?IS_SIZE(N); N =:= infinity ->
 	check_ws_opts(Opts, For);
 check_ws_opts([Opt={protocols, L}|Opts], For) when ?IS_PROPER_LIST(L) ->
 	case are_subprotocols(L) of
@@ -280,8 +343,35 @@ check_ws_opts([{reply_to, {M, F, Args}}|Opts], For)
 	check_ws_opts(Opts, For);
 check_ws_opts([{silence_pings, B}|Opts], For) when is_boolean(B) ->
 	check_ws_opts(Opts, For);
+check_ws_opts([{user_opts, _}|Opts], For) ->
+	check_ws_opts(Opts, For);
 check_ws_opts([Opt|_], _) ->
 	{error, {options, {ws, Opt}}}.
+
+check_compress_opts([]) ->
+	ok;
+check_compress_opts([{client_max_window_bits, N}|Opts]) when is_integer(N), N >= 9, N =< 15 ->
+	check_compress_opts(Opts);
+check_compress_opts([{client_no_context_takeover, B}|Opts]) when is_boolean(B) ->
+	check_compress_opts(Opts);
+check_compress_opts([{level, N}|Opts]) when is_integer(N), N >= 0, N =< 9 ->
+	check_compress_opts(Opts);
+check_compress_opts([{mem_level, N}|Opts]) when is_integer(N), N >= 1, N =< 9 ->
+	check_compress_opts(Opts);
+check_compress_opts([{server_max_window_bits, N}|Opts]) when is_integer(N), N >= 8, N =< 15 ->
+	check_compress_opts(Opts);
+check_compress_opts([{server_no_context_takeover, B}|Opts]) when is_boolean(B) ->
+	check_compress_opts(Opts);
+check_compress_opts([Opt|_]) ->
+	{error, Opt}.
+
+%% A module that is not there is better known now than at the upgrade.
+is_handler(Module) when is_atom(Module) ->
+	code:ensure_loaded(Module) =:= {module, Module}
+		andalso erlang:function_exported(Module, init, 4)
+		andalso erlang:function_exported(Module, handle, 2);
+is_handler(_) ->
+	false.
 
 %% The names must be tokens, and unique: RFC 6455, 4.1, 10.
 are_subprotocols([]) ->
@@ -291,8 +381,11 @@ are_subprotocols(L) ->
 	lists:all(fun gun_rs_request:is_token/1, Names)
 		andalso length(lists:usort(Names)) =:= length(Names).
 
-subprotocol({Name, gun_rs_ws_h}) ->
-	try iolist_to_binary(Name) catch error:badarg -> <<>> end;
+subprotocol({Name, Module}) ->
+	case is_handler(Module) of
+		true -> try iolist_to_binary(Name) catch error:badarg -> <<>> end;
+		false -> <<>>
+	end;
 subprotocol(_) ->
 	<<>>.
 
@@ -345,12 +438,25 @@ ws_defaults() ->
 		closing_timeout => 15000,
 		compress => false,
 		default_protocol => gun_rs_ws_h,
+		flow => infinity,
 		invalid_request_headers => error,
 		keepalive => infinity,
+		keepalive_tolerance => infinity,
 		max_frame_size => infinity,
 		max_message_size => 64 * 1024 * 1024,
+		max_send_queue => infinity,
 		protocols => [],
 		silence_pings => true
+	}.
+
+compress_defaults() ->
+	#{
+		client_max_window_bits => undefined,
+		client_no_context_takeover => false,
+		level => 6,
+		mem_level => 8,
+		server_max_window_bits => undefined,
+		server_no_context_takeover => false
 	}.
 
 %% TCP: of an option given twice the last one counts, as in gen_tcp, except for the

@@ -45,9 +45,12 @@ missing_packages() {
         echo "erlang-$app" | tr _ -
     done
     have rebar3 || echo rebar3
-    links_c || echo gcc libc6-dev
+    links cc c || echo gcc libc6-dev
     if [ "$1" = test ]; then
         have mix || echo elixir
+        links c++ c++ || echo g++
+        python3 -m pip --version >/dev/null 2>&1 || echo python3-pip
+        [ -s /etc/ssl/certs/ca-certificates.crt ] || [ "$(uname -s)" != Linux ] || echo ca-certificates
         have readelf || [ "$(uname -s)" != Linux ] || echo binutils
     fi
 }
@@ -64,12 +67,13 @@ missing_apps() {
     fi
 }
 
-# Whether cc can link a program, as cargo will ask it to: a compiler without the C library cannot.
-links_c() {
-    have cc || return 1
+# Whether the compiler $1 of the language $2 can link a program, as cargo will ask it to: a compiler without its library
+# cannot.
+links() {
+    have "$1" || return 1
     program=$(mktemp)
     linked=no
-    ! echo 'int main(void) { return 0; }' | cc -x c -o "$program" - 2>/dev/null || linked=yes
+    ! echo 'int main(void) { return 0; }' | "$1" -x "$2" -o "$program" - 2>/dev/null || linked=yes
     rm -f "$program"
     [ "$linked" = yes ]
 }

@@ -8,7 +8,7 @@ set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 scripts/setup.sh test </dev/null || exit
 
-all_steps=(fmt clippy cargo compile xref dialyzer eunit ct)
+all_steps=(fmt clippy cargo fuzz compile xref dialyzer eunit ct autobahn)
 logs=_build/test-logs
 mkdir -p "$logs"
 
@@ -42,16 +42,23 @@ main() {
 
 run() {
     case $1 in
-        fmt) check fmt cargo fmt --all --check ;;
+        fmt) check fmt formatted ;;
         clippy) check clippy cargo clippy --workspace --all-targets --locked -- -D warnings ;;
         cargo) tests cargo cargo test --workspace --locked --no-fail-fast ;;
+        fuzz) tests fuzz scripts/fuzz.sh 20 ;;
         compile) check compile rebar3 as check compile ;;
         xref) check xref rebar3 as check xref ;;
         dialyzer) check dialyzer rebar3 as check dialyzer ;;
         eunit) tests eunit env ERL_LIBS="$peers" rebar3 eunit ;;
         ct) tests ct common_test ;;
+        # Sections 12 and 13, compression, take minutes: make autobahn runs them too.
+        autobahn) tests autobahn scripts/autobahn.sh '1.*' '2.*' '3.*' '4.*' '5.*' '6.*' '7.*' '9.*' '10.*' ;;
         *) echo "scripts/test.sh: $1 is none of: ${all_steps[*]}" >&2; exit 2 ;;
     esac
+}
+
+formatted() {
+    cargo fmt --all --check && cargo fmt --manifest-path native/engine/fuzz/Cargo.toml --check
 }
 
 common_test() {
@@ -105,6 +112,20 @@ count_cargo() {
              if ($(i + 1) == "failed;") f += $i
              if ($(i + 1) == "ignored;") s += $i } }
          END { print p + 0, f + 0, s + 0 }' "$1"
+}
+
+# fuzz inbound: 482061 executions in 21 s, no finding
+count_fuzz() {
+    awk '/^fuzz [a-z]+: .*, no finding$/ { p++ }
+         /^fuzz [a-z]+: a finding / { f++ }
+         END { print p + 0, f + 0, 0 }' "$1"
+}
+
+# A case whose result is not the expected one has a line of its own.
+count_autobahn() {
+    awk '/^autobahn: case / { f++ }
+         /^autobahn: [0-9]+ cases, / { n = $2 }
+         END { print n - f, f + 0, 0 }' "$1"
 }
 
 # 5 tests, 1 failures, 1 skipped, 1 cancelled: the cancelled are the tests of a setup that failed.

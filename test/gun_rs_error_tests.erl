@@ -33,13 +33,25 @@ a_planned_option_is_told_from_an_unknown_one_test() ->
 	?assertNotEqual(nomatch,
 		string:find(sentence({options, {http, {flow, 1}}}), "not built yet")),
 	?assertNotEqual(nomatch, string:find(sentence({options, {http, {flwo, 1}}}), "unknown")),
-	?assertNotEqual(nomatch, string:find(sentence({options, {ws, {flow, 1}}}), "not built yet")),
-	?assertNotEqual(nomatch, string:find(sentence({options, {ws, {flwo, 1}}}), "unknown")).
+	?assertNotEqual(nomatch, string:find(sentence({options, {ws, {tunnel, 1}}}), "not built yet")),
+	?assertNotEqual(nomatch, string:find(sentence({options, {ws, {tunel, 1}}}), "unknown")).
+
+an_option_of_compress_is_named_with_the_map_that_it_stands_in_test() ->
+	?assertEqual("In compress, the option level must be an integer of 0 to 9 and not 10; "
+		"correct the call.", sentence({options, {ws, {compress, {level, 10}}}})),
+	?assertEqual("In compress, the option levle is unknown; correct the call.",
+		sentence({options, {ws, {compress, {levle, 1}}}})),
+	?assertEqual("The WebSocket option compress must be true, false or a map and not 9; "
+		"correct the call.", sentence({options, {ws, {compress, 9}}})).
 
 an_option_of_ws_upgrade_alone_is_called_that_test() ->
 	?assertEqual("The WebSocket option invalid_request_headers belongs to ws_upgrade/4 and "
 		"not to the ws_opts of open; correct the call.",
 		sentence({options, {ws, {invalid_request_headers, ignore}}})).
+
+every_name_that_native_code_gives_to_a_reason_is_among_these_test() ->
+	Known = lists:usort(atoms([Reason || {Reason, _} <- reasons()])),
+	?assertEqual([], lists:usort(native_names()) -- Known).
 
 whatever_open_refuses_gets_a_sentence_that_blames_the_call_test_() ->
 	[{title(Args), fun() ->
@@ -53,6 +65,11 @@ whatever_open_refuses_gets_a_sentence_that_blames_the_call_test_() ->
 		["localhost", 80, #{tls_opts => []}], ["localhost", 80, #{unknown => 1}],
 		["localhost", 80, #{tcp_opts => [binary]}], ["localhost", 80, #{tcp_opts => undefined}],
 		["localhost", 80, #{ws_opts => #{keepalive => 0}}],
+		["localhost", 80, #{ws_opts => #{compress => #{level => 10}}}],
+		["localhost", 80, #{ws_opts => #{compress => #{levle => 1}}}],
+		["localhost", 80, #{ws_opts => #{default_protocol => no_such_module}}],
+		["localhost", 80, #{ws_opts => #{protocols => [{"a", lists}]}}],
+		["localhost", 80, #{ws_opts => #{reupgrade => true}}],
 		["localhost", 80, #{ws_opts => #{invalid_request_headers => ignore}}],
 		["localhost", 80, #{http_opts => #{keepalive => 1}}]
 	]].
@@ -136,6 +153,10 @@ reasons() ->
 		{{invalid_request_target, <<"y">>, <<"Bad.">>}, ["<<\"y\">>", "bad"]},
 		{{badstate, "This connection only accepts Websocket frames."},
 			["this connection only accepts Websocket frames"]},
+		{send_queue_full, ["max_send_queue"]},
+		{calling_self, ["ws_send"]},
+		{{not_started, gun_rs}, ["gun_rs", "ensure_all_started"]},
+		{not_started, ["stopped"]},
 		{{nif_not_loaded, {load_failed, "Failed to load NIF library: 'x.so'"}},
 			["load_failed", "x.so", "rebar3 compile"]},
 		{{nif_not_loaded, "No such file"}, ["no such file"]},
@@ -145,8 +166,10 @@ reasons() ->
 		{timeout, ["in time"]}
 	] ++ [{Posix, [atom_to_list(Posix)]} || Posix <- [econnrefused, econnreset, econnaborted,
 		ehostunreach, ehostdown, enetunreach, enetdown, etimedout, eaddrnotavail, eaddrinuse,
-		eafnosupport, eacces, eperm, epipe, emfile, enfile, enobufs, enomem, einval, enotconn]
+		eafnosupport, eacces, eperm, epipe, emfile, enfile, enobufs, enomem, einval, eio, eisconn, enetreset,
+		enotconn, eproto]
 	] ++ [
+		{{posix, 4242}, ["4242"]},
 		{{tls_alert, {unknown_ca, "Unknown CA"}}, ["unknown_ca", "unknown CA"]},
 		{normal, ["normally"]},
 		{closed, ["closed"]},
@@ -155,11 +178,14 @@ reasons() ->
 		{killed, ["killed"]},
 		{noproc, ["does not exist"]},
 		{{noproc, {sys, get_state, [self()]}}, ["does not exist"]},
+		{noconnection, ["node"]},
 		{not_found, ["supervise => false"]},
-		{keepalive_timeout, ["pings"]},
+		{keepalive_timeout, ["pings", "keepalive_tolerance"]},
 		{{owner_down, some_crash}, ["owner", "some_crash"]},
 		{{closed, normal}, ["normally"]},
 		{{closed, {error, econnreset}}, ["econnreset"]},
+		{{closed, {error, keepalive_timeout}}, ["pings"]},
+		{{closed, shutdown}, ["shut down"]},
 		{{closing, shutdown}, ["shut down"]},
 		{{shutdown, econnrefused}, ["econnrefused"]},
 		{{shutdown, {owner_down, some_crash}}, ["some_crash"]},
@@ -177,8 +203,9 @@ reasons() ->
 		{missing_accept, ["Sec-WebSocket-Accept", "missing"]},
 		{wrong_accept, ["Sec-WebSocket-Accept", "match"]},
 		{{extension, <<"x-zip">>}, ["extension", "x-zip"]},
-		{{subprotocol, <<"mychat">>}, ["subprotocol", "mychat"]},
-		{missing_subprotocol, ["subprotocols"]}
+		{{extension_parameter, <<"server_max_window_bits=16">>},
+			["parameter", "server_max_window_bits=16"]},
+		{{subprotocol, <<"mychat">>}, ["subprotocol", "mychat"]}
 	]] ++ [{{ws_protocol, What}, Words} || {What, Words} <- [
 		{reserved_bits, ["reserved bits"]},
 		{{opcode, 11}, ["opcode", "11"]},
@@ -189,6 +216,7 @@ reasons() ->
 		{unexpected_continuation, ["continuation"]},
 		{expected_continuation, ["complete"]},
 		{invalid_utf8, ["UTF-8"]},
+		{compressed_data, ["compressed"]},
 		{close_payload, ["close frame"]},
 		{{close_code, 1005}, ["close frame", "1005"]},
 		{frame_too_big, ["max_frame_size"]},
@@ -202,14 +230,39 @@ option_errors() ->
 		|gun_rs_options:planned(open)]] ++
 	[{options, {tcp_opts, Element}} || Element <- [undefined, binary, {packet, 4}]] ++
 	[{options, {http, {Key, bad}}} || Key <- [version, unknown|gun_rs_options:planned(http)]] ++
-	[{options, {ws, {Key, bad}}} || Key <- [closing_timeout, compress, default_protocol,
-		invalid_request_headers, keepalive, max_frame_size, max_message_size, protocols,
-		reply_to, silence_pings, unknown|gun_rs_options:planned(ws)]].
+	[{options, {ws, {Key, bad}}} || Key <- [closing_timeout, compress, default_protocol, flow,
+		invalid_request_headers, keepalive, keepalive_tolerance, max_frame_size,
+		max_message_size, max_send_queue, protocols, reply_to, silence_pings,
+		unknown|gun_rs_options:planned(ws)]] ++
+	[{options, {ws, {compress, {Key, bad}}}} || Key <- [client_max_window_bits,
+		client_no_context_takeover, level, mem_level, server_max_window_bits,
+		server_no_context_takeover, unknown]].
 
+option_name({options, {ws, {compress, {Key, bad}}}}) ->
+	{ok, title(Key)};
 option_name({options, {Tag, {Key, bad}}}) when Tag =:= ws; Tag =:= http ->
 	{ok, title(Key)};
 option_name({options, {Key, _}}) ->
 	{ok, title(Key)}.
+
+%% The atoms of the one place where native code makes reasons, the POSIX names included.
+native_names() ->
+	{ok, Source} = file:read_file(filename:join(root(), "native/bridge/src/reasons.rs")),
+	[_, Atoms|_] = re:split(Source, "rustler::atoms! \\{\n(.*?)\\}", [dotall]),
+	{match, Posix} = re:run(Source, "=> \"(e[a-z]+)\"", [global, {capture, [1], list}]),
+	Names = string:lexemes(binary_to_list(Atoms), ", \n") ++ lists:append(Posix),
+	?assert(length(Names) > 50),
+	[list_to_atom(Name) || Name <- Names].
+
+%% Where the project is: gun_rs is in _build/test/lib.
+root() ->
+	lists:foldl(fun(_, Dir) -> filename:dirname(Dir) end,
+		filename:absname(code:lib_dir(gun_rs)), lists:seq(1, 4)).
+
+atoms(Term) when is_atom(Term) -> [Term];
+atoms(Term) when is_tuple(Term) -> atoms(tuple_to_list(Term));
+atoms(Term) when is_list(Term) -> lists:flatmap(fun atoms/1, Term);
+atoms(_) -> [].
 
 %% These say what they wrap, and nothing else.
 is_wrapped({shutdown, _}) -> true;

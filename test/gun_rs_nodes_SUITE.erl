@@ -26,16 +26,16 @@ groups() ->
 	[{code_only, Cases}, {application, Cases}].
 
 init_per_suite(Config) ->
-	Started = do_start_distribution(),
+	Started = gun_rs_test:start_distribution(),
 	{Listener, Port} = gun_rs_test:start_cowboy(),
 	[{listener, Listener}, {port, Port}, {started, Started}|Config].
 
 end_per_suite(Config) ->
 	gun_rs_test:stop_cowboy(config(listener, Config)),
-	do_stop_distribution(config(started, Config)).
+	gun_rs_test:stop_distribution(config(started, Config)).
 
 init_per_group(Group, Config) ->
-	{Peer, Node} = do_start_node(),
+	{Peer, Node} = gun_rs_test:start_node(),
 	case Group of
 		code_only -> ok;
 		application -> {ok, _} = erpc:call(Node, application, ensure_all_started, [gun_rs])
@@ -45,49 +45,6 @@ init_per_group(Group, Config) ->
 end_per_group(_, Config) ->
 	catch peer:stop(config(peer, Config)),
 	ok.
-
-%% Loopback only, long names, so that no resolver has a say.
-do_start_distribution() ->
-	case is_alive() of
-		true ->
-			[];
-		false ->
-			Epmd = case erl_epmd:names({127, 0, 0, 1}) of
-				{ok, _} ->
-					[];
-				{error, _} ->
-					[] = os:cmd("ERL_EPMD_ADDRESS=127.0.0.1 '" ++ os:find_executable("epmd") ++ "' -daemon"),
-					[epmd]
-			end,
-			ok = application:set_env(kernel, inet_dist_use_interface, {127, 0, 0, 1}),
-			Name = list_to_atom(peer:random_name("gun_rs_ct") ++ "@127.0.0.1"),
-			true = gun_rs_test:eventually(fun() ->
-				case net_kernel:start([Name, longnames]) of
-					{ok, _} -> true;
-					{error, Reason} -> Reason
-				end
-			end),
-			[net_kernel|Epmd]
-	end.
-
-do_stop_distribution(Started) ->
-	_ = [case What of
-		net_kernel -> net_kernel:stop();
-		%% It refuses while anybody else's node is registered.
-		epmd -> os:cmd("'" ++ os:find_executable("epmd") ++ "' -kill")
-	end || What <- Started],
-	ok.
-
-do_start_node() ->
-	{ok, Peer, Node} = peer:start(#{
-		name => peer:random_name("gun_rs_peer"),
-		host => "127.0.0.1",
-		longnames => true,
-		wait_boot => 60000,
-		args => ["-setcookie", atom_to_list(erlang:get_cookie()),
-			"-kernel", "inet_dist_use_interface", "{127,0,0,1}", "-pa"|code:get_path()]
-	}),
-	{Peer, Node}.
 
 %% A process of the other node that does what it's told, and says what it gets.
 do_remote(Config) ->
@@ -215,7 +172,7 @@ owner_on_another_node(Config) ->
 
 owner_node_stops(Config) ->
 	doc("When the owner's node goes away the connection closes and ends."),
-	{Peer, Node} = do_start_node(),
+	{Peer, Node} = gun_rs_test:start_node(),
 	{Server, Port} = lying_server:start([upgrade, frame, {send, lying_server:frame(close, <<>>)}]),
 	{ConnPid, StreamRef} = open_ws(Port, "/"),
 	MRef = watch(ConnPid),
@@ -242,7 +199,7 @@ close_from_another_node(Config) ->
 
 no_connection_on_another_node(Config) ->
 	doc("Pids of other nodes that are no connection, dead, or of a node that is gone, are like dead ones."),
-	{Peer, GoneNode} = do_start_node(),
+	{Peer, GoneNode} = gun_rs_test:start_node(),
 	Gone = spawn(GoneNode, fun() -> receive after infinity -> ok end end),
 	ok = peer:stop(Peer),
 	Dead = spawn(config(node, Config), fun() -> ok end),

@@ -3,6 +3,9 @@
 
 -include_lib("eunit/include/eunit.hrl").
 
+-export([init/4]).
+-export([handle/2]).
+
 -define(HOST, "localhost").
 -define(MAX_MS, 16#ffffffff).
 -define(MAX_SIZE, (1 bsl 62)).
@@ -121,10 +124,13 @@ open_fills_in_every_default_test() ->
 			closing_timeout => 15000,
 			compress => false,
 			default_protocol => gun_rs_ws_h,
+			flow => infinity,
 			invalid_request_headers => error,
 			keepalive => infinity,
+			keepalive_tolerance => infinity,
 			max_frame_size => infinity,
 			max_message_size => 67108864,
+			max_send_queue => infinity,
 			protocols => [],
 			silence_pings => true
 		}
@@ -359,7 +365,12 @@ every_valid_ws_option_passes_in_open_and_in_ws_upgrade_test_() ->
 		?assertEqual(ok, gun_rs_options:ws_upgrade(WsOpts)),
 		{ok, #{ws_opts := Complete}} = gun_rs_options:open(?HOST, 80, #{ws_opts => WsOpts}),
 		?assertEqual(WsOpts, maps:with(maps:keys(WsOpts), Complete)),
-		?assertEqual(gun_rs_options:native_ws(WsOpts), gun_rs_options:native_ws(Complete))
+		%% An upgrade leaves keepalive to open, where it must stand.
+		Native = gun_rs_options:native_ws(WsOpts),
+		Keepalive = maps:get(keepalive, WsOpts, undefined),
+		?assertMatch(#{keepalive := Keepalive}, Native),
+		?assertEqual(Native#{keepalive := maps:get(keepalive, WsOpts, infinity)},
+			gun_rs_options:native_ws(Complete))
 	end} || Opt <- valid_ws()].
 
 every_other_ws_option_is_refused_by_name_in_open_and_in_ws_upgrade_test_() ->
@@ -373,35 +384,75 @@ every_other_ws_option_is_refused_by_name_in_open_and_in_ws_upgrade_test_() ->
 valid_ws() ->
 	cases([
 		{closing_timeout, [infinity, 1, 15000, ?MAX_MS]},
-		{compress, [false]},
-		{default_protocol, [gun_rs_ws_h]},
+		{compress, [false, true, #{}, #{
+			client_max_window_bits => 9, client_no_context_takeover => true, level => 1,
+			mem_level => 9, server_max_window_bits => 8, server_no_context_takeover => false
+		}|[#{Key => Value} || {Key, Value} <- valid_compress()]]},
+		{default_protocol, [gun_rs_ws_h, ?MODULE]},
+		{flow, [infinity, auto, 1, 1000, ?MAX_SIZE]},
 		{keepalive, [infinity, 1, 5000, ?MAX_MS]},
+		{keepalive_tolerance, [infinity, 0, 1, 16#ffffffff]},
 		{max_frame_size, [infinity, 1, 1000000, ?MAX_SIZE]},
 		{max_message_size, [infinity, 1, 67108864, ?MAX_SIZE]},
+		{max_send_queue, [infinity, 1, 1000000, ?MAX_SIZE]},
 		{protocols, [
 			[{<<"mychat">>, gun_rs_ws_h}],
 			[{"mychat", gun_rs_ws_h}],
 			[{["my", <<"chat">>], gun_rs_ws_h}],
 			[{<<"v1.chat">>, gun_rs_ws_h}, {<<"v2.chat">>, gun_rs_ws_h}],
-			[{<<"chat">>, gun_rs_ws_h}, {<<"CHAT">>, gun_rs_ws_h}]
+			[{<<"chat">>, gun_rs_ws_h}, {<<"CHAT">>, gun_rs_ws_h}],
+			[{<<"mychat">>, ?MODULE}],
+			[{<<"v1.chat">>, ?MODULE}, {<<"v2.chat">>, gun_rs_ws_h}, {<<"v3.chat">>, ?MODULE}]
 		]},
 		{reply_to, [self(), fun(_) -> ok end, fun erlang:display/1,
 			{fun(_) -> ok end, []}, {fun(_, _) -> ok end, [a]}, {fun(_, _, _) -> ok end, [a, b]},
 			{erlang, send, []}, {erlang, send, [self()]}]},
-		{silence_pings, [true, false]}
+		{silence_pings, [true, false]},
+		{user_opts, [undefined, #{}, [{room, 1}], {a, b}, self(), fun() -> ok end]}
+	]).
+
+valid_compress() ->
+	cases([
+		{client_max_window_bits, [9, 10, 15]},
+		{client_no_context_takeover, [true, false]},
+		{level, [0, 1, 6, 9]},
+		{mem_level, [1, 8, 9]},
+		{server_max_window_bits, [8, 9, 15]},
+		{server_no_context_takeover, [true, false]}
+	]).
+
+invalid_compress() ->
+	cases([
+		%% zlib compresses with no window of 8 bits.
+		{client_max_window_bits, [8, 16, 0, -1, 15.0, true, undefined, "15"]},
+		{client_no_context_takeover, [1, undefined, "true"]},
+		{level, [-1, 10, 6.0, default, best_speed, undefined]},
+		{mem_level, [0, 10, 8.0, undefined]},
+		{server_max_window_bits, [7, 16, 0, -1, 15.0, true, undefined, "15"]},
+		{server_no_context_takeover, [0, undefined, "false"]},
+		{strategy, [default]},
+		{server_context_takeover, [takeover]},
+		{<<"level">>, [6]}
 	]).
 
 invalid_ws() ->
 	cases([
 		{closing_timeout, [0, -1, 1.0, ?MAX_MS + 1, undefined]},
-		{compress, [true, #{}, #{level => 1}, undefined, 1]},
-		{default_protocol, [gun_ws_h, my_handler, undefined, "gun_rs_ws_h"]},
+		{compress, [undefined, 1, "true", [], [{level, 1}], {level, 1}, permessage_deflate]},
+		%% Modules without the callbacks, modules that are not there, and no modules at all.
+		{default_protocol, [lists, gun_rs_options, no_such_module, undefined, '', "gun_rs_ws_h",
+			<<"gun_rs_ws_h">>, {gun_rs_ws_h, []}, [gun_rs_ws_h]]},
+		{flow, [0, -1, 1.0, ?MAX_SIZE + 1, undefined, true, "auto"]},
 		{keepalive, [0, -1, 1.0, ?MAX_MS + 1, undefined]},
+		{keepalive_tolerance, [-1, 1.0, 16#ffffffff + 1, undefined, "3"]},
 		{max_frame_size, [0, -1, 1.0, ?MAX_SIZE + 1, undefined]},
 		{max_message_size, [0, -1, 1.0, ?MAX_SIZE + 1, undefined]},
+		{max_send_queue, [0, -1, 1.0, ?MAX_SIZE + 1, undefined]},
 		{protocols, [
 			[], undefined, #{}, <<"mychat">>, [<<"mychat">>], [{<<"mychat">>}],
-			[{<<"mychat">>, my_handler}], [{<<>>, gun_rs_ws_h}], [{"", gun_rs_ws_h}],
+			[{<<"mychat">>, no_such_module}], [{<<"mychat">>, lists}], [{<<"mychat">>, "lists"}],
+			[{<<"chat">>, ?MODULE}, {<<"mychat">>, no_such_module}],
+			[{<<"mychat">>, gun_rs_ws_h, []}], [{<<>>, gun_rs_ws_h}], [{"", gun_rs_ws_h}],
 			[{<<"my chat">>, gun_rs_ws_h}], [{<<"my,chat">>, gun_rs_ws_h}],
 			[{<<"my\r\nchat">>, gun_rs_ws_h}], [{<<"chat", 0>>, gun_rs_ws_h}],
 			[{<<"b\x{fc}cher"/utf8>>, gun_rs_ws_h}], [{[8364], gun_rs_ws_h}],
@@ -418,17 +469,37 @@ invalid_ws() ->
 			{erlang, send, [], []}, make_ref()]},
 		{silence_pings, [1, undefined, "true"]},
 		%% Of gun or of gun_rs, and not built yet.
-		{flow, [1, auto]},
-		{keepalive_tolerance, [1]},
-		{max_send_queue, [1000000]},
 		{reupgrade, [true, false]},
 		{tunnel, [make_ref(), [make_ref()]]},
-		{user_opts, [undefined, #{}]},
 		%% Unknown.
 		{unknown, [true]},
 		{retry, [5]},
 		{<<"keepalive">>, [5000]}
 	]).
+
+every_other_option_of_compress_is_refused_by_name_test_() ->
+	[{title("compress", Opt), fun() ->
+		Error = {error, {options, {ws, {compress, Opt}}}},
+		Good = #{level => 1, server_max_window_bits => 15, mem_level => 8},
+		Bad = maps:from_list([Opt]),
+		_ = [begin
+			?assertEqual(Error, gun_rs_options:ws_upgrade(#{compress => Compress})),
+			?assertEqual(Error,
+				gun_rs_options:open(?HOST, 80, #{ws_opts => #{compress => Compress}}))
+		end || Compress <- [Bad, maps:merge(Good, Bad)]]
+	end} || Opt <- invalid_compress()].
+
+a_module_with_one_of_the_two_callbacks_is_refused_test_() ->
+	Exports = [{only_init, [{init, 4}]}, {only_handle, [{handle, 2}]},
+		{other_arities, [{init, 3}, {handle, 3}]}],
+	{setup,
+		fun() -> [do_load(Module, Functions) || {Module, Functions} <- Exports] end,
+		fun(Modules) -> [{code:delete(Module), code:purge(Module)} || Module <- Modules] end,
+		[fun() ->
+			Opts = [{default_protocol, Module}, {protocols, [{<<"mychat">>, Module}]}],
+			_ = [?assertEqual({error, {options, {ws, Opt}}},
+				gun_rs_options:ws_upgrade(maps:from_list([Opt]))) || Opt <- Opts]
+		end || {Module, _} <- Exports]}.
 
 invalid_request_headers_is_an_option_of_ws_upgrade_alone_test_() ->
 	[{title("ws_opts", {invalid_request_headers, V}), fun() ->
@@ -465,26 +536,93 @@ native_open_is_complete_test() ->
 		port => 80,
 		tcp => #{family => any, ip => undefined, keepalive => false, nodelay => true,
 			recbuf => undefined, send_timeout => 15000, sndbuf => undefined},
-		ws => #{closing_timeout => 15000, keepalive => infinity, max_frame_size => infinity,
-			max_message_size => 67108864, silence_pings => true, subprotocols => []}
+		ws => #{closing_timeout => 15000, compress => undefined, flow => infinity,
+			fragments => [], fragments_by_default => false, keepalive => infinity,
+			keepalive_tolerance => infinity, max_frame_size => infinity,
+			max_message_size => 67108864, max_send_queue => infinity, silence_pings => true,
+			subprotocols => []}
 	}, native("localhost", 80, #{})).
 
 native_open_carries_the_users_values_test() ->
 	?assertMatch(#{
 		connect_timeout := 1,
 		domain_lookup_timeout := 2,
-		ws := #{closing_timeout := 3, keepalive := 4, max_frame_size := 5,
-			max_message_size := 6, silence_pings := false, subprotocols := [<<"a">>, <<"b">>]}
+		ws := #{closing_timeout := 3, flow := 7, keepalive := 4, keepalive_tolerance := 8,
+			max_frame_size := 5, max_message_size := 6, max_send_queue := 9,
+			silence_pings := false, subprotocols := [<<"a">>, <<"b">>]}
 	}, native(?HOST, 80, #{connect_timeout => 1, domain_lookup_timeout => 2, ws_opts => #{
 		closing_timeout => 3, keepalive => 4, max_frame_size => 5, max_message_size => 6,
+		flow => 7, keepalive_tolerance => 8, max_send_queue => 9,
 		silence_pings => false, protocols => [{"a", gun_rs_ws_h}, {<<"b">>, gun_rs_ws_h}]}})).
 
 native_ws_has_the_same_keys_whatever_the_user_gave_test_() ->
 	Keys = lists:sort(maps:keys(gun_rs_options:native_ws(#{}))),
-	?assertEqual([closing_timeout, keepalive, max_frame_size, max_message_size,
-		silence_pings, subprotocols], Keys),
+	?assertEqual([closing_timeout, compress, flow, fragments, fragments_by_default, keepalive,
+		keepalive_tolerance, max_frame_size, max_message_size, max_send_queue, silence_pings,
+		subprotocols], Keys),
 	[?_assertEqual(Keys, lists:sort(maps:keys(gun_rs_options:native_ws(maps:from_list([Opt])))))
 		|| Opt <- valid_ws()].
+
+the_options_of_compress_are_complete_whatever_the_user_gave_test_() ->
+	Defaults = #{
+		client_max_window_bits => undefined, client_no_context_takeover => false, level => 6,
+		mem_level => 8, server_max_window_bits => undefined, server_no_context_takeover => false
+	},
+	[?_assertEqual(Native, maps:get(compress, gun_rs_options:native_ws(#{compress => Compress})))
+	|| {Compress, Native} <- [
+		{false, undefined},
+		{true, Defaults},
+		{#{}, Defaults}
+	|[{#{Key => Value}, Defaults#{Key := Value}} || {Key, Value} <- valid_compress()]]].
+
+only_messages_for_a_module_of_the_users_are_told_in_fragments_test_() ->
+	[?_assertMatch(#{fragments := Names, fragments_by_default := ByDefault},
+		gun_rs_options:native_ws(WsOpts))
+	|| {WsOpts, Names, ByDefault} <- [
+		{#{}, [], false},
+		{#{default_protocol => gun_rs_ws_h}, [], false},
+		{#{default_protocol => ?MODULE}, [], true},
+		{#{protocols => [{"a", gun_rs_ws_h}]}, [], false},
+		{#{protocols => [{"a", ?MODULE}, {"b", gun_rs_ws_h}, {["c"], ?MODULE}]},
+			[<<"a">>, <<"c">>], false},
+		{#{protocols => [{"a", gun_rs_ws_h}], default_protocol => ?MODULE}, [], true}
+	]].
+
+what_stays_in_erlang_is_not_told_to_the_native_library_test() ->
+	Native = gun_rs_options:native_ws(#{user_opts => secret, reply_to => self(),
+		default_protocol => ?MODULE, invalid_request_headers => ignore}),
+	?assertEqual([], [Key || Key <- [user_opts, reply_to, default_protocol, protocols,
+		invalid_request_headers], is_map_key(Key, Native)]).
+
+a_handler_is_kept_only_where_a_module_of_the_users_may_take_the_frames_test_() ->
+	[?_assertEqual(undefined, gun_rs_options:handler(WsOpts)) || WsOpts <- [
+		#{},
+		#{user_opts => 1, keepalive => 1000},
+		#{default_protocol => gun_rs_ws_h},
+		#{protocols => []},
+		#{protocols => [{"a", gun_rs_ws_h}], default_protocol => gun_rs_ws_h}
+	]] ++
+	%% Init gets these.
+	[?_assertEqual(WsOpts, gun_rs_options:handler(WsOpts)) || WsOpts <- [
+		#{default_protocol => ?MODULE},
+		#{default_protocol => ?MODULE, user_opts => 1, keepalive => 1000},
+		#{protocols => [{"a", ?MODULE}]},
+		#{protocols => [{"a", gun_rs_ws_h}, {"b", ?MODULE}], default_protocol => gun_rs_ws_h},
+		#{protocols => [{"a", gun_rs_ws_h}], default_protocol => ?MODULE}
+	]].
+
+the_module_is_that_of_the_subprotocol_or_the_default_test_() ->
+	Protocols = [{<<"a">>, ?MODULE}, {["b"], gun_rs_ws_h}, {"A", gun_rs_ws_h}],
+	[?_assertEqual(Module, gun_rs_options:handler_module(Subprotocol, WsOpts))
+	|| {Subprotocol, WsOpts, Module} <- [
+		{undefined, #{}, gun_rs_ws_h},
+		{undefined, #{default_protocol => ?MODULE}, ?MODULE},
+		{undefined, #{protocols => Protocols}, gun_rs_ws_h},
+		{<<"a">>, #{protocols => Protocols}, ?MODULE},
+		{<<"a">>, #{protocols => Protocols, default_protocol => gun_rs_ws_h}, ?MODULE},
+		{<<"A">>, #{protocols => Protocols, default_protocol => ?MODULE}, gun_rs_ws_h},
+		{<<"b">>, #{protocols => Protocols, default_protocol => ?MODULE}, gun_rs_ws_h}
+	]].
 
 %% Any two valid options together are valid, and any bad one spoils any good one.
 
@@ -496,7 +634,8 @@ options_do_not_influence_each_other_test() ->
 		|| {K1, V1} <- invalid_open(), {K2, V2} <- valid_open(), K1 =/= K2],
 	_ = [?assertEqual({error, {options, {ws, {K1, V1}}}},
 			gun_rs_options:ws_upgrade(#{K1 => V1, K2 => V2}))
-		|| {K1, V1} <- invalid_ws(), {K2, V2} <- valid_ws(), K1 =/= K2],
+		%% One of each kind: to look for a module that is not there takes its time.
+		|| {K1, V1} <- lists:ukeysort(1, invalid_ws()), {K2, V2} <- valid_ws(), K1 =/= K2],
 	ok.
 
 a_planned_option_is_refused_test_() ->
@@ -509,6 +648,22 @@ a_planned_option_is_refused_test_() ->
 		|| K <- gun_rs_options:planned(ws)].
 
 %% Helpers.
+
+%% This module may stand where one that implements gun_rs_ws_protocol does.
+init(_, _, _, _) ->
+	{ok, undefined}.
+
+handle(_, State) ->
+	{ok, 1, State}.
+
+%% A module that exports these and nothing else.
+do_load(Module, Functions) ->
+	Forms = [{attribute, 1, module, Module}, {attribute, 1, export, Functions}|
+		[{function, 1, Name, Arity, [{clause, 1, [{var, 1, '_'} || _ <- lists:seq(1, Arity)], [],
+			[{atom, 1, ok}]}]} || {Name, Arity} <- Functions]],
+	{ok, Module, Binary} = compile:forms(Forms),
+	{module, Module} = code:load_binary(Module, atom_to_list(Module), Binary),
+	Module.
 
 cases(Table) ->
 	[{Key, Value} || {Key, Values} <- Table, Value <- Values].

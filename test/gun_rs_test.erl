@@ -24,12 +24,19 @@
 -export([await_exit/1]).
 -export([exit_of/3]).
 
+%% Nodes.
+-export([start_distribution/0]).
+-export([stop_distribution/1]).
+-export([start_node/0]).
+
 %% Looking around.
 -export([eventually/1]).
 -export([eventually/2]).
 -export([missing/1]).
 -export([count_fds/0]).
 -export([count_threads/0]).
+-export([watch_memory/0]).
+-export([memory_growth/1]).
 
 -include("gun_rs_test.hrl").
 
@@ -144,6 +151,49 @@ exit_of(Host, Port, Opts) ->
 	_ = process_flag(trap_exit, Trapped),
 	Reason.
 
+%% Loopback only, long names, so that no resolver has a say.
+start_distribution() ->
+	case is_alive() of
+		true ->
+			[];
+		false ->
+			Epmd = case erl_epmd:names({127, 0, 0, 1}) of
+				{ok, _} ->
+					[];
+				{error, _} ->
+					[] = os:cmd("ERL_EPMD_ADDRESS=127.0.0.1 '" ++ os:find_executable("epmd") ++ "' -daemon"),
+					[epmd]
+			end,
+			ok = application:set_env(kernel, inet_dist_use_interface, {127, 0, 0, 1}),
+			Name = list_to_atom(peer:random_name("gun_rs_ct") ++ "@127.0.0.1"),
+			true = eventually(fun() ->
+				case net_kernel:start([Name, longnames]) of
+					{ok, _} -> true;
+					{error, Reason} -> Reason
+				end
+			end),
+			[net_kernel|Epmd]
+	end.
+
+stop_distribution(Started) ->
+	_ = [case What of
+		net_kernel -> net_kernel:stop();
+		%% It refuses while anybody else's node is registered.
+		epmd -> os:cmd("'" ++ os:find_executable("epmd") ++ "' -kill")
+	end || What <- Started],
+	ok.
+
+start_node() ->
+	{ok, Peer, Node} = peer:start(#{
+		name => peer:random_name("gun_rs_peer"),
+		host => "127.0.0.1",
+		longnames => true,
+		wait_boot => 60000,
+		args => ["-setcookie", atom_to_list(erlang:get_cookie()),
+			"-kernel", "inet_dist_use_interface", "{127,0,0,1}", "-pa"|code:get_path()]
+	}),
+	{Peer, Node}.
+
 eventually(Fun) ->
 	eventually(Fun, ?WAIT).
 
@@ -173,3 +223,32 @@ count_threads() ->
 count(Dir) ->
 	{ok, Names} = file:list_dir_all(Dir),
 	length(Names).
+
+%% From here on, how much memory the VM takes at most: by its own account, looked at every few milliseconds, and by
+%% the operating system's, which misses nothing.
+watch_memory() ->
+	_ = [garbage_collect(Pid) || Pid <- processes()],
+	%% The highest mark is set back to what is resident now; where that is not allowed, it is close to it anyway.
+	_ = file:write_file("/proc/self/clear_refs", "5"),
+	Before = erlang:memory(total),
+	Watcher = spawn_link(fun() -> watch_memory(Before) end),
+	{Watcher, Before, resident("VmRSS")}.
+
+watch_memory(Peak) ->
+	receive
+		{peak, From} ->
+			From ! {self(), Peak},
+			watch_memory(Peak)
+	after 5 ->
+		watch_memory(max(Peak, erlang:memory(total)))
+	end.
+
+%% In bytes, up to now: {the VM's account, the operating system's}.
+memory_growth({Watcher, Before, Resident}) ->
+	Watcher ! {peak, self()},
+	receive {Watcher, Peak} -> {Peak - Before, resident("VmHWM") - Resident} end.
+
+resident(Name) ->
+	{ok, Status} = file:read_file("/proc/self/status"),
+	{match, [KiB]} = re:run(Status, [Name, ":\\s*(\\d+) kB"], [{capture, [1], list}]),
+	1024 * list_to_integer(KiB).

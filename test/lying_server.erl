@@ -5,7 +5,8 @@
 %%
 %%     accepted                a connection came
 %%     {request, Binary}       a request's header block, as it was on the wire
-%%     {frame, Type, Payload}  a client frame, unmasked; {unmasked, Type, Payload} when it wasn't masked
+%%     {frame, Type, Payload}  a client frame, unmasked; {unmasked, Type, Payload} when it wasn't masked; Type is
+%%                             {fragment, Type} without FIN, and {Rsv, Type} with reserved bits
 %%     {flooded, Bytes}        how much a flood could send
 %%     closed                  the client closed
 %%
@@ -20,6 +21,7 @@
 %%     {send, IoData}          send it at once
 %%     {send_cut, IoData, At}  send it in two packets, cut after At bytes
 %%     {send_bytewise, IoData} one packet for each byte
+%%     {send_each, Fun, Count} send Fun(1) to Fun(Count)
 %%     {flood, IoData, Max}    send it again and again, until the client closes or Max bytes are sent
 %%     frame                   read one frame
 %%     frames                  read frames until the client closes
@@ -36,6 +38,7 @@
 -export([go/1]).
 -export([stop/1]).
 
+-export([key/1]).
 -export([accept/1]).
 -export([response/1]).
 -export([response/2]).
@@ -212,6 +215,9 @@ play([{send_bytewise, Data}|Script], Socket, Buffer, Tell) ->
 		erlang:yield()
 	end || <<Byte>> <= iolist_to_binary(Data)],
 	play(Script, Socket, Buffer, Tell);
+play([{send_each, Fun, Count}|Script], Socket, Buffer, Tell) ->
+	_ = [gen_tcp:send(Socket, Fun(N)) || N <- lists:seq(1, Count)],
+	play(Script, Socket, Buffer, Tell);
 play([{flood, Data, Max}|Script], Socket, Buffer, Tell) ->
 	Tell({flooded, flood(Socket, Data, iolist_size(Data), 0, Max)}),
 	play(Script, Socket, Buffer, Tell);
@@ -260,6 +266,7 @@ request(Socket, Buffer, Tell) ->
 			end
 	end.
 
+%% The sec-websocket-key of a request.
 key(Request) ->
 	case re:run(Request, "^sec-websocket-key: *([^\r]*)", [caseless, multiline, {capture, [1], binary}]) of
 		{match, [Key]} -> Key;
@@ -268,10 +275,14 @@ key(Request) ->
 
 frame(Socket, Buffer, Tell) ->
 	case parse(Buffer) of
-		{Fin, Masked, Opcode, Payload, Rest} ->
-			Type = case Fin of
+		{Fin, Rsv, Masked, Opcode, Payload, Rest} ->
+			Type0 = case Fin of
 				1 -> type(Opcode);
 				0 -> {fragment, type(Opcode)}
+			end,
+			Type = case Rsv of
+				0 -> Type0;
+				_ -> {Rsv, Type0}
 			end,
 			Tell({case Masked of 1 -> frame; 0 -> unmasked end, Type, Payload}),
 			{ok, Rest};
@@ -282,20 +293,20 @@ frame(Socket, Buffer, Tell) ->
 			end
 	end.
 
-parse(<<Fin:1, _:3, Opcode:4, Masked:1, 127:7, Len:64, Rest/binary>>) ->
-	parse(Fin, Masked, Opcode, Len, Rest);
-parse(<<Fin:1, _:3, Opcode:4, Masked:1, 126:7, Len:16, Rest/binary>>) ->
-	parse(Fin, Masked, Opcode, Len, Rest);
-parse(<<Fin:1, _:3, Opcode:4, Masked:1, Len:7, Rest/binary>>) when Len < 126 ->
-	parse(Fin, Masked, Opcode, Len, Rest);
+parse(<<Fin:1, Rsv:3, Opcode:4, Masked:1, 127:7, Len:64, Rest/binary>>) ->
+	parse(Fin, Rsv, Masked, Opcode, Len, Rest);
+parse(<<Fin:1, Rsv:3, Opcode:4, Masked:1, 126:7, Len:16, Rest/binary>>) ->
+	parse(Fin, Rsv, Masked, Opcode, Len, Rest);
+parse(<<Fin:1, Rsv:3, Opcode:4, Masked:1, Len:7, Rest/binary>>) when Len < 126 ->
+	parse(Fin, Rsv, Masked, Opcode, Len, Rest);
 parse(_) ->
 	{more, 0}.
 
-parse(Fin, Masked, Opcode, Len, Rest0) ->
+parse(Fin, Rsv, Masked, Opcode, Len, Rest0) ->
 	KeyLen = 4 * Masked,
 	case Rest0 of
 		<<Key:KeyLen/binary, Payload:Len/binary, Rest/binary>> ->
-			{Fin, Masked, Opcode, mask(Key, Payload), Rest};
+			{Fin, Rsv, Masked, Opcode, mask(Key, Payload), Rest};
 		_ ->
 			%% What is still missing; recv/2 takes at most 64 MiB at a time.
 			{more, min(KeyLen + Len - byte_size(Rest0), 16#4000000)}

@@ -12,6 +12,7 @@ routes() ->
 		{"/websocket", ?MODULE, echo},
 		{"/headers", ?MODULE, headers},
 		{"/command", ?MODULE, command},
+		{"/deflate", ?MODULE, deflate},
 		{"/mychat", ?MODULE, mychat},
 		{"/refuse", ?MODULE, refuse},
 		{"/pid", ?MODULE, pid}
@@ -30,8 +31,23 @@ init(Req0, mychat) ->
 		false -> Req0
 	end,
 	{cowboy_websocket, Req, mychat};
+init(Req, deflate) ->
+	{cowboy_websocket, Req, echo, #{
+		compress => true,
+		deflate_opts => maps:from_list([deflate_opt(Opt) || Opt <- cowboy_req:parse_qs(Req)]),
+		idle_timeout => infinity,
+		max_frame_size => infinity
+	}};
 init(Req, Mode) ->
 	{cowboy_websocket, Req, Mode, #{idle_timeout => infinity, max_frame_size => infinity}}.
+
+%% deflate: Cowboy's deflate_opts are those of the query string.
+deflate_opt({Name, Value}) ->
+	{binary_to_atom(Name, utf8), try
+		binary_to_integer(Value)
+	catch error:badarg ->
+		binary_to_atom(Value, utf8)
+	end}.
 
 %% headers: says what the upgrade request had. pid: says which process serves, for those who want to kill it.
 websocket_init(State = {headers, Headers}) ->

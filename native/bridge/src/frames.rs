@@ -55,16 +55,25 @@ pub(crate) enum Scheduler {
 
 struct Encoder {
     scheduler: Scheduler,
+    /// Whether messages are handed over as they are, to be compressed.
+    compresses: bool,
     items: Vec<Item<HeldBinary>>,
     /// Small frames that stand next to each other go as one.
     bytes: Vec<u8>,
+    frames: u32,
     copied: usize,
     count: usize,
 }
 
-/// Encodes one frame, or a list of them. What stands behind a close frame is not looked at: it would not be sent.
-pub(crate) fn encode_frames(frames: Term<'_>, scheduler: Scheduler) -> Result<Vec<Item<HeldBinary>>, Refused<'_>> {
-    let mut encoder = Encoder { scheduler, items: Vec::new(), bytes: Vec::new(), copied: 0, count: 0 };
+/// Encodes one frame, or a list of them; messages that are to be compressed are only copied. What stands behind a
+/// close frame is not looked at: it would not be sent.
+pub(crate) fn encode_frames(
+    frames: Term<'_>,
+    scheduler: Scheduler,
+    compresses: bool,
+) -> Result<Vec<Item<HeldBinary>>, Refused<'_>> {
+    let (items, bytes) = (Vec::new(), Vec::new());
+    let mut encoder = Encoder { scheduler, compresses, items, bytes, frames: 0, copied: 0, count: 0 };
     if frames.is_list() || frames.is_empty_list() {
         let mut rest = frames;
         while !rest.is_empty_list() {
@@ -171,7 +180,13 @@ impl Encoder {
         if self.scheduler == Scheduler::Normal && self.copied > MAX_COPIED {
             return Err(Refused::TooMuch);
         }
-        encode(&mut self.bytes, opcode, payload);
+        if self.compresses && matches!(opcode, Opcode::Text | Opcode::Binary) {
+            self.flush();
+            self.items.push(Item::Small(opcode, payload.to_vec()));
+        } else {
+            encode(&mut self.bytes, opcode, payload);
+            self.frames += 1;
+        }
         Ok(Pushed::Frame)
     }
 
@@ -184,7 +199,8 @@ impl Encoder {
 
     fn flush(&mut self) {
         if !self.bytes.is_empty() {
-            self.items.push(Item::Encoded(std::mem::take(&mut self.bytes)));
+            let frames = std::mem::take(&mut self.frames);
+            self.items.push(Item::Encoded(frames, std::mem::take(&mut self.bytes)));
         }
     }
 }

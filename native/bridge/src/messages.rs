@@ -5,6 +5,8 @@
 
 use std::cell::RefCell;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use gun_rs_engine::{Data, Event, Message, Protocol, Sink};
 use http::HeaderMap;
@@ -21,7 +23,10 @@ mod atoms {
         connect_failed,
         deliver,
         down,
+        error,
         fin,
+        flow_check,
+        fragment,
         gun_data,
         gun_down,
         gun_error,
@@ -32,14 +37,20 @@ mod atoms {
         gun_ws,
         http,
         nofin,
+        ok,
         panic,
         ping,
         pong,
+        send_queue_full,
+        sent,
+        settle,
         shut_down,
         text,
         undefined,
         up,
         ws,
+        ws_frame,
+        ws_init,
     }
 }
 
@@ -76,6 +87,15 @@ pub(crate) enum Receiver {
     Elsewhere(Kept),
 }
 
+impl Receiver {
+    fn get<'a>(&self, env: Env<'a>) -> Term<'a> {
+        match self {
+            Self::Local(pid) => pid.encode(env),
+            Self::Elsewhere(receiver) => receiver.get(env),
+        }
+    }
+}
+
 impl From<Term<'_>> for Receiver {
     fn from(term: Term<'_>) -> Self {
         term.decode().map_or_else(|_| Self::Elsewhere(Kept::new(term)), Self::Local)
@@ -86,12 +106,14 @@ impl From<Term<'_>> for Receiver {
 pub(crate) struct Stream {
     stream_ref: Kept,
     reply_to: Receiver,
+    /// The user's options, where a module of the user's may take the frames.
+    handler: Option<Kept>,
 }
 
 impl Stream {
     /// The stream `stream_ref`, with messages for `reply_to`.
-    pub(crate) fn new(stream_ref: Term<'_>, reply_to: Term<'_>) -> Self {
-        Self { stream_ref: Kept::new(stream_ref), reply_to: reply_to.into() }
+    pub(crate) fn new(stream_ref: Term<'_>, reply_to: Term<'_>, handler: Option<Kept>) -> Self {
+        Self { stream_ref: Kept::new(stream_ref), reply_to: reply_to.into(), handler }
     }
 }
 
@@ -102,37 +124,46 @@ pub(crate) struct SetOwner(pub(crate) Receiver);
 pub(crate) struct BeamSink {
     connection: LocalPid,
     owner: Receiver,
+    /// Whether a module of the user's takes the WebSocket's frames, in the process behind ConnPid.
+    handled: bool,
+    /// Whether everything goes through that process, because something has: what is sent straight would overtake it.
+    relayed: bool,
+    /// Set when nothing may be told any more.
+    silent: Arc<AtomicBool>,
 }
 
 impl BeamSink {
     /// For the connection of this process, and with this owner.
-    pub(crate) fn new(connection: LocalPid, owner: Receiver) -> Self {
-        Self { connection, owner }
+    pub(crate) fn new(connection: LocalPid, owner: Receiver, silent: Arc<AtomicBool>) -> Self {
+        Self { connection, owner, handled: false, relayed: false, silent }
     }
 
     /// To the owner, or to a stream's reply_to. A receiver that has died misses nothing.
     fn send(&self, to: &Receiver, build: impl for<'a> FnOnce(Env<'a>) -> Term<'a>) {
-        MESSAGE.with_borrow_mut(|message| {
-            let _ = match to {
-                Receiver::Local(pid) => message.send_and_clear(pid, build),
-                Receiver::Elsewhere(receiver) => message.send_and_clear(&self.connection, |env| {
-                    (atoms::gun_rs_native(), (atoms::deliver(), receiver.get(env), build(env))).encode(env)
-                }),
-            };
-        });
+        match to {
+            Receiver::Local(pid) if !self.relayed => self.message(pid, build),
+            _ => self.tell(|env| (atoms::deliver(), to.get(env), build(env)).encode(env)),
+        }
     }
 
     /// To the process behind ConnPid.
     fn tell(&self, build: impl for<'a> FnOnce(Env<'a>) -> Term<'a>) {
-        MESSAGE.with_borrow_mut(|message| {
-            let _ = message.send_and_clear(&self.connection, |env| (atoms::gun_rs_native(), build(env)).encode(env));
-        });
+        self.message(&self.connection, |env| (atoms::gun_rs_native(), build(env)).encode(env));
+    }
+
+    fn message(&self, pid: &LocalPid, build: impl for<'a> FnOnce(Env<'a>) -> Term<'a>) {
+        if !self.silent.load(Ordering::Acquire) {
+            MESSAGE.with_borrow_mut(|message| {
+                let _ = message.send_and_clear(pid, build);
+            });
+        }
     }
 }
 
 impl Sink for BeamSink {
     type Stream = Stream;
     type Caller = Receiver;
+    type Receipt = Kept;
     type Control = SetOwner;
     type Payload = BinaryPayload;
     type Source = HeldBinary;
@@ -159,6 +190,8 @@ impl Sink for BeamSink {
                     (atoms::gun_down(), pid, protocol, reasons::down_reason(env, reason), killed).encode(env)
                 });
                 self.tell(|env| (atoms::down(), reasons::down_reason(env, reason)).encode(env));
+                // The process connects again only when it has done with all of it.
+                (self.handled, self.relayed) = (false, false);
             }
             Event::ShutDown => self.tell(|env| atoms::shut_down().encode(env)),
             Event::Panicked { protocol, text, killed } => {
@@ -172,25 +205,55 @@ impl Sink for BeamSink {
                 }
                 self.tell(|env| (atoms::panic(), reasons::panic(env, &text)).encode(env));
             }
-            Event::Upgraded { stream, headers } => self.to_stream(stream, |env, stream_ref| {
-                let protocols = vec![binary(env, b"websocket")];
-                (atoms::gun_upgrade(), pid, stream_ref, protocols, headers_term(env, headers)).encode(env)
-            }),
-            Event::Response { stream, fin, status, headers } => self.to_stream(stream, |env, stream_ref| {
+            Event::Upgraded { stream, headers, subprotocol, fragments } => {
+                self.tell_stream(stream, |env, stream_ref| {
+                    let protocols = vec![binary(env, b"websocket")];
+                    (atoms::gun_upgrade(), pid, stream_ref, protocols, headers_term(env, headers)).encode(env)
+                });
+                self.handled = fragments;
+                self.relayed |= fragments;
+                if fragments {
+                    self.tell(|env| {
+                        let subprotocol = subprotocol.map_or_else(
+                            || atoms::undefined().encode(env),
+                            |subprotocol| binary(env, subprotocol.as_bytes()),
+                        );
+                        let options = stream.handler.as_ref().map(|options| options.get(env));
+                        let (stream_ref, reply_to) = (stream.stream_ref.get(env), stream.reply_to.get(env));
+                        let headers = headers_term(env, headers);
+                        (atoms::ws_init(), stream_ref, reply_to, subprotocol, headers, options).encode(env)
+                    });
+                }
+            }
+            Event::Response { stream, fin, status, headers } => self.tell_stream(stream, |env, stream_ref| {
                 let headers = headers_term(env, headers);
                 (atoms::gun_response(), pid, stream_ref, fin_term(env, fin), status.as_u16(), headers).encode(env)
             }),
-            Event::Data { stream, fin, data } => self.to_stream(stream, |env, stream_ref| {
+            Event::Data { stream, fin, data } => self.tell_stream(stream, |env, stream_ref| {
                 (atoms::gun_data(), pid, stream_ref, fin_term(env, fin), binary(env, &data)).encode(env)
             }),
-            Event::Message { stream, message } => self.to_stream(stream, |env, stream_ref| {
+            Event::Message { message, .. } if self.handled => {
+                self.tell(|env| (atoms::ws_frame(), frame(env, message)).encode(env));
+            }
+            Event::Message { stream, message } => self.tell_stream(stream, |env, stream_ref| {
                 (atoms::gun_ws(), pid, stream_ref, frame(env, message)).encode(env)
             }),
-            Event::StreamError { stream, error } => self.to_stream(stream, |env, stream_ref| {
+            Event::StreamError { stream, error } => self.tell_stream(stream, |env, stream_ref| {
                 (atoms::gun_error(), pid, stream_ref, reasons::stream_error(env, &error)).encode(env)
             }),
             Event::ConnectionError(error) => self
                 .send(&self.owner, |env| (atoms::gun_error(), pid, reasons::connection_error(env, error)).encode(env)),
+            Event::FlowCheck { stream, messages, bytes } => {
+                self.tell(|env| (atoms::flow_check(), stream.reply_to.get(env), messages, bytes).encode(env));
+            }
+            Event::Settle { stream } => self.tell(|env| (atoms::settle(), stream.reply_to.get(env)).encode(env)),
+            Event::Sent(receipt) => {
+                self.tell(|env| (atoms::sent(), receipt.get(env), atoms::ok()).encode(env));
+            }
+            Event::NotSent { receipt, error } => self.tell(|env| {
+                let error = (atoms::error(), reasons::not_sent(env, &error));
+                (atoms::sent(), receipt.get(env), error).encode(env)
+            }),
             Event::BadState { caller, error } => {
                 self.send(caller, |env| (atoms::gun_error(), pid, reasons::bad_state(env, error)).encode(env));
             }
@@ -199,8 +262,18 @@ impl Sink for BeamSink {
 }
 
 impl BeamSink {
-    fn to_stream(&self, stream: &Stream, build: impl for<'a> FnOnce(Env<'a>, Term<'a>) -> Term<'a>) {
+    fn tell_stream(&mut self, stream: &Stream, build: impl for<'a> FnOnce(Env<'a>, Term<'a>) -> Term<'a>) {
+        self.relayed |= matches!(stream.reply_to, Receiver::Elsewhere(_));
         self.send(&stream.reply_to, |env| build(env, stream.stream_ref.get(env)));
+    }
+}
+
+/// The answer to frames that the queue has no room for, to be sent by the caller itself.
+pub(crate) fn queue_full<'a>(env: Env<'a>, connection: &LocalPid, stream_ref: Term<'a>) -> Term<'a> {
+    if atoms::undefined() == stream_ref {
+        (atoms::gun_error(), connection, atoms::send_queue_full()).encode(env)
+    } else {
+        (atoms::gun_error(), connection, stream_ref, atoms::send_queue_full()).encode(env)
     }
 }
 
@@ -232,6 +305,10 @@ fn frame<'a>(env: Env<'a>, message: Message<'_, BinaryPayload>) -> Term<'a> {
     match message {
         Message::Text(data) => (atoms::text(), data_term(env, data)).encode(env),
         Message::Binary(data) => (atoms::binary(), data_term(env, data)).encode(env),
+        Message::Fragment { text, fin, data, .. } => {
+            let kind = if text { atoms::text() } else { atoms::binary() };
+            (atoms::fragment(), fin_term(env, fin), kind, data_term(env, data)).encode(env)
+        }
         Message::Ping([]) => atoms::ping().encode(env),
         Message::Ping(payload) => (atoms::ping(), binary(env, payload)).encode(env),
         Message::Pong([]) => atoms::pong().encode(env),

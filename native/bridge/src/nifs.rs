@@ -1,23 +1,31 @@
 //! What Erlang calls (`gun_rs_native`). Every NIF decodes, enqueues and returns; none waits for I/O.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use gun_rs_engine::command::Reply;
+use gun_rs_engine::connection::QueueFull;
 use gun_rs_engine::{Command, Outgoing, State, Upgrade};
 use http::{HeaderName, HeaderValue, Uri};
 use rustler::{Atom, Binary, Encoder, Env, Error, LocalPid, NifResult, ResourceArc, Term};
 
 use crate::frames::{Refused, Scheduler, encode_frames};
 use crate::messages::{BeamSink, Kept, Receiver, SetOwner, Stream};
-use crate::registry::Connection;
-use crate::{options, reasons, registry, runtime};
+use crate::registry::{Connection, WsOptsOfOpen};
+use crate::{messages, options, reasons, registry, runtime};
 
 mod atoms {
     rustler::atoms! {
+        bytes_in,
+        bytes_out,
         closing,
+        compressed,
         connecting,
         connections,
         error,
+        frames_in,
+        frames_out,
         http,
         idle,
         invalid,
@@ -27,8 +35,11 @@ mod atoms {
         not_started,
         ok,
         remote,
+        send_queue,
+        send_queue_full,
         tasks,
         too_much,
+        uncompressed,
         undefined,
         ws,
     }
@@ -62,15 +73,27 @@ fn stats<'a>(env: Env<'a>) -> NifResult<Term<'a>> {
 
 /// Makes the caller the process behind a new connection.
 #[rustler::nif]
-fn conn_new<'a>(env: Env<'a>, owner: Term<'a>, reply_to: Term<'a>, options: Term<'a>) -> NifResult<Term<'a>> {
-    let reply_to = if atoms::undefined() == reply_to { None } else { Some(Mutex::new(Kept::new(reply_to))) };
+fn conn_new<'a>(
+    env: Env<'a>,
+    owner: Term<'a>,
+    reply_to: Term<'a>,
+    handler: Term<'a>,
+    options: Term<'a>,
+) -> NifResult<Term<'a>> {
     let options = options::connect_options(options)?;
+    let ws_opts = Mutex::new(WsOptsOfOpen {
+        reply_to: (atoms::undefined() != reply_to).then(|| Kept::new(reply_to)),
+        handler: Kept::new(handler),
+        keepalive: options.ws.keepalive,
+    });
     let Some(runtime) = runtime::handle() else {
         return Ok((atoms::error(), atoms::not_started()).encode(env));
     };
     let pid = env.pid();
-    let sink = BeamSink::new(pid, Receiver::from(owner));
-    let connection = ResourceArc::new(Connection { handle: gun_rs_engine::spawn(&runtime, options, sink), reply_to });
+    let silent = Arc::new(AtomicBool::new(false));
+    let sink = BeamSink::new(pid, Receiver::from(owner), Arc::clone(&silent));
+    let connection =
+        ResourceArc::new(Connection { handle: gun_rs_engine::spawn(&runtime, options, sink), silent, ws_opts });
     // The caller is alive, for it is running this.
     if env.monitor(&connection, &pid).is_none() {
         connection.handle.abort();
@@ -109,15 +132,42 @@ fn conn_state(connection: ResourceArc<Connection>) -> Atom {
     }
 }
 
+/// After close/1: no message of the connection begins any more.
+#[rustler::nif]
+fn conn_silence(pid: LocalPid) -> Atom {
+    if let Some(connection) = registry::get(&pid) {
+        connection.silence();
+    }
+    atoms::ok()
+}
+
+/// What has been received and sent, as `{Key, Value}` pairs.
+#[rustler::nif]
+fn conn_stats(env: Env<'_>, connection: ResourceArc<Connection>) -> NifResult<Term<'_>> {
+    let stats = connection.handle.stats();
+    let pairs = [
+        (atoms::frames_in(), stats.frames_in),
+        (atoms::bytes_in(), stats.bytes_in),
+        (atoms::frames_out(), stats.frames_out),
+        (atoms::bytes_out(), stats.bytes_out),
+        (atoms::send_queue(), stats.queued),
+        (atoms::uncompressed(), stats.uncompressed),
+        (atoms::compressed(), stats.compressed),
+    ];
+    Term::map_from_pairs(env, &pairs)
+}
+
 /// Whether the pid is a connection of this node.
 #[rustler::nif]
 fn is_conn(pid: Term<'_>) -> bool {
-    pid.decode().ok().and_then(|pid: LocalPid| registry::with(&pid, |_| ())).is_some()
+    pid.decode().ok().and_then(|pid: LocalPid| registry::get(&pid)).is_some()
 }
 
 #[rustler::nif]
 fn debug_panic(pid: LocalPid) -> Atom {
-    registry::with(&pid, |connection| connection.handle.send(Command::Panic));
+    if let Some(connection) = registry::get(&pid) {
+        connection.handle.send(Command::Panic);
+    }
     atoms::ok()
 }
 
@@ -142,64 +192,119 @@ fn ws_upgrade<'a>(
         };
         parsed.push((header_name, header_value));
     }
-    let of_open = atoms::undefined() == options;
-    let options = if of_open { None } else { Some(options::ws_options(options)?) };
-    registry::with(&pid, |connection| {
-        let reply_to = match &connection.reply_to {
-            Some(kept) if of_open => kept.lock().unwrap_or_else(PoisonError::into_inner).get(env),
-            _ => reply_to,
-        };
-        connection.handle.send(Command::Upgrade(Box::new(Upgrade {
-            stream: Stream::new(stream_ref, reply_to),
-            caller: Receiver::from(reply_to),
-            target,
-            headers: parsed,
-            options,
-        })));
-    });
+    let Some(connection) = registry::get(&pid) else { return Ok(atoms::ok().encode(env)) };
+    let of_open = connection.ws_opts.lock().unwrap_or_else(PoisonError::into_inner);
+    let (options, reply_to, handler) = if atoms::undefined() == options {
+        (None, of_open.reply_to.as_ref().map_or(reply_to, |kept| kept.get(env)), of_open.handler.get(env))
+    } else {
+        let (options, handler): (Term<'_>, Term<'_>) = options.decode()?;
+        (Some(options::ws_options(options, of_open.keepalive)?), reply_to, handler)
+    };
+    drop(of_open);
+    let handler = (atoms::undefined() != handler).then(|| Kept::new(handler));
+    connection.handle.send(Command::Upgrade(Box::new(Upgrade {
+        stream: Stream::new(stream_ref, reply_to, handler),
+        caller: Receiver::from(reply_to),
+        target,
+        headers: parsed,
+        options,
+    })));
     Ok(atoms::ok().encode(env))
+}
+
+#[rustler::nif]
+fn ws_update_flow(pid: LocalPid, messages: i64) -> Atom {
+    if let Some(connection) = registry::get(&pid) {
+        connection.handle.send(Command::UpdateFlow(messages));
+    }
+    atoms::ok()
+}
+
+#[rustler::nif]
+fn ws_flow_grant(connection: ResourceArc<Connection>) -> Atom {
+    connection.handle.send(Command::FlowGrant);
+    atoms::ok()
+}
+
+#[rustler::nif]
+fn ws_settled(connection: ResourceArc<Connection>) -> Atom {
+    connection.handle.send(Command::Settled);
+    atoms::ok()
 }
 
 /// Sends frames; `caller` is told when there is no WebSocket to send them on.
 #[rustler::nif]
-fn ws_send<'a>(env: Env<'a>, pid: Term<'a>, caller: Term<'a>, frames: Term<'a>) -> NifResult<Term<'a>> {
-    send(env, pid, caller, frames, Scheduler::Normal)
+fn ws_send<'a>(
+    env: Env<'a>,
+    pid: Term<'a>,
+    caller: Term<'a>,
+    stream_ref: Term<'a>,
+    frames: Term<'a>,
+) -> NifResult<Term<'a>> {
+    send(env, pid, caller, stream_ref, frames, Scheduler::Normal)
 }
 
 /// The same for frames that are too much for a normal scheduler.
 #[rustler::nif(schedule = "DirtyCpu")]
-fn ws_send_dirty<'a>(env: Env<'a>, pid: Term<'a>, caller: Term<'a>, frames: Term<'a>) -> NifResult<Term<'a>> {
-    send(env, pid, caller, frames, Scheduler::Dirty)
+fn ws_send_dirty<'a>(
+    env: Env<'a>,
+    pid: Term<'a>,
+    caller: Term<'a>,
+    stream_ref: Term<'a>,
+    frames: Term<'a>,
+) -> NifResult<Term<'a>> {
+    send(env, pid, caller, stream_ref, frames, Scheduler::Dirty)
+}
+
+/// Sends frames, and tells the process behind the connection when the operating system has them: its `receipt` comes
+/// back to it.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn ws_send_receipt<'a>(
+    env: Env<'a>,
+    connection: ResourceArc<Connection>,
+    receipt: Term<'a>,
+    frames: Term<'a>,
+) -> Term<'a> {
+    match encode_frames(frames, Scheduler::Dirty, connection.handle.compresses()) {
+        Err(refused) => refused_term(env, refused),
+        Ok(items) => {
+            let outgoing = Outgoing { reply: Reply::Receipt(Kept::new(receipt)), items };
+            match connection.handle.send_frames(outgoing) {
+                Ok(()) => atoms::ok().encode(env),
+                Err(QueueFull) => atoms::send_queue_full().encode(env),
+            }
+        }
+    }
 }
 
 /// Answers as ws_send would, and sends nothing: for frames that are to be sent from another node.
 #[rustler::nif(schedule = "DirtyCpu")]
 fn ws_check<'a>(env: Env<'a>, frames: Term<'a>) -> Term<'a> {
-    encode_frames(frames, Scheduler::Dirty)
-        .map_or_else(|refused| refused_term(env, refused), |_| atoms::ok().encode(env))
+    let checked = encode_frames(frames, Scheduler::Dirty, false);
+    checked.map_or_else(|refused| refused_term(env, refused), |_| atoms::ok().encode(env))
 }
 
 fn send<'a>(
     env: Env<'a>,
     pid: Term<'a>,
     caller: Term<'a>,
+    stream_ref: Term<'a>,
     frames: Term<'a>,
     scheduler: Scheduler,
 ) -> NifResult<Term<'a>> {
     let Ok(local) = pid.decode::<LocalPid>() else {
         return if pid.is_pid() { Ok(atoms::remote().encode(env)) } else { Err(Error::BadArg) };
     };
-    let sent = registry::with(&local, |connection| {
-        let items = encode_frames(frames, scheduler)?;
-        if !items.is_empty() {
-            connection.handle.send(Command::Send(Box::new(Outgoing { caller: Receiver::from(caller), items })));
-        }
-        Ok(())
-    });
-    Ok(match sent {
-        Some(Err(refused)) => refused_term(env, refused),
-        // A cast to nobody, in gun's terms.
-        Some(Ok(())) | None => atoms::ok().encode(env),
+    // Without a connection it is a cast to nobody, in gun's terms.
+    let Some(connection) = registry::get(&local) else { return Ok(atoms::ok().encode(env)) };
+    let items = match encode_frames(frames, scheduler, connection.handle.compresses()) {
+        Ok(items) => items,
+        Err(refused) => return Ok(refused_term(env, refused)),
+    };
+    let reply = Reply::Caller(Receiver::from(caller));
+    Ok(match connection.handle.send_frames(Outgoing { reply, items }) {
+        Ok(()) => atoms::ok().encode(env),
+        Err(QueueFull) => (atoms::send_queue_full(), messages::queue_full(env, &local, stream_ref)).encode(env),
     })
 }
 

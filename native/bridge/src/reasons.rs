@@ -3,7 +3,7 @@
 use std::io;
 
 use gun_rs_engine::error::{BadState, ConnectError, ConnectionError, DownReason, HandshakeError, ProtocolError};
-use gun_rs_engine::event::StreamError;
+use gun_rs_engine::event::{NotSent, StreamError};
 use rustler::{Atom, Encoder, Env, NewBinary, Term};
 
 mod atoms {
@@ -13,6 +13,7 @@ mod atoms {
         close_payload,
         closed,
         closing,
+        compressed_data,
         connection,
         connection_error,
         control_fragmented,
@@ -21,9 +22,11 @@ mod atoms {
         error,
         expected_continuation,
         extension,
+        extension_parameter,
         frame_too_big,
         http_protocol,
         invalid_utf8,
+        keepalive_timeout,
         length_encoding,
         limit_reached,
         masked,
@@ -68,6 +71,7 @@ pub(crate) fn down_reason<'a>(env: Env<'a>, reason: &DownReason) -> Term<'a> {
 pub(crate) fn connection_error<'a>(env: Env<'a>, error: &ConnectionError) -> Term<'a> {
     match error {
         ConnectionError::Io(error) => posix(env, error),
+        ConnectionError::KeepaliveTimeout => atoms::keepalive_timeout().encode(env),
         ConnectionError::SendTimeout => atoms::timeout().encode(env),
         ConnectionError::Handshake(error) => handshake_error(env, error),
         ConnectionError::Protocol(error) => protocol_error(env, error),
@@ -86,8 +90,20 @@ pub(crate) fn stream_error<'a>(env: Env<'a>, error: &StreamError<'_>) -> Term<'a
         StreamError::Protocol(error) => protocol_error(env, error),
         StreamError::Closed(DownReason::Closed) => atoms::closed().encode(env),
         StreamError::Closed(reason) => (atoms::closed(), down_reason(env, reason)).encode(env),
+        StreamError::WebsocketClosing => atoms::closing().encode(env),
+        StreamError::ShutDown => (atoms::closed(), atoms::shutdown()).encode(env),
         StreamError::Closing => (atoms::closing(), atoms::shutdown()).encode(env),
         StreamError::BadState(error) => bad_state(env, *error),
+    }
+}
+
+/// Why frames will never be sent.
+pub(crate) fn not_sent<'a>(env: Env<'a>, error: &NotSent<'_>) -> Term<'a> {
+    match error {
+        NotSent::BadState(error) => bad_state(env, *error),
+        NotSent::Down(DownReason::Closed) => atoms::closed().encode(env),
+        NotSent::Down(reason) => (atoms::closed(), down_reason(env, reason)).encode(env),
+        NotSent::ShutDown => (atoms::closing(), atoms::shutdown()).encode(env),
     }
 }
 
@@ -113,6 +129,7 @@ fn handshake_error<'a>(env: Env<'a>, error: &HandshakeError) -> Term<'a> {
         HandshakeError::MissingAccept => atoms::missing_accept().encode(env),
         HandshakeError::WrongAccept => atoms::wrong_accept().encode(env),
         HandshakeError::Extension(value) => (atoms::extension(), binary(env, value)).encode(env),
+        HandshakeError::ExtensionParameter(value) => (atoms::extension_parameter(), binary(env, value)).encode(env),
         HandshakeError::Subprotocol(value) => (atoms::subprotocol(), binary(env, value)).encode(env),
     };
     (atoms::ws_handshake(), what).encode(env)
@@ -134,6 +151,7 @@ fn protocol_error<'a>(env: Env<'a>, error: &ProtocolError) -> Term<'a> {
         ProtocolError::UnexpectedContinuation => atoms::unexpected_continuation(),
         ProtocolError::ExpectedContinuation => atoms::expected_continuation(),
         ProtocolError::InvalidUtf8 => atoms::invalid_utf8(),
+        ProtocolError::CompressedData => atoms::compressed_data(),
         ProtocolError::ClosePayload => atoms::close_payload(),
         ProtocolError::FrameTooBig => atoms::frame_too_big(),
         ProtocolError::MessageTooBig => atoms::message_too_big(),

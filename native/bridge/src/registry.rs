@@ -4,7 +4,9 @@
 //! nothing and does nothing. An entry lives as long as its process: the VM itself tells of its death.
 
 use std::collections::HashMap;
-use std::sync::{LazyLock, Mutex, PoisonError, RwLock};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError, RwLock};
+use std::time::Duration;
 
 use gun_rs_engine::Handle;
 use rustler::{Env, LocalPid, Monitor, Resource, ResourceArc};
@@ -15,8 +17,20 @@ use crate::messages::{BeamSink, Kept};
 pub(crate) struct Connection {
     /// The way to its task.
     pub(crate) handle: Handle<BeamSink>,
-    /// Who upgrades without options of their own are answered to, if open said so. Only NIFs take the lock.
-    pub(crate) reply_to: Option<Mutex<Kept>>,
+    /// Set when nothing may be told any more.
+    pub(crate) silent: Arc<AtomicBool>,
+    /// For upgrades without options of their own. Only NIFs take the lock.
+    pub(crate) ws_opts: Mutex<WsOptsOfOpen>,
+}
+
+/// What open's ws_opts say that the engine need not know.
+pub(crate) struct WsOptsOfOpen {
+    /// Who is answered to, if it isn't the caller.
+    pub(crate) reply_to: Option<Kept>,
+    /// What a module of the user's is started with, or `undefined`.
+    pub(crate) handler: Kept,
+    /// The keepalive of upgrades whose own options have none: in gun open's is the only one.
+    pub(crate) keepalive: Option<Duration>,
 }
 
 #[rustler::resource_impl]
@@ -25,14 +39,22 @@ impl Resource for Connection {
 
     /// The process has died, however it died: its socket is closed.
     fn down<'a>(&'a self, _env: Env<'a>, pid: LocalPid, _monitor: Monitor) {
+        self.silence();
         self.handle.abort();
         remove(&pid);
     }
 }
 
+impl Connection {
+    /// From now on no message is begun. The task may still run for a moment when its process is gone.
+    pub(crate) fn silence(&self) {
+        self.silent.store(true, Ordering::Release);
+    }
+}
+
 type Connections = HashMap<LocalPid, ResourceArc<Connection>>;
 
-/// Only NIFs and the VM's callbacks take the lock, never I/O, and nobody keeps it for longer than a look-up.
+/// Only NIFs and the VM's callbacks take the lock, never I/O, and nobody keeps it for longer than a look-up or a change.
 static CONNECTIONS: LazyLock<RwLock<Connections>> = LazyLock::new(RwLock::default);
 
 /// Enters a connection.
@@ -40,10 +62,9 @@ pub(crate) fn insert(pid: LocalPid, connection: ResourceArc<Connection>) {
     CONNECTIONS.write().unwrap_or_else(PoisonError::into_inner).insert(pid, connection);
 }
 
-/// Runs `f` on the connection behind `pid`, if it is one.
-pub(crate) fn with<R>(pid: &LocalPid, f: impl FnOnce(&Connection) -> R) -> Option<R> {
-    let connections = CONNECTIONS.read().unwrap_or_else(PoisonError::into_inner);
-    connections.get(pid).map(|connection| f(connection))
+/// The connection behind `pid`, if it is one.
+pub(crate) fn get(pid: &LocalPid) -> Option<ResourceArc<Connection>> {
+    CONNECTIONS.read().unwrap_or_else(PoisonError::into_inner).get(pid).cloned()
 }
 
 /// How many connections there are.

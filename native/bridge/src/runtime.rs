@@ -8,8 +8,9 @@ use std::time::Duration;
 use once_cell::sync::OnceCell;
 use tokio::runtime::{Builder, Handle, Runtime};
 
-/// The most threads that look names up at the same time: the system's resolver blocks.
-const MAX_RESOLVER_THREADS: usize = 8;
+/// The most threads that look names up at the same time: the system's resolver blocks, also after domain_lookup_timeout.
+/// They are started when they are needed.
+const MAX_RESOLVER_THREADS: usize = 64;
 
 /// A cell that is filled by a start, which may fail, and emptied by a stop. Only NIFs take the lock, never I/O.
 static RUNTIME: RwLock<OnceCell<Runtime>> = RwLock::new(OnceCell::new());

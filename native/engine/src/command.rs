@@ -15,6 +15,12 @@ pub enum Command<K: Sink> {
     Upgrade(Box<Upgrade<K>>),
     /// Sends frames.
     Send(Box<Outgoing<K>>),
+    /// Raises the number of messages that may be received ([`crate::options::Flow::Messages`]).
+    UpdateFlow(i64),
+    /// The receiver keeps up: the answer to [`crate::Event::FlowCheck`].
+    FlowGrant,
+    /// The receiver has had its chance to answer: the answer to [`crate::Event::Settle`].
+    Settled,
     /// Ends the connection gracefully: answered by `ShutDown`, instead of `Down`.
     Shutdown,
     /// For the sink.
@@ -39,17 +45,41 @@ pub struct Upgrade<K: Sink> {
 
 /// Frames to send, in order.
 pub struct Outgoing<K: Sink> {
-    /// Who is told when there is no WebSocket to send them on.
-    pub caller: K::Caller,
+    /// Who is told what becomes of them.
+    pub reply: Reply<K>,
     /// The frames.
     pub items: Vec<Item<K::Source>>,
 }
 
+impl<K: Sink> Outgoing<K> {
+    /// The bytes that they account for while they wait.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.items.iter().map(Item::len).sum()
+    }
+
+    /// Whether they account for nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Who is told what becomes of frames.
+pub enum Reply<K: Sink> {
+    /// Told only when there is no WebSocket to send them on.
+    Caller(K::Caller),
+    /// Told when the operating system has them, or why it never will.
+    Receipt(K::Receipt),
+}
+
 /// A part of what is to be sent.
 pub enum Item<B> {
-    /// Whole data, ping or pong frames, encoded and masked.
-    Encoded(Vec<u8>),
-    /// A large message, encoded and masked piece by piece as the socket takes it.
+    /// Whole data, ping or pong frames, encoded and masked: how many, and their bytes.
+    Encoded(u32, Vec<u8>),
+    /// A message, to be compressed if that was agreed on. Not worth holding by reference.
+    Small(Opcode, Vec<u8>),
+    /// A large message, compressed if that was agreed on, encoded and masked piece by piece as the socket takes it.
     Large(Opcode, B),
     /// A close frame, encoded and masked. What comes after it isn't sent.
     Close(Vec<u8>),
@@ -60,7 +90,7 @@ impl<B: crate::sink::Source> Item<B> {
     #[must_use]
     pub fn len(&self) -> usize {
         match self {
-            Self::Encoded(bytes) | Self::Close(bytes) => bytes.len(),
+            Self::Encoded(_, bytes) | Self::Small(_, bytes) | Self::Close(bytes) => bytes.len(),
             Self::Large(_, source) => source.len(),
         }
     }

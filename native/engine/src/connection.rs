@@ -6,20 +6,21 @@ use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::AbortHandle;
 
-use crate::command::Command;
-use crate::error::{ConnectError, DownReason};
-use crate::event::{Event, Protocol};
+use crate::command::{Command, Outgoing, Reply};
+use crate::error::{BadState, ConnectError, DownReason};
+use crate::event::{Event, NotSent, Protocol};
 use crate::http;
 use crate::options::ConnectOptions;
 use crate::sink::Sink;
 use crate::transport::{ByteStream, tcp};
 use crate::websocket::session::{self, Session};
+use crate::websocket::{inbound, outbound};
 
 /// What a connection is doing. It changes before the event that tells of the change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,18 +40,106 @@ pub enum State {
 
 const STATES: [State; 5] = [State::Idle, State::Connecting, State::Http, State::Ws, State::Closing];
 
-/// The state, shared by the task and its handle.
+/// What has been received and sent, from the first connection to the last.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Stats {
+    /// WebSocket frames received.
+    pub frames_in: u64,
+    /// Bytes of the WebSockets' streams received.
+    pub bytes_in: u64,
+    /// WebSocket frames sent.
+    pub frames_out: u64,
+    /// Bytes of the WebSockets' streams that the operating system has taken.
+    pub bytes_out: u64,
+    /// Bytes that wait to be sent.
+    pub queued: u64,
+    /// Bytes of messages that were compressed, by either side.
+    pub uncompressed: u64,
+    /// Bytes that they were compressed to.
+    pub compressed: u64,
+}
+
+/// What the task and its handle share.
 #[derive(Debug)]
-pub(crate) struct Status(AtomicU8);
+pub(crate) struct Status {
+    state: AtomicU8,
+    /// Whether messages are compressed, so that they must be handed over as they are.
+    compresses: AtomicBool,
+    queued: AtomicUsize,
+    max_queued: AtomicUsize,
+    frames_in: AtomicU64,
+    bytes_in: AtomicU64,
+    frames_out: AtomicU64,
+    bytes_out: AtomicU64,
+    uncompressed: AtomicU64,
+    compressed: AtomicU64,
+}
 
 impl Status {
+    fn new(max_queued: Option<usize>) -> Self {
+        Self {
+            state: AtomicU8::new(State::Idle as u8),
+            compresses: AtomicBool::new(false),
+            queued: AtomicUsize::new(0),
+            max_queued: AtomicUsize::new(max_queued.unwrap_or(usize::MAX)),
+            frames_in: AtomicU64::new(0),
+            bytes_in: AtomicU64::new(0),
+            frames_out: AtomicU64::new(0),
+            bytes_out: AtomicU64::new(0),
+            uncompressed: AtomicU64::new(0),
+            compressed: AtomicU64::new(0),
+        }
+    }
+
     pub(crate) fn set(&self, state: State) {
-        self.0.store(state as u8, Ordering::Release);
+        self.state.store(state as u8, Ordering::Release);
     }
 
     fn get(&self) -> State {
-        STATES.get(usize::from(self.0.load(Ordering::Acquire))).copied().unwrap_or(State::Idle)
+        STATES.get(usize::from(self.state.load(Ordering::Acquire))).copied().unwrap_or(State::Idle)
     }
+
+    /// A WebSocket begins: what its senders must know.
+    fn begin(&self, compresses: bool, max_queued: Option<usize>) {
+        self.compresses.store(compresses, Ordering::Release);
+        self.max_queued.store(max_queued.unwrap_or(usize::MAX), Ordering::Release);
+        self.set(State::Ws);
+    }
+
+    /// Bytes that were queued are not any more.
+    pub(crate) fn release(&self, bytes: usize) {
+        if bytes > 0 {
+            self.queued.fetch_sub(bytes, Ordering::AcqRel);
+        }
+    }
+
+    pub(crate) fn count(&self, bytes_in: u64, inbound: inbound::Counts, outbound: outbound::Counts) {
+        let add = |counter: &AtomicU64, n: u64| {
+            if n > 0 {
+                counter.fetch_add(n, Ordering::Relaxed);
+            }
+        };
+        self.release(outbound.released);
+        add(&self.bytes_in, bytes_in);
+        add(&self.frames_in, inbound.frames);
+        add(&self.bytes_out, outbound.bytes);
+        add(&self.frames_out, outbound.frames);
+        add(&self.uncompressed, inbound.inflated + outbound.deflated);
+        add(&self.compressed, inbound.compressed + outbound.compressed);
+    }
+}
+
+/// The queue has no room for these frames under the limit of the session's options.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("too many bytes wait to be sent")]
+pub struct QueueFull;
+
+/// Tells who gave frames that the state does not allow them.
+pub(crate) fn refuse<K: Sink>(sink: &mut K, reply: &Reply<K>, error: BadState) {
+    sink.event(match reply {
+        Reply::Caller(caller) => Event::BadState { caller, error },
+        Reply::Receipt(receipt) => Event::NotSent { receipt, error: NotSent::BadState(error) },
+    });
 }
 
 /// The way to a connection's task. When the last handle is dropped, the task ends and closes its socket.
@@ -61,10 +150,56 @@ pub struct Handle<K: Sink> {
 }
 
 impl<K: Sink> Handle<K> {
-    /// Appends a command to the connection's queue. Without effect when the task has ended.
+    /// Appends a command to the connection's queue. Without effect when the task has ended. Frames are accounted for, and
+    /// may pass the limit that [`Handle::send_frames`] keeps.
     pub fn send(&self, command: Command<K>) {
+        if let Command::Send(outgoing) = &command {
+            self.status.queued.fetch_add(outgoing.len(), Ordering::AcqRel);
+        }
+        self.enqueue(command);
+    }
+
+    fn enqueue(&self, command: Command<K>) {
         // An ended task has told its end by an event; a command that comes after it has nobody to do it.
         let _ = self.commands.send(command);
+    }
+
+    /// Appends frames to the connection's queue, and to the account of it.
+    ///
+    /// # Errors
+    /// [`QueueFull`]: nothing of them is sent.
+    pub fn send_frames(&self, outgoing: Outgoing<K>) -> Result<(), QueueFull> {
+        let bytes = outgoing.len();
+        let max = self.status.max_queued.load(Ordering::Acquire);
+        let before = self.status.queued.fetch_add(bytes, Ordering::AcqRel);
+        if before.saturating_add(bytes) > max {
+            self.status.release(bytes);
+            return Err(QueueFull);
+        }
+        self.enqueue(Command::Send(Box::new(outgoing)));
+        Ok(())
+    }
+
+    /// Whether messages are compressed now: then they are handed over as they are ([`crate::command::Item::Small`]).
+    /// What is handed over otherwise goes uncompressed.
+    #[must_use]
+    pub fn compresses(&self) -> bool {
+        self.status.compresses.load(Ordering::Acquire)
+    }
+
+    /// What has been received and sent.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Stats {
+            frames_in: read(&self.status.frames_in),
+            bytes_in: read(&self.status.bytes_in),
+            frames_out: read(&self.status.frames_out),
+            bytes_out: read(&self.status.bytes_out),
+            queued: self.status.queued.load(Ordering::Acquire) as u64,
+            uncompressed: read(&self.status.uncompressed),
+            compressed: read(&self.status.compressed),
+        }
     }
 
     /// What the connection is doing.
@@ -90,17 +225,21 @@ pub fn spawn<K: Sink>(runtime: &tokio::runtime::Handle, options: ConnectOptions,
 fn prepare<K: Sink>(options: ConnectOptions, sink: K) -> (UnboundedSender<Command<K>>, Connection<K>) {
     let (sender, receiver) = unbounded_channel();
     let commands = Commands { receiver, kept: VecDeque::new() };
-    let status = Arc::new(Status(AtomicU8::new(State::Idle as u8)));
+    let status = Arc::new(Status::new(options.ws.max_send_queue));
     (sender, Connection { options, commands, sink, status })
 }
 
-/// The same for a test, on a byte stream that is there already: HTTP is spoken on it without a word of its being up.
-#[cfg(test)]
-pub(crate) fn spawn_on<K: Sink>(io: impl ByteStream, options: ConnectOptions, sink: K) -> Handle<K> {
+/// The same on a byte stream that is there already: HTTP is spoken on it without a word of its being up.
+pub fn spawn_on<K: Sink>(
+    runtime: &tokio::runtime::Handle,
+    io: impl ByteStream,
+    options: ConnectOptions,
+    sink: K,
+) -> Handle<K> {
     let (commands, mut connection) = prepare(options, sink);
     let status = Arc::clone(&connection.status);
     status.set(State::Http);
-    let task = tokio::spawn(async move {
+    let task = runtime.spawn(async move {
         let work = async {
             match connection.serve(io).await {
                 Ok(()) => connection.work().await,
@@ -235,7 +374,8 @@ impl<K: Sink> Connection<K> {
             Command::Shutdown => return Err(Stop::ShutDown),
             Command::Control(control) => self.sink.control(*control),
             Command::Panic => panic_on_command(),
-            Command::Connect => {}
+            // Answers that a WebSocket has not lived to see.
+            Command::Connect | Command::UpdateFlow(_) | Command::FlowGrant | Command::Settled => {}
             command @ (Command::Upgrade(_) | Command::Send(_)) => kept.push_back(command),
         }
         Ok(())
@@ -289,20 +429,23 @@ impl<K: Sink> Connection<K> {
             }
             http::http1::End::Stop(stop) => Err(stop),
             http::http1::End::Upgraded(upgraded) => {
-                let stream = upgraded.stream;
-                self.status.set(State::Ws);
-                self.sink.event(Event::Upgraded { stream: &stream, headers: &upgraded.headers });
-                let session = Session::new(
-                    upgraded.io,
-                    &upgraded.received,
-                    &mut self.commands,
-                    &mut self.sink,
-                    &self.status,
+                let http::http1::Upgraded { io, received, stream, headers, chosen, options, shutdown } = *upgraded;
+                self.status.begin(chosen.deflate.is_some(), options.max_send_queue);
+                let subprotocol = chosen.subprotocol.as_deref();
+                let fragments = options.tells_fragments(subprotocol);
+                self.sink.event(Event::Upgraded { stream: &stream, headers: &headers, subprotocol, fragments });
+                let session = Session::new(session::Parts {
+                    io,
+                    received,
+                    commands: &mut self.commands,
+                    sink: &mut self.sink,
+                    status: &self.status,
                     stream,
-                    upgraded.options,
-                    self.options.tcp.send_timeout,
-                );
-                match session.run(upgraded.shutdown).await {
+                    options,
+                    chosen,
+                    send_timeout: self.options.tcp.send_timeout,
+                });
+                match session.run(shutdown).await {
                     (session::End::ShutDown, _) => Err(Stop::ShutDown),
                     (session::End::Abandoned, _) => Err(Stop::Abandoned),
                     (session::End::Panicked(panic), stream) => {

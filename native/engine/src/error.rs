@@ -38,6 +38,9 @@ pub enum ConnectionError {
     /// The network: what the operating system said.
     #[error(transparent)]
     Io(io::Error),
+    /// The peer, or the network: more than `keepalive_tolerance` pings are unanswered.
+    #[error("the peer answers no pings")]
+    KeepaliveTimeout,
     /// The peer: it took nothing of what was to be sent for `send_timeout`.
     #[error("the peer took no data for the send timeout")]
     SendTimeout,
@@ -76,6 +79,9 @@ pub enum HandshakeError {
     /// An extension that nobody asked for.
     #[error("the extension {0:?} was not asked for")]
     Extension(String),
+    /// A parameter of an extension that the offer does not allow, or that is missing though the offer demands it.
+    #[error("the extension parameter {0:?} is not what was offered")]
+    ExtensionParameter(String),
     /// A subprotocol that nobody asked for.
     #[error("the subprotocol {0:?} was not asked for")]
     Subprotocol(String),
@@ -111,6 +117,9 @@ pub enum ProtocolError {
     /// A text message, or a close reason, that is not UTF-8 (8.1).
     #[error("text is not valid UTF-8")]
     InvalidUtf8,
+    /// A compressed message that cannot be decompressed (RFC 7692, 7.2.2).
+    #[error("compressed data cannot be decompressed")]
+    CompressedData,
     /// A close frame with a payload of one byte (5.5.1).
     #[error("a close frame has a payload of one byte")]
     ClosePayload,
@@ -130,7 +139,7 @@ impl ProtocolError {
     #[must_use]
     pub fn close_code(&self) -> u16 {
         match self {
-            Self::InvalidUtf8 => 1007,
+            Self::InvalidUtf8 | Self::CompressedData => 1007,
             Self::FrameTooBig | Self::MessageTooBig => 1009,
             _ => 1002,
         }
@@ -152,8 +161,8 @@ pub enum BadState {
     /// A request, but the connection has become a WebSocket.
     #[error("This connection only accepts Websocket frames.")]
     OnlyWebsocket,
-    /// A header of the request that cannot be sent: the authority or a subprotocol.
-    #[error("The host or a subprotocol cannot stand in a header.")]
+    /// A header of the request cannot be sent: the authority, a subprotocol, or one too many.
+    #[error("The headers cannot be sent: the host or a subprotocol cannot stand in one, or they are too many.")]
     InvalidHeader,
     /// An upgrade, but the connection speaks HTTP/1.0.
     #[error("Websocket cannot be used over an HTTP/1.0 connection.")]

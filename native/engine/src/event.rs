@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
 use crate::error::{BadState, ConnectError, ConnectionError, DownReason, HandshakeError, ProtocolError};
-use crate::sink::Sink;
+use crate::sink::{Payload, Sink};
 
 /// The protocol that a connection speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +54,10 @@ pub enum Event<'a, K: Sink> {
         stream: &'a K::Stream,
         /// The response's headers.
         headers: &'a HeaderMap,
+        /// The subprotocol that the server has chosen.
+        subprotocol: Option<&'a str>,
+        /// Whether its messages will be told frame by frame.
+        fragments: bool,
     },
     /// A response's status and headers: the upgrade was refused.
     Response {
@@ -91,6 +95,31 @@ pub enum Event<'a, K: Sink> {
     },
     /// The connection failed in a way that its owner is told of before `Down`.
     ConnectionError(&'a ConnectionError),
+    /// Asks whether the receiver keeps up, after so many messages since it was last asked.
+    /// [`crate::Command::FlowGrant`] is the answer when it does.
+    FlowCheck {
+        /// The WebSocket's stream.
+        stream: &'a K::Stream,
+        /// The messages since the last answer.
+        messages: u64,
+        /// And the bytes of them.
+        bytes: u64,
+    },
+    /// Asks whether the receiver has answered what it was sent before the peer broke the protocol, so that the answers
+    /// go out before the close frame does. [`crate::Command::Settled`] is the answer when it has.
+    Settle {
+        /// The WebSocket's stream.
+        stream: &'a K::Stream,
+    },
+    /// Frames have been handed to the operating system.
+    Sent(&'a K::Receipt),
+    /// Frames will never be sent.
+    NotSent {
+        /// Who waits for them.
+        receipt: &'a K::Receipt,
+        /// Why.
+        error: NotSent<'a>,
+    },
     /// A command can't be done in this state.
     BadState {
         /// Who gave it.
@@ -109,10 +138,25 @@ pub enum StreamError<'a> {
     Protocol(&'a ProtocolError),
     /// The connection went down under it.
     Closed(&'a DownReason),
-    /// The connection is being shut down.
+    /// The connection is being shut down, and takes no more requests.
     Closing,
+    /// The connection is a WebSocket that is being closed.
+    WebsocketClosing,
+    /// The connection was shut down before the stream came to its end.
+    ShutDown,
     /// The state does not allow it.
     BadState(BadState),
+}
+
+/// Why frames will never be sent.
+#[derive(Debug)]
+pub enum NotSent<'a> {
+    /// The state does not allow it.
+    BadState(BadState),
+    /// The connection went down before.
+    Down(&'a DownReason),
+    /// The connection was shut down before.
+    ShutDown,
 }
 
 /// A message, or a control frame, as received.
@@ -121,6 +165,17 @@ pub enum Message<'a, P> {
     Text(Data<'a, P>),
     /// A binary message.
     Binary(Data<'a, P>),
+    /// One data frame of a message, where messages are told frame by frame.
+    Fragment {
+        /// Whether it belongs to a text message; its bytes may end within a character.
+        text: bool,
+        /// Whether it ends the message.
+        fin: bool,
+        /// Whether it begins the message.
+        first: bool,
+        /// Its payload, decompressed.
+        data: Data<'a, P>,
+    },
     /// A ping; it has been answered.
     Ping(&'a [u8]),
     /// A pong.
@@ -129,10 +184,39 @@ pub enum Message<'a, P> {
     Close(Option<(u16, &'a str)>),
 }
 
+impl<P: Payload> Message<'_, P> {
+    /// The bytes of its payload.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Text(data) | Self::Binary(data) | Self::Fragment { data, .. } => data.bytes().len(),
+            Self::Ping(payload) | Self::Pong(payload) => payload.len(),
+            Self::Close(close) => close.map_or(0, |(_, reason)| 2 + reason.len()),
+        }
+    }
+
+    /// Whether it has none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
 /// The bytes of a message.
 pub enum Data<'a, P> {
     /// They stand in the read buffer: to be copied.
     Borrowed(&'a [u8]),
     /// They stand in memory that the sink has provided: to be taken.
     Owned(P),
+}
+
+impl<P: Payload> Data<'_, P> {
+    /// The bytes, wherever they stand.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Borrowed(bytes) => bytes,
+            Self::Owned(payload) => payload.bytes(),
+        }
+    }
 }

@@ -24,7 +24,7 @@
 //! use std::net::TcpListener;
 //! use std::sync::mpsc::{Sender, channel};
 //!
-//! use gun_rs_engine::command::Item;
+//! use gun_rs_engine::command::{Item, Reply};
 //! use gun_rs_engine::options::{HttpVersion, TcpOptions};
 //! use gun_rs_engine::websocket::frame::{Opcode, encode, encode_close};
 //! use gun_rs_engine::{Command, ConnectOptions, Data, Event, Message, Outgoing, Sink, Upgrade, WsOptions, spawn};
@@ -34,6 +34,7 @@
 //! impl Sink for Channel {
 //!     type Stream = u32;
 //!     type Caller = ();
+//!     type Receipt = ();
 //!     type Control = Infallible;
 //!     type Payload = Vec<u8>;
 //!     type Source = Vec<u8>;
@@ -94,10 +95,10 @@
 //! let (mut hello, mut close) = (Vec::new(), Vec::new());
 //! encode(&mut hello, Opcode::Text, b"hello");
 //! encode_close(&mut close, 1000, b"");
-//! connection.send(Command::Send(Box::new(Outgoing { caller: (), items: vec![Item::Encoded(hello)] })));
+//! connection.send_frames(Outgoing { reply: Reply::Caller(()), items: vec![Item::Encoded(1, hello)] })?;
 //! assert_eq!(events.recv()?, "received hello");
 //!
-//! connection.send(Command::Send(Box::new(Outgoing { caller: (), items: vec![Item::Close(close)] })));
+//! connection.send_frames(Outgoing { reply: Reply::Caller(()), items: vec![Item::Close(close)] })?;
 //! assert_eq!(events.recv()?, "the connection ended normally");
 //! # server.join().unwrap();
 //! # Ok(())

@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::websocket::deflate::DeflateOptions;
+
 /// How to reach a server. Every duration that is `None` is unlimited.
 #[derive(Debug, Clone)]
 pub struct ConnectOptions {
@@ -69,27 +71,68 @@ pub enum HttpVersion {
 pub struct WsOptions {
     /// How long a close may wait for the peer's close frame; `None` is unlimited.
     pub closing_timeout: Option<Duration>,
+    /// permessage-deflate, if it is to be offered.
+    pub compress: Option<DeflateOptions>,
+    /// How much is received before the receiver must ask for more.
+    pub flow: Flow,
     /// How often a ping is sent.
     pub keepalive: Option<Duration>,
+    /// How many pings may be unanswered when the next one is due; `None` is unlimited.
+    pub keepalive_tolerance: Option<u32>,
     /// The most bytes of one frame's payload; `None` is unlimited.
     pub max_frame_size: Option<u64>,
     /// The most bytes of one message, after decompression; `None` is unlimited.
     pub max_message_size: Option<u64>,
+    /// The most bytes that may wait to be sent; `None` is unlimited.
+    pub max_send_queue: Option<usize>,
     /// Whether pings and pongs are kept from the user.
     pub silence_pings: bool,
     /// The subprotocols to offer, in order of preference.
     pub subprotocols: Vec<String>,
+    /// Those among them whose messages are told frame by frame ([`crate::Message::Fragment`]).
+    pub fragments: Vec<String>,
+    /// Whether they are told frame by frame when the server has chosen no subprotocol.
+    pub fragments_by_default: bool,
+}
+
+impl WsOptions {
+    /// Whether messages are told frame by frame, now that the server has chosen this subprotocol or none.
+    #[must_use]
+    pub fn tells_fragments(&self, subprotocol: Option<&str>) -> bool {
+        match subprotocol {
+            None => self.fragments_by_default,
+            Some(chosen) => self.fragments.iter().any(|name| name == chosen),
+        }
+    }
+}
+
+/// How much is received before the receiver must ask for more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flow {
+    /// Everything.
+    Unlimited,
+    /// So many messages, until [`crate::Command::UpdateFlow`] raises the number. The messages of one read are told
+    /// together, so the number may fall below zero.
+    Messages(i64),
+    /// As much as the receiver keeps up with: [`crate::Event::FlowCheck`] asks, [`crate::Command::FlowGrant`] answers.
+    Auto,
 }
 
 impl Default for WsOptions {
     fn default() -> Self {
         Self {
             closing_timeout: Some(Duration::from_secs(15)),
+            compress: None,
+            flow: Flow::Unlimited,
             keepalive: None,
+            keepalive_tolerance: None,
             max_frame_size: None,
             max_message_size: Some(64 << 20),
+            max_send_queue: None,
             silence_pings: true,
             subprotocols: Vec::new(),
+            fragments: Vec::new(),
+            fragments_by_default: false,
         }
     }
 }

@@ -10,6 +10,8 @@ pub trait Sink: Sized + Send + 'static {
     type Stream: Send + 'static;
     /// Names who gave a command, for an error that belongs to no stream.
     type Caller: Send + 'static;
+    /// Names who waits until frames have been sent.
+    type Receipt: Send + 'static;
     /// A command to the sink itself, which travels through the connection's queue to keep its place among the others.
     type Control: Send + 'static;
     /// The memory that a received message is assembled in.

@@ -11,10 +11,10 @@ use tokio::time::timeout;
 use tungstenite::handshake::derive_accept_key;
 use tungstenite::protocol::frame::{Frame, FrameHeader};
 
-use crate::command::{Command, Item, Outgoing, Upgrade};
-use crate::connection::{Handle, spawn_on};
+use crate::command::{Command, Item, Outgoing, Reply, Upgrade};
+use crate::connection::{Handle, QueueFull, spawn_on};
 use crate::error::{BadState, ConnectError, ConnectionError, DownReason, HandshakeError, ProtocolError};
-use crate::event::{Data, Event, Message, Protocol, StreamError};
+use crate::event::{Data, Event, Message, NotSent, Protocol, StreamError};
 use crate::options::{ConnectOptions, HttpVersion, TcpOptions, WsOptions};
 use crate::sink::Sink;
 use crate::websocket::frame::{Opcode, encode, encode_close};
@@ -50,12 +50,19 @@ pub(crate) enum Told {
     Ping(u32, String),
     Pong(u32, String),
     Close(u32, Option<(u16, String)>),
+    Fragment { stream: u32, text: bool, first: bool, fin: Fin, data: Vec<u8> },
     Handshake(u32, HandshakeError),
     Protocol(u32, ProtocolError),
     Closed(u32, Reason),
     Closing(u32),
+    CutShort(u32),
+    WebsocketClosing(u32),
     StreamBadState(u32, BadState),
     ConnectionError(Reason),
+    FlowCheck(u32, u64),
+    Settle(u32),
+    Sent(u32),
+    NotSent(u32, Unsent),
     BadState(u32, BadState),
     Control(u32),
 }
@@ -65,6 +72,14 @@ pub(crate) enum Told {
 pub(crate) enum Fin {
     Fin,
     NoFin,
+}
+
+/// A [`NotSent`] that can be compared.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Unsent {
+    BadState(BadState),
+    Down(Reason),
+    ShutDown,
 }
 
 /// A [`ConnectError`] that can be compared.
@@ -81,6 +96,7 @@ pub(crate) enum Reason {
     Closed,
     Normal,
     Io(io::ErrorKind),
+    KeepaliveTimeout,
     SendTimeout,
     Handshake(HandshakeError),
     Protocol(ProtocolError),
@@ -95,6 +111,7 @@ pub(crate) struct Recorder(UnboundedSender<Told>);
 impl Sink for Recorder {
     type Stream = u32;
     type Caller = u32;
+    type Receipt = u32;
     type Control = u32;
     type Payload = Vec<u8>;
     type Source = Vec<u8>;
@@ -126,6 +143,9 @@ fn owned(event: Event<'_, Recorder>) -> Told {
         Event::Message { stream, message } => match message {
             Message::Text(data) => Told::Text(*stream, String::from_utf8(bytes(data)).unwrap()),
             Message::Binary(data) => Told::Binary(*stream, bytes(data)),
+            Message::Fragment { text, fin, first, data } => {
+                Told::Fragment { stream: *stream, text, first, fin: fin.into(), data: bytes(data) }
+            }
             Message::Ping(payload) => Told::Ping(*stream, lossy(payload)),
             Message::Pong(payload) => Told::Pong(*stream, lossy(payload)),
             Message::Close(close) => Told::Close(*stream, close.map(|(code, reason)| (code, reason.to_owned()))),
@@ -135,9 +155,22 @@ fn owned(event: Event<'_, Recorder>) -> Told {
             StreamError::Protocol(error) => Told::Protocol(*stream, error.clone()),
             StreamError::Closed(reason) => Told::Closed(*stream, reason.into()),
             StreamError::Closing => Told::Closing(*stream),
+            StreamError::WebsocketClosing => Told::WebsocketClosing(*stream),
+            StreamError::ShutDown => Told::CutShort(*stream),
             StreamError::BadState(error) => Told::StreamBadState(*stream, error),
         },
         Event::ConnectionError(error) => Told::ConnectionError(error.into()),
+        Event::FlowCheck { stream, messages, .. } => Told::FlowCheck(*stream, messages),
+        Event::Settle { stream } => Told::Settle(*stream),
+        Event::Sent(receipt) => Told::Sent(*receipt),
+        Event::NotSent { receipt, error } => Told::NotSent(
+            *receipt,
+            match error {
+                NotSent::BadState(error) => Unsent::BadState(error),
+                NotSent::Down(reason) => Unsent::Down(reason.into()),
+                NotSent::ShutDown => Unsent::ShutDown,
+            },
+        ),
         Event::BadState { caller, error } => Told::BadState(*caller, error),
     }
 }
@@ -173,6 +206,7 @@ impl From<&ConnectionError> for Reason {
     fn from(error: &ConnectionError) -> Self {
         match error {
             ConnectionError::Io(error) => Self::Io(error.kind()),
+            ConnectionError::KeepaliveTimeout => Self::KeepaliveTimeout,
             ConnectionError::SendTimeout => Self::SendTimeout,
             ConnectionError::Handshake(error) => Self::Handshake(error.clone()),
             ConnectionError::Protocol(error) => Self::Protocol(error.clone()),
@@ -212,15 +246,21 @@ pub(crate) fn recorder() -> (Recorder, UnboundedReceiver<Told>) {
 pub(crate) fn connected(options: ConnectOptions, buffer: usize) -> (Client, Peer) {
     let (near, far) = duplex(buffer);
     let (sink, told) = recorder();
-    let handle = spawn_on(near, options, sink);
+    let handle = spawn_on(&tokio::runtime::Handle::current(), near, options, sink);
     (Client { handle, told }, Peer { io: far, received: Vec::new() })
 }
 
 /// A connection that is a WebSocket.
 pub(crate) async fn open(options: ConnectOptions, buffer: usize) -> (Client, Peer) {
+    open_with(options, buffer, "").await
+}
+
+/// The same, with these header lines in the server's answer.
+pub(crate) async fn open_with(options: ConnectOptions, buffer: usize, more: &str) -> (Client, Peer) {
     let (mut client, mut peer) = connected(options, buffer);
     client.upgrade(STREAM);
-    peer.accept().await;
+    let request = peer.request().await;
+    peer.write(switching_with(&request, more)).await;
     client.expect(&[Told::Upgraded(STREAM)]).await;
     (client, peer)
 }
@@ -244,7 +284,22 @@ impl Client {
 
     /// Sends these together.
     pub(crate) fn send(&self, items: Vec<Item<Vec<u8>>>) {
-        self.handle.send(Command::Send(Box::new(Outgoing { caller: CALLER, items })));
+        self.try_send(items).expect("the queue is full");
+    }
+
+    /// Sends these together, if the queue has room for them.
+    pub(crate) fn try_send(&self, items: Vec<Item<Vec<u8>>>) -> Result<(), QueueFull> {
+        self.handle.send_frames(Outgoing { reply: Reply::Caller(CALLER), items })
+    }
+
+    /// Sends these together, and wants to be told when they are sent.
+    pub(crate) fn send_for(&self, receipt: u32, items: Vec<Item<Vec<u8>>>) {
+        self.handle.send_frames(Outgoing { reply: Reply::Receipt(receipt), items }).expect("the queue is full");
+    }
+
+    /// Says that it has answered what came before a fault.
+    pub(crate) fn settled(&self) {
+        self.handle.send(Command::Settled);
     }
 
     /// The next event, or `None` when the task has ended.
@@ -293,7 +348,7 @@ pub(crate) fn text(text: &str) -> Item<Vec<u8>> {
 pub(crate) fn item(opcode: Opcode, payload: &[u8]) -> Item<Vec<u8>> {
     let mut bytes = Vec::new();
     encode(&mut bytes, opcode, payload);
-    Item::Encoded(bytes)
+    Item::Encoded(1, bytes)
 }
 
 /// A close frame to be sent.
@@ -321,11 +376,23 @@ pub(crate) fn close_payload(code: u16, reason: &str) -> Vec<u8> {
     [&code.to_be_bytes(), reason.as_bytes()].concat()
 }
 
+/// A frame of the peer's that begins a compressed message.
+pub(crate) fn compressed(opcode: Opcode, fin: bool, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = fragment(opcode, fin, payload);
+    bytes[0] |= 0x40;
+    bytes
+}
+
 /// The right answer to an upgrade request.
 pub(crate) fn switching(request: &HeaderMap) -> Vec<u8> {
+    switching_with(request, "")
+}
+
+/// The same, with these header lines.
+pub(crate) fn switching_with(request: &HeaderMap, more: &str) -> Vec<u8> {
     let accept = derive_accept_key(request["sec-websocket-key"].as_bytes());
     let head = "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n";
-    format!("{head}sec-websocket-accept: {accept}\r\n\r\n").into_bytes()
+    format!("{head}sec-websocket-accept: {accept}\r\n{more}\r\n").into_bytes()
 }
 
 /// The server at the other end.
@@ -369,20 +436,27 @@ impl<S: crate::transport::ByteStream> Peer<S> {
 
     /// The next frame, unmasked.
     pub(crate) async fn frame(&mut self) -> (Opcode, Vec<u8>) {
+        let (compressed, opcode, payload) = self.any_frame().await;
+        assert!(!compressed);
+        (opcode, payload)
+    }
+
+    /// The same, with RSV1: whether it is compressed.
+    pub(crate) async fn any_frame(&mut self) -> (bool, Opcode, Vec<u8>) {
         loop {
             let mut cursor = Cursor::new(&self.received[..]);
             if let Some((header, len)) = FrameHeader::parse(&mut cursor).unwrap() {
                 let start = usize::try_from(cursor.position()).unwrap();
                 let end = start + usize::try_from(len).unwrap();
                 if self.received.len() >= end {
-                    assert!(header.is_final && !header.rsv1 && !header.rsv2 && !header.rsv3);
+                    assert!(header.is_final && !header.rsv2 && !header.rsv3);
                     let key = header.mask.expect("a client masks");
                     let masked = self.received[start..end].iter().enumerate();
                     let payload = masked.map(|(n, byte)| byte ^ key[n % 4]).collect();
                     self.received.drain(..end);
                     let opcodes = [Opcode::Text, Opcode::Binary, Opcode::Close, Opcode::Ping, Opcode::Pong];
                     let opcode = opcodes.into_iter().find(|opcode| header.opcode == (*opcode).into());
-                    return (opcode.expect("a fragment"), payload);
+                    return (header.rsv1, opcode.expect("a fragment"), payload);
                 }
             }
             assert!(self.read().await, "no frame follows");

@@ -7,7 +7,8 @@ use std::collections::VecDeque;
 use std::error::Error;
 use std::future::{Future, pending, poll_fn};
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,18 +20,18 @@ use hyper_util::rt::TokioIo;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::command::{Command, Upgrade};
-use crate::connection::{Connection, Stop, panic_on_command};
+use crate::connection::{Connection, Stop, panic_on_command, refuse};
 use crate::error::{BadState, ConnectionError, DownReason};
 use crate::event::{Event, StreamError};
 use crate::options::{HttpVersion, WsOptions};
 use crate::sink::Sink;
 use crate::transport::{ByteStream, is_cut};
-use crate::websocket::handshake::{self, Asked};
+use crate::websocket::handshake::{self, Asked, Chosen};
 
 /// The most bytes of a response's status line and headers; gun's default.
 const MAX_HEADER_BLOCK: usize = 100_000;
 
-/// The most headers of a response: what a header block of that size may reasonably hold.
+/// The most headers of a response: what a header block of that size may reasonably hold. [`down_reason`] names it.
 const MAX_HEADERS: usize = 512;
 
 /// How the HTTP part of a connection ended.
@@ -40,7 +41,7 @@ pub(crate) enum End<S, K: Sink> {
     /// The task is to end.
     Stop(Stop),
     /// The byte stream is a WebSocket now.
-    Upgraded(Upgraded<S, K>),
+    Upgraded(Box<Upgraded<S, K>>),
 }
 
 /// What an upgrade leaves.
@@ -50,6 +51,7 @@ pub(crate) struct Upgraded<S, K: Sink> {
     pub(crate) received: Bytes,
     pub(crate) stream: K::Stream,
     pub(crate) headers: HeaderMap,
+    pub(crate) chosen: Chosen,
     pub(crate) options: WsOptions,
     /// A shutdown was asked for while the response was awaited.
     pub(crate) shutdown: bool,
@@ -67,7 +69,7 @@ enum Stage {
     Response(ResponseFuture),
     Body(Incoming),
     /// The handshake is complete; the dispatcher has yet to let go of the byte stream.
-    Switching(HeaderMap),
+    Switching(HeaderMap, Chosen),
 }
 
 type ResponseFuture = Pin<Box<dyn Future<Output = hyper::Result<Response<Incoming>>> + Send>>;
@@ -101,9 +103,20 @@ pub(crate) async fn serve<S: ByteStream, K: Sink>(io: S, connection: &mut Connec
     loop {
         if let Some(result) = &done {
             match &http.active {
-                Some(Active { stage: Stage::Switching(_), .. }) => return http.upgraded(dispatcher),
-                // What has been received of a response is there to be taken, though the connection is over.
-                Some(_) => {}
+                Some(Active { stage: Stage::Switching(..), .. }) => return http.upgraded(dispatcher),
+                // What has been received of a response is there to be taken, though the connection is over. hyper may
+                // leave a request unanswered whose turn came together with the end of the connection.
+                Some(_) => {
+                    let progress = pin!(progress(&mut http.active)).poll(&mut Context::from_waker(Waker::noop()));
+                    let reason = match progress {
+                        Poll::Ready(progress) => http.progress(progress),
+                        Poll::Pending => Some(result.as_ref().map_or_else(down_reason, |()| DownReason::Closed)),
+                    };
+                    match reason {
+                        Some(reason) => return http.down(reason),
+                        None => continue,
+                    }
+                }
                 None => {
                     let reason = result.as_ref().map_or_else(idle_down_reason, |()| DownReason::Closed);
                     return http.down(reason);
@@ -126,7 +139,7 @@ pub(crate) async fn serve<S: ByteStream, K: Sink>(io: S, connection: &mut Connec
                 Some(command) => http.command(command),
                 None => return End::Stop(Stop::Abandoned),
             },
-            () = closing_timeout(&mut http.closing) => return End::Stop(Stop::ShutDown),
+            () = closing_timeout(&mut http.closing) => return http.shut_down(),
         }
     }
 }
@@ -151,7 +164,9 @@ async fn progress<K: Sink>(active: &mut Option<Active<K>>) -> Progress {
         Some(Stage::Response(response)) => Progress::Response(response.await),
         Some(Stage::Body(body)) => loop {
             match body.frame().await {
-                None => return Progress::Data { data: Bytes::new(), fin: true },
+                None => {
+                    return Progress::Data { data: Bytes::new(), fin: true };
+                }
                 Some(Err(error)) => return Progress::Failed(error),
                 Some(Ok(frame)) => {
                     if let Ok(data) = frame.into_data() {
@@ -160,7 +175,7 @@ async fn progress<K: Sink>(active: &mut Option<Active<K>>) -> Progress {
                 }
             }
         },
-        Some(Stage::Switching(_)) | None => pending().await,
+        Some(Stage::Switching(..)) | None => pending().await,
     }
 }
 
@@ -169,8 +184,8 @@ impl<K: Sink> Http<'_, K> {
         match command {
             Command::Upgrade(upgrade) => self.upgrade(upgrade),
             Command::Send(outgoing) => {
-                let event = Event::BadState { caller: &outgoing.caller, error: BadState::NotWebsocket };
-                self.connection.sink.event(event);
+                self.connection.status.release(outgoing.len());
+                refuse(&mut self.connection.sink, &outgoing.reply, BadState::NotWebsocket);
             }
             Command::Shutdown => {
                 for upgrade in self.waiting.drain(..) {
@@ -183,7 +198,8 @@ impl<K: Sink> Http<'_, K> {
             }
             Command::Control(control) => self.connection.sink.control(*control),
             Command::Panic => panic_on_command(),
-            Command::Connect => {}
+            // Answers that a WebSocket has not lived to see.
+            Command::Connect | Command::UpdateFlow(_) | Command::FlowGrant | Command::Settled => {}
         }
     }
 
@@ -200,11 +216,13 @@ impl<K: Sink> Http<'_, K> {
 
     /// Starts the next request.
     fn start_next(&mut self) {
-        let Some(upgrade) = self.waiting.pop_front() else { return };
+        let Some(upgrade) = self.waiting.pop_front() else {
+            return;
+        };
         let Upgrade { stream, target, headers, options, .. } = *upgrade;
         let options = options.unwrap_or_else(|| self.connection.options.ws.clone());
         let authority = &self.connection.options.authority;
-        let asked = handshake::request_headers(authority, &options.subprotocols, headers);
+        let asked = handshake::request_headers(authority, &options, headers);
         match asked {
             Ok((headers, asked)) => {
                 let mut request = Request::new(Empty::new());
@@ -226,12 +244,14 @@ impl<K: Sink> Http<'_, K> {
         let active = self.active.as_mut()?;
         match progress {
             Progress::Response(Ok(response)) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
-                if let Err(error) = handshake::check_response(&active.asked, response.headers()) {
-                    let event = Event::StreamError { stream: &active.stream, error: StreamError::Handshake(&error) };
-                    sink.event(event);
-                    return Some(ConnectionError::Handshake(error).into());
+                match handshake::check_response(&active.asked, response.headers()) {
+                    Ok(chosen) => active.stage = Stage::Switching(response.into_parts().0.headers, chosen),
+                    Err(error) => {
+                        let (stream, failed) = (&active.stream, StreamError::Handshake(&error));
+                        sink.event(Event::StreamError { stream, error: failed });
+                        return Some(ConnectionError::Handshake(error).into());
+                    }
                 }
-                active.stage = Stage::Switching(response.into_parts().0.headers);
             }
             Progress::Response(Ok(response)) => {
                 let (head, body) = response.into_parts();
@@ -250,16 +270,16 @@ impl<K: Sink> Http<'_, K> {
                     self.active = None;
                 }
             }
-            Progress::Response(Err(error)) | Progress::Failed(error) => return Some(down_reason(&error)),
+            Progress::Response(Err(error)) | Progress::Failed(error) => {
+                return Some(down_reason(&error));
+            }
         }
         None
     }
 
     /// The connection is over: its streams are told, and named.
     fn down<S>(self, reason: DownReason) -> End<S, K> {
-        if self.closing.is_some() {
-            return End::Stop(Stop::ShutDown);
-        }
+        let shutdown = self.closing.is_some();
         let sink = &mut self.connection.sink;
         if let DownReason::Error(error @ ConnectionError::LimitReached(_)) = &reason {
             sink.event(Event::ConnectionError(error));
@@ -277,33 +297,43 @@ impl<K: Sink> Http<'_, K> {
             sink.event(Event::StreamError { stream: &upgrade.stream, error: StreamError::Closed(&reason) });
             killed.push(upgrade.stream);
         }
-        End::Down(reason, killed)
+        if shutdown { End::Stop(Stop::ShutDown) } else { End::Down(reason, killed) }
+    }
+
+    /// The shutdown waits no longer for the request under way.
+    fn shut_down<S>(self) -> End<S, K> {
+        if let Some(Active { stream, .. }) = self.active {
+            let event = Event::StreamError { stream: &stream, error: StreamError::ShutDown };
+            self.connection.sink.event(event);
+        }
+        End::Stop(Stop::ShutDown)
     }
 
     fn upgraded<S: ByteStream>(mut self, dispatcher: Dispatcher<TokioIo<S>, Empty<Bytes>>) -> End<S, K> {
         let parts = dispatcher.into_parts();
-        let Some(Active { stream, options, stage: Stage::Switching(headers), .. }) = self.active.take() else {
+        let Some(Active { stream, options, stage: Stage::Switching(headers, chosen), .. }) = self.active.take() else {
             return self.down(DownReason::Normal);
         };
         for upgrade in std::mem::take(&mut self.waiting) {
             let event = Event::BadState { caller: &upgrade.caller, error: BadState::OnlyWebsocket };
             self.connection.sink.event(event);
         }
-        End::Upgraded(Upgraded {
+        End::Upgraded(Box::new(Upgraded {
             io: parts.io.into_inner(),
             received: parts.read_buf,
             stream,
             headers,
+            chosen,
             options,
             shutdown: self.closing.is_some(),
-        })
+        }))
     }
 }
 
 /// What hyper's error means for a connection with a request under way.
 fn down_reason(error: &hyper::Error) -> DownReason {
     if error.is_parse_too_large() {
-        let text = "The response's header block is larger than max_header_block_size.";
+        let text = "The response's header block is larger than max_header_block_size, or has more than 512 headers.";
         return ConnectionError::LimitReached(text).into();
     }
     if error.is_parse() {

@@ -3,14 +3,32 @@
 mod happy_eyeballs;
 pub mod tcp;
 
+use std::future::Future;
 use std::io;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, Interest};
+use tokio::net::TcpStream;
 
 /// A byte stream both ways. What stands above is generic over it.
-pub trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
+pub trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send + 'static {
+    /// Whether the peer is known to have closed its side, though bytes that it sent before may wait to be read.
+    fn peer_closed(&self) -> bool {
+        false
+    }
+}
 
-impl<T: AsyncRead + AsyncWrite + Unpin + Send + 'static> ByteStream for T {}
+impl ByteStream for TcpStream {
+    fn peer_closed(&self) -> bool {
+        let ready = pin!(self.ready(Interest::READABLE));
+        let ready = ready.poll(&mut Context::from_waker(Waker::noop()));
+        matches!(ready, Poll::Ready(Ok(ready)) if ready.is_read_closed())
+    }
+}
+
+/// A stream in memory, for tests.
+impl ByteStream for DuplexStream {}
 
 /// Whether the error says no more than that the peer has closed.
 pub(crate) fn is_cut(error: &io::Error) -> bool {

@@ -172,6 +172,16 @@ fn window_bits(value: &str) -> Option<u8> {
     }
 }
 
+/// What [`Inflater::inflate`] has done. Nothing consumed and nothing produced means that more input is needed.
+pub struct Step {
+    /// How much of the input is done with.
+    pub consumed: usize,
+    /// How much of the output is filled, also when a fault follows.
+    pub produced: usize,
+    /// [`ProtocolError::CompressedData`] if it can't go on.
+    pub result: Result<(), ProtocolError>,
+}
+
 /// Decompresses the messages of the peer.
 pub struct Inflater {
     window_bits: u8,
@@ -190,23 +200,19 @@ impl Inflater {
         }
     }
 
-    /// Inflates from `input` to `output`: how much of each is done with. Nothing of either means that more input is
-    /// needed.
-    ///
-    /// # Errors
-    /// [`ProtocolError::CompressedData`].
-    pub fn inflate(&mut self, input: &[u8], output: &mut [u8]) -> Result<(usize, usize), ProtocolError> {
+    /// Inflates from `input` to `output`.
+    pub fn inflate(&mut self, input: &[u8], output: &mut [u8]) -> Step {
         let context = self.context.get_or_insert_with(|| Inflate::new(false, self.window_bits));
         let before = (context.total_in(), context.total_out());
         let status = context.decompress(input, output, InflateFlush::SyncFlush);
-        let status = status.map_err(|_| ProtocolError::CompressedData)?;
         let consumed = usize::try_from(context.total_in() - before.0).unwrap_or(usize::MAX);
         let produced = usize::try_from(context.total_out() - before.1).unwrap_or(usize::MAX);
-        if status == Status::StreamEnd {
-            // A final block ends zlib's stream, not the message, nor the ones after it (RFC 7692, 7.2.3.4).
-            self.context = None;
+        if status == Ok(Status::StreamEnd) {
+            // A final block ends zlib's stream, not the message, nor the ones after it (RFC 7692, 7.2.3.4). The
+            // context is used again: a peer can end one with every other byte.
+            context.reset(false);
         }
-        Ok((consumed, produced))
+        Step { consumed, produced, result: status.map(|_| ()).map_err(|_| ProtocolError::CompressedData) }
     }
 
     /// The bytes that end every message, to be inflated after its own.
@@ -317,7 +323,8 @@ mod tests {
         let mut room = [0; 1000];
         for mut input in [compressed, Inflater::tail()] {
             loop {
-                let (consumed, produced) = inflater.inflate(input, &mut room)?;
+                let Step { consumed, produced, result } = inflater.inflate(input, &mut room);
+                result?;
                 message.extend_from_slice(&room[..produced]);
                 input = &input[consumed..];
                 if (consumed, produced) == (0, 0) || input.is_empty() && produced < room.len() {

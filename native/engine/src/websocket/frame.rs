@@ -59,6 +59,8 @@ pub struct Header {
     pub opcode: Opcode,
     /// Whether it ends its message.
     pub fin: bool,
+    /// RSV1: whether it begins a compressed message (RFC 7692, 6).
+    pub compressed: bool,
     /// Its payload's length in bytes.
     pub len: u64,
 }
@@ -74,10 +76,12 @@ impl Header {
             Ok(Some(parsed)) => parsed,
             Ok(None) => return Ok(None),
             // The one error that tungstenite's parser has is the opcode.
-            Err(_) => return Err(ProtocolError::Opcode(input.first().map_or(0, |byte| byte & 0x0f))),
+            Err(_) => {
+                return Err(ProtocolError::Opcode(input.first().map_or(0, |byte| byte & 0x0f)));
+            }
         };
         let size = usize::try_from(cursor.position()).unwrap_or(usize::MAX);
-        if header.rsv1 || header.rsv2 || header.rsv3 {
+        if header.rsv2 || header.rsv3 {
             return Err(ProtocolError::ReservedBits);
         }
         if header.mask.is_some() {
@@ -98,6 +102,9 @@ impl Header {
             }
         };
         if opcode.is_control() {
+            if header.rsv1 {
+                return Err(ProtocolError::ReservedBits);
+            }
             if !header.is_final {
                 return Err(ProtocolError::ControlFragmented);
             }
@@ -105,7 +112,7 @@ impl Header {
                 return Err(ProtocolError::ControlTooLong);
             }
         }
-        Ok(Some((Self { opcode, fin: header.is_final, len }, size)))
+        Ok(Some((Self { opcode, fin: header.is_final, compressed: header.rsv1, len }, size)))
     }
 }
 
@@ -140,17 +147,32 @@ pub fn masking_key() -> [u8; 4] {
 }
 
 /// Appends the header of a final frame with this masking key.
-pub fn encode_header(out: &mut Vec<u8>, opcode: Opcode, len: usize, key: [u8; 4]) {
-    let header = FrameHeader { is_final: true, opcode: opcode.into(), mask: Some(key), ..FrameHeader::default() };
+pub fn encode_header(out: &mut Vec<u8>, opcode: Opcode, compressed: bool, len: usize, key: [u8; 4]) {
+    let header = FrameHeader {
+        is_final: true,
+        rsv1: compressed,
+        opcode: opcode.into(),
+        mask: Some(key),
+        ..FrameHeader::default()
+    };
     // Writing to a Vec does not fail.
     let _ = header.format(len as u64, out);
 }
 
 /// Appends a whole masked frame.
 pub fn encode(out: &mut Vec<u8>, opcode: Opcode, payload: &[u8]) {
+    encode_frame(out, opcode, false, payload);
+}
+
+/// Appends a whole masked frame of a compressed message.
+pub fn encode_compressed(out: &mut Vec<u8>, opcode: Opcode, payload: &[u8]) {
+    encode_frame(out, opcode, true, payload);
+}
+
+fn encode_frame(out: &mut Vec<u8>, opcode: Opcode, compressed: bool, payload: &[u8]) {
     let key = masking_key();
     out.reserve(MAX_HEADER + payload.len());
-    encode_header(out, opcode, payload.len(), key);
+    encode_header(out, opcode, compressed, payload.len(), key);
     append_masked(out, payload, key, 0);
 }
 
@@ -258,7 +280,7 @@ mod tests {
     #[test]
     fn what_a_header_breaks_is_named() {
         let cases: [(&[u8], ProtocolError); 11] = [
-            (&[0xc1, 0], ProtocolError::ReservedBits),
+            (&[0xc9, 0], ProtocolError::ReservedBits),
             (&[0xa1, 0], ProtocolError::ReservedBits),
             (&[0x91, 0], ProtocolError::ReservedBits),
             (&[0x83, 0], ProtocolError::Opcode(3)),

@@ -1,57 +1,73 @@
 //! The opening handshake (RFC 6455, 4.1): the headers that ask, and the check of the answer.
 
 use http::header::{
-    CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, InvalidHeaderValue, SEC_WEBSOCKET_ACCEPT,
-    SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
+    CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS,
+    SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
 };
 use tungstenite::handshake::client::generate_key;
 use tungstenite::handshake::derive_accept_key;
 
 use crate::error::HandshakeError;
+use crate::options::WsOptions;
+use crate::websocket::deflate::{Agreed, DeflateOptions};
 
 /// What was asked, to check the answer against.
 #[derive(Debug)]
 pub struct Asked {
     accept: String,
     subprotocols: Vec<String>,
+    deflate: Option<DeflateOptions>,
+}
+
+/// What the server has chosen of what was offered.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Chosen {
+    /// The subprotocol.
+    pub subprotocol: Option<String>,
+    /// permessage-deflate.
+    pub deflate: Option<Agreed>,
 }
 
 /// The headers of an upgrade request, in gun's order: the handshake's own, then the user's. A host header of the
 /// user's takes the place of ours; a sec-websocket-protocol header of the user's offers what it names.
 ///
 /// # Errors
-/// When a subprotocol or the authority can't stand in a header.
+/// When a header can't be sent: the authority or a subprotocol can't stand in one, or they are too many.
 pub fn request_headers(
     authority: &str,
-    subprotocols: &[String],
+    options: &WsOptions,
     user: Vec<(HeaderName, HeaderValue)>,
-) -> Result<(HeaderMap, Asked), InvalidHeaderValue> {
+) -> Result<(HeaderMap, Asked), http::Error> {
     let key = generate_key();
-    let mut headers = HeaderMap::with_capacity(user.len() + 6);
+    let mut headers = HeaderMap::try_with_capacity(user.len().saturating_add(6))?;
     headers.insert(HOST, HeaderValue::from_str(authority)?);
     headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
     headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
     headers.insert(SEC_WEBSOCKET_KEY, HeaderValue::from_str(&key)?);
-    if !subprotocols.is_empty() {
-        headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_str(&subprotocols.join(", "))?);
+    if !options.subprotocols.is_empty() {
+        headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_str(&options.subprotocols.join(", "))?);
+    }
+    if let Some(deflate) = &options.compress {
+        headers.insert(SEC_WEBSOCKET_EXTENSIONS, HeaderValue::from_str(&deflate.offer())?);
     }
     for (name, value) in user {
         if name == HOST {
             headers.insert(name, value);
         } else {
-            headers.append(name, value);
+            headers.try_append(name, value)?;
         }
     }
     let subprotocols = tokens(&headers, &SEC_WEBSOCKET_PROTOCOL).map(str::to_owned).collect();
-    Ok((headers, Asked { accept: derive_accept_key(key.as_bytes()), subprotocols }))
+    let accept = derive_accept_key(key.as_bytes());
+    Ok((headers, Asked { accept, subprotocols, deflate: options.compress.clone() }))
 }
 
 /// Checks the headers of a 101 response.
 ///
 /// # Errors
 /// The first thing that is wrong with them.
-pub fn check_response(asked: &Asked, headers: &HeaderMap) -> Result<(), HandshakeError> {
+pub fn check_response(asked: &Asked, headers: &HeaderMap) -> Result<Chosen, HandshakeError> {
     if !tokens(headers, &UPGRADE).any(|token| token.eq_ignore_ascii_case("websocket")) {
         return Err(HandshakeError::Upgrade);
     }
@@ -62,15 +78,33 @@ pub fn check_response(asked: &Asked, headers: &HeaderMap) -> Result<(), Handshak
     if accept.as_bytes() != asked.accept.as_bytes() {
         return Err(HandshakeError::WrongAccept);
     }
-    if let Some(extension) = headers.get(SEC_WEBSOCKET_EXTENSIONS) {
-        return Err(HandshakeError::Extension(lossy(extension)));
-    }
-    match headers.get(SEC_WEBSOCKET_PROTOCOL) {
-        Some(chosen) if !asked.subprotocols.iter().any(|name| name.as_bytes() == chosen.as_bytes()) => {
-            Err(HandshakeError::Subprotocol(lossy(chosen)))
+    Ok(Chosen { subprotocol: check_subprotocol(asked, headers)?, deflate: check_extensions(asked, headers)? })
+}
+
+/// One of the subprotocols asked for, or none.
+fn check_subprotocol(asked: &Asked, headers: &HeaderMap) -> Result<Option<String>, HandshakeError> {
+    let Some(chosen) = headers.get(SEC_WEBSOCKET_PROTOCOL) else {
+        return Ok(None);
+    };
+    let known = asked.subprotocols.iter().find(|name| name.as_bytes() == chosen.as_bytes());
+    known.map(|name| Some(name.clone())).ok_or_else(|| HandshakeError::Subprotocol(lossy(chosen)))
+}
+
+/// permessage-deflate once, if it was asked for, and nothing else.
+fn check_extensions(asked: &Asked, headers: &HeaderMap) -> Result<Option<Agreed>, HandshakeError> {
+    let mut agreed = None;
+    for value in headers.get_all(SEC_WEBSOCKET_EXTENSIONS) {
+        let Ok(text) = value.to_str() else {
+            return Err(HandshakeError::Extension(lossy(value)));
+        };
+        for extension in text.split(',').map(str::trim).filter(|extension| !extension.is_empty()) {
+            match &asked.deflate {
+                Some(offered) if agreed.is_none() => agreed = Some(offered.accept(extension)?),
+                _ => return Err(HandshakeError::Extension(extension.to_owned())),
+            }
         }
-        _ => Ok(()),
     }
+    Ok(agreed)
 }
 
 fn lossy(value: &HeaderValue) -> String {
@@ -88,8 +122,9 @@ mod tests {
     use super::*;
 
     fn asked(subprotocols: &[&str]) -> (HeaderMap, Asked) {
-        let subprotocols: Vec<_> = subprotocols.iter().map(|name| (*name).to_owned()).collect();
-        request_headers("localhost:8080", &subprotocols, Vec::new()).unwrap()
+        let subprotocols = subprotocols.iter().map(|name| (*name).to_owned()).collect();
+        let options = WsOptions { subprotocols, ..WsOptions::default() };
+        request_headers("localhost:8080", &options, Vec::new()).unwrap()
     }
 
     fn answer(asked: &Asked, more: &[(&str, &str)]) -> HeaderMap {
@@ -106,7 +141,12 @@ mod tests {
     #[test]
     fn the_request_has_guns_headers_in_guns_order_and_the_users_after_them() {
         let user = vec![(HeaderName::from_static("x-one"), HeaderValue::from_static("1"))];
-        let (headers, _) = request_headers("localhost:8080", &["a".into(), "b".into()], user).unwrap();
+        let options = WsOptions {
+            subprotocols: vec!["a".into(), "b".into()],
+            compress: Some(DeflateOptions::default()),
+            ..WsOptions::default()
+        };
+        let (headers, _) = request_headers("localhost:8080", &options, user).unwrap();
         let names: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
         assert_eq!(
             names,
@@ -117,6 +157,7 @@ mod tests {
                 "sec-websocket-version",
                 "sec-websocket-key",
                 "sec-websocket-protocol",
+                "sec-websocket-extensions",
                 "x-one"
             ]
         );
@@ -126,15 +167,32 @@ mod tests {
     #[test]
     fn a_host_header_of_the_users_replaces_ours() {
         let user = vec![(HOST, HeaderValue::from_static("example.org"))];
-        let (headers, _) = request_headers("localhost", &[], user).unwrap();
+        let (headers, _) = request_headers("localhost", &WsOptions::default(), user).unwrap();
         assert_eq!(headers.get_all(HOST).iter().collect::<Vec<_>>(), ["example.org"]);
     }
 
     #[test]
     fn a_right_answer_is_accepted_whatever_its_case() {
         let (_, asked) = asked(&["chat"]);
-        assert_eq!(check_response(&asked, &answer(&asked, &[])), Ok(()));
-        assert_eq!(check_response(&asked, &answer(&asked, &[("sec-websocket-protocol", "chat")])), Ok(()));
+        assert_eq!(check_response(&asked, &answer(&asked, &[])), Ok(Chosen::default()));
+        let chosen = check_response(&asked, &answer(&asked, &[("sec-websocket-protocol", "chat")])).unwrap();
+        assert_eq!(chosen.subprotocol.as_deref(), Some("chat"));
+    }
+
+    #[test]
+    fn permessage_deflate_is_agreed_on_once_and_only_if_offered() {
+        let offered = WsOptions { compress: Some(DeflateOptions::default()), ..WsOptions::default() };
+        let (_, asked_deflate) = request_headers("localhost", &offered, Vec::new()).unwrap();
+        let (_, asked_nothing) = asked(&[]);
+        let with = |asked: &Asked, value| {
+            check_response(asked, &answer(asked, &[("sec-websocket-extensions", value)]))
+                .map(|chosen| chosen.deflate.is_some())
+        };
+        assert_eq!(with(&asked_deflate, "permessage-deflate"), Ok(true));
+        let extension = |name: &str| Err(HandshakeError::Extension(name.into()));
+        assert_eq!(with(&asked_nothing, "permessage-deflate"), extension("permessage-deflate"));
+        assert_eq!(with(&asked_deflate, "permessage-deflate, x-snap"), extension("x-snap"));
+        assert_eq!(with(&asked_deflate, "permessage-deflate, permessage-deflate"), extension("permessage-deflate"));
     }
 
     #[test]

@@ -8,51 +8,122 @@ use std::task::{Context, Poll, ready};
 use tokio::io::AsyncWrite;
 
 use crate::command::Item;
-use crate::sink::Source;
-use crate::websocket::frame::{Opcode, append_masked, encode, encode_close, encode_header, masking_key};
+use crate::sink::{Sink, Source};
+use crate::websocket::deflate::{Agreed, Deflater};
+use crate::websocket::frame::{
+    Opcode, append_masked, encode, encode_close, encode_compressed, encode_header, masking_key,
+};
 
 /// How many bytes are made ready for one write. Frames that wait together leave together, up to this.
 const STAGE: usize = 64 * 1024;
 
+/// How many bytes of a message are compressed before other connections of the thread have their turn.
+const DEFLATE_AT_ONCE: usize = 256 * 1024;
+
 /// The sending half of a session.
-pub struct Outbound<B> {
-    waiting: VecDeque<Item<B>>,
-    /// The large message under way: its masking key, and how much of it has been staged.
-    large: Option<([u8; 4], usize)>,
+pub struct Outbound<K: Sink> {
+    waiting: VecDeque<Waiting<K>>,
+    deflater: Option<Deflater>,
+    /// How much of the large message in front has been staged or compressed.
+    done: usize,
+    /// The masking key of the large message in front, once its header has been staged.
+    key: Option<[u8; 4]>,
+    /// How many bytes have been compressed in this turn.
+    deflated_now: usize,
+    /// What the large message in front has been compressed to so far.
+    compressed: Vec<u8>,
     /// What is ready for the socket, from `written` on.
     staged: Vec<u8>,
     written: usize,
+    /// What `staged` accounts for.
+    staged_cost: usize,
     /// The bytes of pings' answers that the socket has not taken: a peer that reads nothing must not grow them.
     answers: usize,
+    counts: Counts,
 }
 
-impl<B> Default for Outbound<B> {
-    fn default() -> Self {
-        Self { waiting: VecDeque::new(), large: None, staged: Vec::new(), written: 0, answers: 0 }
+/// What has been sent since the counts were last taken.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Counts {
+    /// Frames, control frames included.
+    pub frames: u64,
+    /// Bytes that the socket has taken.
+    pub bytes: u64,
+    /// Bytes of payloads that were compressed.
+    pub deflated: u64,
+    /// Bytes that they were compressed to.
+    pub compressed: u64,
+    /// Bytes that were accounted for when they were queued and are not any more.
+    pub released: usize,
+}
+
+enum Waiting<K: Sink> {
+    /// To be sent.
+    Item {
+        item: Item<K::Source>,
+        /// What it accounts for.
+        cost: usize,
+        /// Its bytes, if it answers a ping.
+        answer: usize,
+    },
+    /// To be told once everything before it has been sent.
+    Receipt(K::Receipt),
+}
+
+/// What [`Outbound::stage`] has come to.
+enum Staged {
+    /// There is something to write.
+    Ready,
+    /// There is nothing to write.
+    Nothing,
+    /// There will be, but others have their turn first.
+    Working,
+}
+
+impl<K: Sink> Outbound<K> {
+    /// Nothing to send yet.
+    #[must_use]
+    pub fn new(deflate: Option<&Agreed>) -> Self {
+        Self {
+            waiting: VecDeque::new(),
+            deflater: deflate.and_then(Deflater::new),
+            done: 0,
+            key: None,
+            deflated_now: 0,
+            compressed: Vec::new(),
+            staged: Vec::new(),
+            written: 0,
+            staged_cost: 0,
+            answers: 0,
+            counts: Counts::default(),
+        }
     }
-}
 
-impl<B: Source> Outbound<B> {
     /// Appends what the user sends.
-    pub fn push(&mut self, item: Item<B>) {
-        self.waiting.push_back(item);
+    pub fn push(&mut self, item: Item<K::Source>) {
+        let cost = item.len();
+        self.waiting.push_back(Waiting::Item { item, cost, answer: 0 });
+    }
+
+    /// Appends somebody to be told once everything so far has been sent.
+    pub fn push_receipt(&mut self, receipt: K::Receipt) {
+        self.waiting.push_back(Waiting::Receipt(receipt));
     }
 
     /// Appends a frame of our own.
     pub fn push_frame(&mut self, opcode: Opcode, payload: &[u8]) {
         let mut bytes = Vec::new();
         encode(&mut bytes, opcode, payload);
-        if opcode == Opcode::Pong {
-            self.answers += bytes.len();
-        }
-        self.push(Item::Encoded(bytes));
+        let answer = if opcode == Opcode::Pong { bytes.len() } else { 0 };
+        self.answers += answer;
+        self.waiting.push_back(Waiting::Item { item: Item::Encoded(1, bytes), cost: 0, answer });
     }
 
     /// Appends a close frame of our own.
     pub fn push_close(&mut self, code: u16) {
         let mut bytes = Vec::new();
         encode_close(&mut bytes, code, b"");
-        self.push(Item::Close(bytes));
+        self.waiting.push_back(Waiting::Item { item: Item::Close(bytes), cost: 0, answer: 0 });
     }
 
     /// Whether the socket has taken everything.
@@ -61,71 +132,154 @@ impl<B: Source> Outbound<B> {
         self.written == self.staged.len() && self.waiting.is_empty()
     }
 
-    /// The bytes of answers to pings that wait, at most.
+    /// The bytes of answers to pings that wait.
     #[must_use]
     pub fn answers(&self) -> usize {
         self.answers
     }
 
-    /// Drops what the socket has not taken.
-    pub fn clear(&mut self) {
-        *self = Self::default();
+    /// What has been sent since the last call.
+    pub fn take_counts(&mut self) -> Counts {
+        std::mem::take(&mut self.counts)
     }
 
-    /// Writes until everything is written, or the socket takes no more. `progress` tells whether it took anything.
+    /// Drops what the socket has not taken; those who wait for it are returned.
+    pub fn clear(&mut self) -> Vec<K::Receipt> {
+        let mut receipts = Vec::new();
+        self.counts.released += std::mem::take(&mut self.staged_cost);
+        for waiting in self.waiting.drain(..) {
+            match waiting {
+                Waiting::Item { cost, .. } => self.counts.released += cost,
+                Waiting::Receipt(receipt) => receipts.push(receipt),
+            }
+        }
+        self.staged = Vec::new();
+        self.compressed = Vec::new();
+        (self.written, self.done, self.key, self.answers) = (0, 0, None, 0);
+        receipts
+    }
+
+    /// Writes until everything is written, or the socket takes no more. `progress` tells whether it took anything;
+    /// `sent` gets those who wait for what it took.
     pub fn poll_write<S: AsyncWrite + Unpin>(
         &mut self,
         stream: &mut S,
         progress: &mut bool,
+        sent: &mut Vec<K::Receipt>,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
+        self.deflated_now = 0;
         loop {
-            if self.written == self.staged.len() && !self.stage() {
-                // An idle session holds no buffer.
-                self.staged = Vec::new();
-                self.answers = 0;
-                return Pin::new(stream).poll_flush(cx);
+            if self.written == self.staged.len() {
+                self.counts.released += std::mem::take(&mut self.staged_cost);
+                // What has been sent may be what somebody waits for.
+                while let Some(Waiting::Receipt(_)) = self.waiting.front() {
+                    if let Some(Waiting::Receipt(receipt)) = self.waiting.pop_front() {
+                        sent.push(receipt);
+                    }
+                }
+                match self.stage()? {
+                    Staged::Ready => {}
+                    Staged::Nothing => {
+                        // An idle session holds no buffer.
+                        self.staged = Vec::new();
+                        return Pin::new(stream).poll_flush(cx);
+                    }
+                    Staged::Working => {
+                        *progress = true;
+                        cx.waker().wake_by_ref();
+                        return Poll::Pending;
+                    }
+                }
             }
             match ready!(Pin::new(&mut *stream).poll_write(cx, &self.staged[self.written..]))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                n => self.written += n,
+                n => {
+                    self.written += n;
+                    self.counts.bytes += n as u64;
+                }
             }
             *progress = true;
         }
     }
 
-    /// Makes the next write ready; false if there is nothing to write.
-    fn stage(&mut self) -> bool {
+    /// Makes the next write ready.
+    fn stage(&mut self) -> io::Result<Staged> {
         self.staged.clear();
         self.written = 0;
         while self.staged.len() < STAGE {
-            match self.waiting.front_mut() {
-                None => break,
-                Some(Item::Encoded(bytes) | Item::Close(bytes)) => {
-                    if self.staged.is_empty() {
-                        self.staged = std::mem::take(bytes);
-                    } else {
-                        self.staged.extend_from_slice(bytes);
-                    }
-                    self.waiting.pop_front();
+            let Some(Waiting::Item { item, cost, .. }) = self.waiting.front_mut() else {
+                break;
+            };
+            let compressible = matches!(item, Item::Small(..) | Item::Large(..)) && self.deflater.is_some();
+            if compressible && self.deflated_now >= DEFLATE_AT_ONCE {
+                return Ok(if self.staged.is_empty() { Staged::Working } else { Staged::Ready });
+            }
+            match (item, &mut self.deflater) {
+                (Item::Encoded(_, bytes) | Item::Close(bytes), _) if self.staged.is_empty() => {
+                    self.staged = std::mem::take(bytes);
                 }
-                Some(Item::Large(opcode, source)) => {
+                (Item::Encoded(_, bytes) | Item::Close(bytes), _) => self.staged.extend_from_slice(bytes),
+                (Item::Small(opcode, bytes), None) => encode(&mut self.staged, *opcode, bytes),
+                (Item::Small(opcode, bytes), Some(deflater)) => {
+                    let mut compressed = Vec::new();
+                    self.deflated_now += bytes.len();
+                    deflater.deflate(bytes, &mut compressed, true).map_err(to_io)?;
+                    self.counts.deflated += bytes.len() as u64;
+                    self.counts.compressed += compressed.len() as u64;
+                    encode_compressed(&mut self.staged, *opcode, &compressed);
+                }
+                (Item::Large(opcode, source), Some(deflater)) => {
                     let len = source.len();
-                    let (key, done) = *self.large.get_or_insert_with(|| {
-                        let key = masking_key();
-                        encode_header(&mut self.staged, *opcode, len, key);
-                        (key, 0)
-                    });
-                    let end = len.min(done + STAGE);
-                    source.with_bytes(|bytes| append_masked(&mut self.staged, &bytes[done..end], key, done));
-                    self.large = Some((key, end));
-                    if end == len {
-                        self.large = None;
-                        self.waiting.pop_front();
+                    let end = len.min(self.done + DEFLATE_AT_ONCE);
+                    let (done, compressed) = (self.done, &mut self.compressed);
+                    source
+                        .with_bytes(|bytes| deflater.deflate(&bytes[done..end], compressed, end == len))
+                        .map_err(to_io)?;
+                    self.deflated_now += end - done;
+                    self.done = end;
+                    if end < len {
+                        continue;
                     }
+                    let compressed = std::mem::take(&mut self.compressed);
+                    self.counts.deflated += len as u64;
+                    self.counts.compressed += compressed.len() as u64;
+                    self.done = 0;
+                    encode_compressed(&mut self.staged, *opcode, &compressed);
+                }
+                (Item::Large(opcode, source), None) => {
+                    let len = source.len();
+                    let staged = &mut self.staged;
+                    let key = *self.key.get_or_insert_with(|| {
+                        let key = masking_key();
+                        encode_header(staged, *opcode, false, len, key);
+                        key
+                    });
+                    let (done, end) = (self.done, len.min(self.done + STAGE));
+                    source.with_bytes(|bytes| append_masked(staged, &bytes[done..end], key, done));
+                    // A large message is given free piece by piece, as it is written.
+                    let piece = end - done;
+                    self.staged_cost += piece;
+                    *cost -= piece;
+                    self.done = end;
+                    if end < len {
+                        continue;
+                    }
+                    self.done = 0;
+                    self.key = None;
                 }
             }
+            if let Some(Waiting::Item { item, cost, answer }) = self.waiting.pop_front() {
+                self.staged_cost += cost;
+                self.answers -= answer;
+                self.counts.frames += if let Item::Encoded(frames, _) = item { u64::from(frames) } else { 1 };
+            }
         }
-        !self.staged.is_empty()
+        Ok(if self.staged.is_empty() { Staged::Nothing } else { Staged::Ready })
     }
+}
+
+/// zlib refuses nothing that is asked of it here; if it did, the connection would be of no more use.
+fn to_io(error: zlib_rs::DeflateError) -> io::Error {
+    io::Error::other(error.as_str())
 }

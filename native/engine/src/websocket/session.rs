@@ -15,14 +15,16 @@ use bytes::Bytes;
 use tokio::io::ReadBuf;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::command::{Command, Item, Outgoing};
+use crate::command::{Command, Item, Outgoing, Reply};
 use crate::connection::{Commands, State, Status, poll_caught};
 use crate::error::{BadState, ConnectionError, DownReason, ProtocolError};
-use crate::event::{Event, Message, StreamError};
+use crate::event::{Event, Message, NotSent, StreamError};
 use crate::options::WsOptions;
 use crate::sink::Sink;
 use crate::transport::{ByteStream, is_cut};
+use crate::websocket::credit::Credit;
 use crate::websocket::frame::Opcode;
+use crate::websocket::handshake::Chosen;
 use crate::websocket::inbound::Inbound;
 use crate::websocket::outbound::Outbound;
 
@@ -34,6 +36,19 @@ const MAX_ANSWERS: usize = 64 * 1024;
 
 /// How many times the stream is read in a row before the other connections of the thread have their turn.
 const READS_IN_A_ROW: usize = 16;
+
+/// How many commands are taken in a row before reading and writing have their turn: tokio counts them against the same
+/// budget, and lets a task do nothing more once it is spent.
+const COMMANDS_IN_A_ROW: usize = 32;
+
+/// How often a session that may not read looks whether the peer has closed.
+const LOOKOUT: Duration = Duration::from_secs(1);
+
+/// How many bytes of messages a receiver is given beyond its credit, once the peer has closed.
+const MAX_DRAINED: usize = 16 * 1024 * 1024;
+
+/// How long a close frame that answers a fault waits for the receiver to have answered what came before the fault.
+const SETTLE: Duration = Duration::from_secs(2);
 
 thread_local! {
     /// What a session reads into, for the time of one read: between reads a session keeps only a frame's beginning.
@@ -52,6 +67,20 @@ pub(crate) enum End {
     Panicked(Box<dyn Any + Send>),
 }
 
+/// What a session is made of.
+pub(crate) struct Parts<'a, S, K: Sink> {
+    pub(crate) io: S,
+    /// What came with the 101.
+    pub(crate) received: Bytes,
+    pub(crate) commands: &'a mut Commands<K>,
+    pub(crate) sink: &'a mut K,
+    pub(crate) status: &'a Status,
+    pub(crate) stream: K::Stream,
+    pub(crate) options: WsOptions,
+    pub(crate) chosen: Chosen,
+    pub(crate) send_timeout: Option<Duration>,
+}
+
 pub(crate) struct Session<'a, S, K: Sink> {
     io: S,
     commands: &'a mut Commands<K>,
@@ -61,10 +90,17 @@ pub(crate) struct Session<'a, S, K: Sink> {
     options: WsOptions,
     send_timeout: Option<Duration>,
     inbound: Inbound<K::Payload>,
-    outbound: Outbound<K::Source>,
-    /// Bytes received that are not a whole header or control frame yet, and at first what came with the 101.
+    outbound: Outbound<K>,
+    /// What came with the 101, until it is decoded.
+    early: Bytes,
+    /// Bytes received that are not a whole header or control frame yet.
     pending: Vec<u8>,
+    bytes_received: u64,
     phase: Phase,
+    credit: Credit,
+    /// How many bytes of messages may still be told beyond the credit: the peer has closed, so that what it sent before
+    /// is all that can follow, and its close is not known to the user before that is told.
+    draining: Option<usize>,
     /// A shutdown was asked for: the end is told as `ShutDown`.
     shutdown: bool,
     /// There is no handle any more, so nobody is left to be told of an end.
@@ -72,10 +108,16 @@ pub(crate) struct Session<'a, S, K: Sink> {
     /// The peer takes nothing any more; what it has sent is still read.
     write_failed: bool,
     keepalive: Option<Timer>,
+    /// Pings since the last pong.
+    unanswered: u32,
+    /// Bytes have been received since the last ping.
+    alive: bool,
     /// When a close, from whatever side, has waited long enough.
     closing: Option<Timer>,
     /// When the peer has taken nothing for too long.
     stalled: Option<Timer>,
+    /// When to look whether the peer has closed.
+    lookout: Option<Timer>,
 }
 
 type Timer = Pin<Box<Sleep>>;
@@ -87,40 +129,41 @@ enum Phase {
     Closing,
     /// The peer's close frame has come, ours is on its way; then this is the end.
     Answering,
-    /// The peer broke the protocol: our close frame is on its way, what comes is thrown away until the peer closes.
+    /// The peer broke the protocol: the receiver may still answer what came before, then our close frame follows.
+    Settling(ProtocolError),
+    /// Our close frame that answers a fault is on its way; what comes is thrown away until the peer closes.
     Failing(ProtocolError),
 }
 
 impl<'a, S: ByteStream, K: Sink> Session<'a, S, K> {
-    #[allow(clippy::too_many_arguments)]
-    pub(crate) fn new(
-        io: S,
-        received: &Bytes,
-        commands: &'a mut Commands<K>,
-        sink: &'a mut K,
-        status: &'a Status,
-        stream: K::Stream,
-        options: WsOptions,
-        send_timeout: Option<Duration>,
-    ) -> Self {
+    pub(crate) fn new(parts: Parts<'a, S, K>) -> Self {
+        let Parts { io, received, commands, sink, status, stream, options, chosen, send_timeout } = parts;
+        let fragments = options.tells_fragments(chosen.subprotocol.as_deref());
         Self {
             io,
             commands,
             sink,
             status,
             stream,
-            inbound: Inbound::new(&options),
+            inbound: Inbound::new(&options, chosen.deflate.as_ref(), fragments),
+            outbound: Outbound::new(chosen.deflate.as_ref()),
             keepalive: options.keepalive.map(timer),
+            credit: Credit::new(options.flow),
             options,
             send_timeout,
-            outbound: Outbound::default(),
-            pending: received.to_vec(),
+            early: received,
+            pending: Vec::new(),
+            bytes_received: 0,
             phase: Phase::Open,
+            draining: None,
             shutdown: false,
             abandoned: false,
             write_failed: false,
+            unanswered: 0,
+            alive: false,
             closing: None,
             stalled: None,
+            lookout: None,
         }
     }
 
@@ -129,20 +172,33 @@ impl<'a, S: ByteStream, K: Sink> Session<'a, S, K> {
         if shutdown {
             self.start_shutdown();
         }
-        // What came with the 101 is there before anything can be awaited.
-        let early = self.decode_pending();
         // A panic is caught here rather than by the task alone, because the stream must be named when it is told.
-        let reason = match early {
-            Some(reason) => Ok(reason),
-            None => poll_fn(|cx| poll_caught(|| self.poll(cx))).await,
+        let reason = poll_fn(|cx| {
+            poll_caught(|| {
+                let poll = self.poll(cx);
+                self.publish();
+                poll
+            })
+        })
+        .await;
+        let reason = match reason {
+            Ok(_) if self.abandoned => return (End::Abandoned, self.stream),
+            Ok(reason) => reason,
+            Err(panic) => return (End::Panicked(panic), self.stream),
         };
-        let end = match reason {
-            Err(panic) => End::Panicked(panic),
-            Ok(_) if self.abandoned => End::Abandoned,
-            Ok(_) if self.shutdown => End::ShutDown,
-            Ok(reason) => End::Down(reason),
-        };
-        (end, self.stream)
+        let receipts = self.outbound.clear();
+        self.publish();
+        for receipt in &receipts {
+            let error = if self.shutdown { NotSent::ShutDown } else { NotSent::Down(&reason) };
+            self.sink.event(Event::NotSent { receipt, error });
+        }
+        (if self.shutdown { End::ShutDown } else { End::Down(reason) }, self.stream)
+    }
+
+    /// Counts what has been done, for whoever asks.
+    fn publish(&mut self) {
+        let (inbound, outbound) = (self.inbound.take_counts(), self.outbound.take_counts());
+        self.status.count(std::mem::take(&mut self.bytes_received), inbound, outbound);
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<DownReason> {
@@ -168,20 +224,28 @@ impl<'a, S: ByteStream, K: Sink> Session<'a, S, K> {
     }
 
     fn poll_commands(&mut self, cx: &mut Context<'_>) -> Option<DownReason> {
-        while let Poll::Ready(command) = self.commands.poll_recv(cx) {
+        for _ in 0..COMMANDS_IN_A_ROW {
+            let Poll::Ready(command) = self.commands.poll_recv(cx) else { return None };
             let Some(command) = command else {
                 self.abandoned = true;
                 return Some(DownReason::Normal);
             };
             match command {
                 Command::Send(outgoing) => self.send(*outgoing),
-                Command::Upgrade(upgrade) => self.bad_state(&upgrade.caller, BadState::OnlyWebsocket),
+                Command::UpdateFlow(messages) => self.credit.update(messages),
+                Command::FlowGrant => self.credit.grant(),
+                Command::Settled => self.settled(),
+                Command::Upgrade(upgrade) => self.sink.event(match self.phase {
+                    Phase::Open => Event::BadState { caller: &upgrade.caller, error: BadState::OnlyWebsocket },
+                    _ => Event::StreamError { stream: &upgrade.stream, error: StreamError::WebsocketClosing },
+                }),
                 Command::Shutdown => self.start_shutdown(),
                 Command::Control(control) => self.sink.control(*control),
                 Command::Panic => crate::connection::panic_on_command(),
                 Command::Connect => {}
             }
         }
+        cx.waker().wake_by_ref();
         None
     }
 
@@ -194,20 +258,25 @@ impl<'a, S: ByteStream, K: Sink> Session<'a, S, K> {
     }
 
     fn send(&mut self, outgoing: Outgoing<K>) {
-        if !matches!(self.phase, Phase::Open) {
-            return self.bad_state(&outgoing.caller, BadState::Closing);
+        if !matches!(self.phase, Phase::Open | Phase::Settling(_)) {
+            self.status.release(outgoing.len());
+            return crate::connection::refuse(self.sink, &outgoing.reply, BadState::Closing);
         }
-        for item in outgoing.items {
+        let mut items = outgoing.items.into_iter();
+        for item in items.by_ref() {
             let closes = matches!(item, Item::Close(_));
             self.outbound.push(item);
             if closes {
-                return self.close(Phase::Closing);
+                let phase = std::mem::replace(&mut self.phase, Phase::Closing);
+                let phase = if let Phase::Settling(error) = phase { Phase::Failing(error) } else { Phase::Closing };
+                self.close(phase);
+                break;
             }
         }
-    }
-
-    fn bad_state(&mut self, caller: &K::Caller, error: BadState) {
-        self.sink.event(Event::BadState { caller, error });
+        self.status.release(items.map(|item| item.len()).sum());
+        if let Reply::Receipt(receipt) = outgoing.reply {
+            self.outbound.push_receipt(receipt);
+        }
     }
 
     /// Enters a phase that ends the session, by its own means or by closing_timeout.
@@ -219,38 +288,75 @@ impl<'a, S: ByteStream, K: Sink> Session<'a, S, K> {
     }
 
     fn poll_timers(&mut self, cx: &mut Context<'_>) -> Option<DownReason> {
-        if is_due(&mut self.closing, cx) {
-            return Some(self.end_reason());
+        while is_due(&mut self.closing, cx) {
+            if !matches!(self.phase, Phase::Settling(_)) {
+                return Some(self.end_reason());
+            }
+            // The close frame goes out, and the timer runs anew.
+            self.settled();
         }
         if is_due(&mut self.stalled, cx) {
             return Some(ConnectionError::SendTimeout.into());
         }
         while is_due(&mut self.keepalive, cx) {
+            if self.is_dead() {
+                return Some(ConnectionError::KeepaliveTimeout.into());
+            }
             self.outbound.push_frame(Opcode::Ping, b"");
             self.keepalive = self.options.keepalive.map(timer);
         }
+        while is_due(&mut self.lookout, cx) {
+            if self.io.peer_closed() {
+                self.draining = Some(MAX_DRAINED);
+            } else {
+                self.lookout = Some(timer(LOOKOUT));
+            }
+        }
         None
+    }
+
+    /// Whether too many pings are unanswered; if not, the next one is about to be sent. A pong can't overtake a frame
+    /// that is still arriving, and can't be seen while reading is paused: neither counts against the peer.
+    fn is_dead(&mut self) -> bool {
+        let excused = self.inbound.in_frame() && self.alive || !self.may_read();
+        self.alive = false;
+        if excused {
+            return false;
+        }
+        let dead = self.options.keepalive_tolerance.is_some_and(|tolerance| self.unanswered > tolerance);
+        self.unanswered = self.unanswered.saturating_add(1);
+        dead
     }
 
     /// Why the session is down when a close has run its course.
     fn end_reason(&mut self) -> DownReason {
         match std::mem::replace(&mut self.phase, Phase::Answering) {
-            Phase::Failing(error) => ConnectionError::Protocol(error).into(),
+            Phase::Failing(error) | Phase::Settling(error) => ConnectionError::Protocol(error).into(),
             _ => DownReason::Normal,
         }
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Option<DownReason> {
         if self.write_failed {
-            self.outbound.clear();
+            self.drop_unsent();
             return None;
         }
         let mut progress = false;
-        match self.outbound.poll_write(&mut self.io, &mut progress, cx) {
+        let mut sent = Vec::new();
+        let written = self.outbound.poll_write(&mut self.io, &mut progress, &mut sent, cx);
+        if !sent.is_empty() {
+            // Whoever is told may send again, and must find the room.
+            self.publish();
+        }
+        for receipt in &sent {
+            self.sink.event(Event::Sent(receipt));
+        }
+        match written {
             Poll::Ready(Ok(())) => self.stalled = None,
             Poll::Ready(Err(error)) if is_cut(&error) => {
                 self.stalled = None;
                 self.write_failed = true;
+                self.drop_unsent();
             }
             Poll::Ready(Err(error)) => return Some(ConnectionError::Io(error).into()),
             Poll::Pending => return self.poll_stalled(progress, cx),
@@ -260,6 +366,13 @@ impl<'a, S: ByteStream, K: Sink> Session<'a, S, K> {
             return Some(DownReason::Normal);
         }
         None
+    }
+
+    /// The peer takes nothing any more: what waits to be sent never will be.
+    fn drop_unsent(&mut self) {
+        for receipt in self.outbound.clear() {
+            self.sink.event(Event::NotSent { receipt: &receipt, error: NotSent::Down(&DownReason::Closed) });
+        }
     }
 
     /// The socket takes no more for now: send_timeout runs from the last time that it took something.
@@ -288,12 +401,39 @@ impl<'a, S: ByteStream, K: Sink> Session<'a, S, K> {
         });
     }
 
+    /// Whether bytes are decoded, rather than thrown away.
+    fn is_decoding(&self) -> bool {
+        matches!(self.phase, Phase::Open | Phase::Closing)
+    }
+
+    /// Whether reading is not paused.
+    fn may_read(&self) -> bool {
+        match self.phase {
+            Phase::Open | Phase::Closing => self.draining.is_some() || !self.credit.is_exhausted(),
+            Phase::Settling(_) => false,
+            Phase::Answering | Phase::Failing(_) => true,
+        }
+    }
+
     /// One read, and the decoding of what it brings.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Option<DownReason>> {
         if self.outbound.answers() > MAX_ANSWERS {
             return Poll::Pending;
         }
-        let decoding = matches!(self.phase, Phase::Open | Phase::Closing);
+        if !self.may_read() {
+            // A receiver that is asked whether it keeps up is not given more, whether the peer has closed or not.
+            if self.lookout.is_none() && self.is_decoding() && !self.credit.asks() {
+                self.lookout = Some(timer(LOOKOUT));
+                // A timer wakes the task only once it has been polled; this one is never due at once.
+                let _ = is_due(&mut self.lookout, cx);
+            }
+            return Poll::Pending;
+        }
+        self.lookout = None;
+        if !self.early.is_empty() {
+            return Poll::Ready(self.decode_early());
+        }
+        let decoding = self.is_decoding();
         let read = match self.inbound.direct() {
             Ok(Some(room)) if decoding && self.pending.is_empty() => {
                 let mut buffer = ReadBuf::new(room);
@@ -306,7 +446,11 @@ impl<'a, S: ByteStream, K: Sink> Session<'a, S, K> {
         };
         Poll::Ready(match read {
             Ok((0, _)) => Some(self.cut()),
-            Ok((_, reason)) => reason,
+            Ok((n, reason)) => {
+                self.alive = true;
+                self.bytes_received += n as u64;
+                reason
+            }
             Err(error) if is_cut(&error) => Some(self.cut()),
             Err(error) => Some(ConnectionError::Io(error).into()),
         })
@@ -322,6 +466,14 @@ impl<'a, S: ByteStream, K: Sink> Session<'a, S, K> {
                 None
             }
             Err(error) => self.fail(error),
+        }
+    }
+
+    /// The peer closed the byte stream.
+    fn cut(&mut self) -> DownReason {
+        match self.phase {
+            Phase::Failing(_) | Phase::Settling(_) | Phase::Answering => self.end_reason(),
+            Phase::Open | Phase::Closing => DownReason::Closed,
         }
     }
 
@@ -346,26 +498,21 @@ impl<'a, S: ByteStream, K: Sink> Session<'a, S, K> {
         })
     }
 
-    /// The peer closed the byte stream.
-    fn cut(&mut self) -> DownReason {
-        match self.phase {
-            Phase::Failing(_) | Phase::Answering => self.end_reason(),
-            Phase::Open | Phase::Closing => DownReason::Closed,
-        }
-    }
-
-    fn decode_pending(&mut self) -> Option<DownReason> {
-        let mut pending = std::mem::take(&mut self.pending);
-        let (consumed, reason) = self.decode(&pending);
-        pending.drain(..consumed);
-        self.pending = pending;
+    fn decode_early(&mut self) -> Option<DownReason> {
+        let early = std::mem::take(&mut self.early);
+        self.bytes_received += early.len() as u64;
+        let (consumed, reason) = self.decode(&early);
+        self.pending = early[consumed..].to_vec();
         reason
     }
 
     /// Delivers every message in `input`; how much of it is done with, and the reason if the session is over.
     fn decode(&mut self, input: &[u8]) -> (usize, Option<DownReason>) {
         let mut consumed = 0;
-        while matches!(self.phase, Phase::Open | Phase::Closing) {
+        while self.is_decoding() {
+            if self.draining == Some(0) {
+                return (input.len(), Some(DownReason::Closed));
+            }
             match self.inbound.next(input, &mut consumed) {
                 Ok(None) => return (consumed, None),
                 Ok(Some(message)) => self.deliver(message),
@@ -385,11 +532,21 @@ impl<'a, S: ByteStream, K: Sink> Session<'a, S, K> {
                 }
                 self.options.silence_pings
             }
-            Message::Pong(_) => self.options.silence_pings,
+            Message::Pong(_) => {
+                self.unanswered = 0;
+                self.options.silence_pings
+            }
             _ => false,
         };
         if !silent {
+            if let Some(left) = &mut self.draining {
+                *left = left.saturating_sub(message.len() + 1);
+            }
+            self.credit.spend(message.len());
             self.sink.event(Event::Message { stream: &self.stream, message });
+            if let Some((messages, bytes)) = self.credit.ask() {
+                self.sink.event(Event::FlowCheck { stream: &self.stream, messages, bytes });
+            }
         }
         if closes {
             if matches!(self.phase, Phase::Open) {
@@ -401,13 +558,29 @@ impl<'a, S: ByteStream, K: Sink> Session<'a, S, K> {
 
     /// The peer broke the protocol: the user is told, then the peer. Anything else ends the session at once.
     fn fail(&mut self, error: ConnectionError) -> Option<DownReason> {
-        let ConnectionError::Protocol(error) = error else { return Some(error.into()) };
+        let ConnectionError::Protocol(error) = error else {
+            return Some(error.into());
+        };
         self.sink.event(Event::StreamError { stream: &self.stream, error: StreamError::Protocol(&error) });
         if matches!(self.phase, Phase::Open) {
-            self.outbound.push_close(error.close_code());
+            self.close(Phase::Settling(error));
+            self.closing = Some(timer(self.options.closing_timeout.map_or(SETTLE, |timeout| timeout.min(SETTLE))));
+            self.sink.event(Event::Settle { stream: &self.stream });
+        } else {
+            self.close(Phase::Failing(error));
         }
-        self.close(Phase::Failing(error));
         None
+    }
+
+    /// The receiver has answered what came before the fault, or has had its time to: the close frame can go.
+    fn settled(&mut self) {
+        match std::mem::replace(&mut self.phase, Phase::Closing) {
+            Phase::Settling(error) => {
+                self.outbound.push_close(error.close_code());
+                self.close(Phase::Failing(error));
+            }
+            phase => self.phase = phase,
+        }
     }
 }
 

@@ -302,7 +302,7 @@ async fn a_shutdown_awaits_no_response_longer_than_closing_timeout() {
     peer.request().await;
     let asked = Instant::now();
     client.handle.send(Command::Shutdown);
-    client.expect_end(&[Told::ShutDown]).await;
+    client.expect_end(&[Told::CutShort(STREAM), Told::ShutDown]).await;
     assert_eq!(asked.elapsed().as_secs(), 3);
     peer.expect_end().await;
 }
@@ -315,7 +315,7 @@ async fn a_shutdown_ends_when_the_server_cuts_the_response_under_way() {
     client.handle.send(Command::Shutdown);
     settle().await;
     drop(peer);
-    client.expect_end(&[Told::ShutDown]).await;
+    client.expect_end(&[Told::Closed(STREAM, Reason::Closed), Told::ShutDown]).await;
 }
 
 #[tokio::test(start_paused = true)]

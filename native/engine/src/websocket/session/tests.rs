@@ -1,4 +1,12 @@
 mod closing;
+mod compression;
 mod faults;
+mod flow;
+mod fragments;
+mod keepalive;
 mod messages;
+mod queue;
+mod receipts;
+mod settling;
+mod stats;
 mod timing;

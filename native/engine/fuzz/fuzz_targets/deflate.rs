@@ -1,0 +1,60 @@
+//! permessage-deflate: no answer makes the negotiation panic, no bytes make the inflater panic, and what is deflated
+//! inflates to itself, in whatever pieces and windows.
+#![no_main]
+
+use gun_rs_engine::websocket::deflate::{Agreed, DeflateOptions, Deflater, Inflater, Step};
+use libfuzzer_sys::fuzz_target;
+
+/// Inflates a whole message, or as much of it as a bomb may have.
+fn inflate(inflater: &mut Inflater, compressed: &[u8], limit: usize) -> Option<Vec<u8>> {
+    let mut message = Vec::new();
+    let mut room = [0; 777];
+    for mut input in [compressed, Inflater::tail()] {
+        loop {
+            let Step { consumed, produced, result } = inflater.inflate(input, &mut room);
+            result.ok()?;
+            message.extend_from_slice(&room[..produced]);
+            input = &input[consumed..];
+            if message.len() > limit {
+                return None;
+            }
+            if (consumed, produced) == (0, 0) || input.is_empty() && produced < room.len() {
+                break;
+            }
+        }
+    }
+    inflater.end_message();
+    Some(message)
+}
+
+fn agreed(flags: u8) -> Option<Agreed> {
+    let takeover = if flags & 1 == 0 { "" } else { "; server_no_context_takeover; client_no_context_takeover" };
+    let bits = 9 + (flags >> 1) % 7;
+    DeflateOptions { level: (flags >> 4) % 10, mem_level: 1 + (flags >> 2) % 9, ..DeflateOptions::default() }
+        .accept(&format!("permessage-deflate; server_max_window_bits={bits}; client_max_window_bits={bits}{takeover}"))
+        .ok()
+}
+
+fuzz_target!(|input: &[u8]| {
+    let [flags, cut, rest @ ..] = input else { return };
+    if let Ok(answer) = std::str::from_utf8(rest) {
+        let _ = DeflateOptions::default().accept(answer);
+        let _ = DeflateOptions::default().accept(&format!("permessage-deflate; {answer}"));
+    }
+    let Some(agreed) = agreed(*flags) else { panic!("an answer within the offer is accepted") };
+    // Whatever the peer sends.
+    let mut hostile = Inflater::new(&agreed);
+    for message in rest.chunks(usize::from(*cut) + 1) {
+        let _ = inflate(&mut hostile, message, 1_000_000);
+    }
+    // What we send.
+    let Some(mut deflater) = Deflater::new(&agreed) else { panic!("nine bits and more are compressed") };
+    let mut inflater = Inflater::new(&agreed);
+    for message in rest.chunks(usize::from(*cut) * 7 + 1) {
+        let (first, second) = message.split_at(message.len() / 3);
+        let mut compressed = Vec::new();
+        assert!(deflater.deflate(first, &mut compressed, false).is_ok());
+        assert!(deflater.deflate(second, &mut compressed, true).is_ok());
+        assert_eq!(inflate(&mut inflater, &compressed, usize::MAX).as_deref(), Some(message));
+    }
+});

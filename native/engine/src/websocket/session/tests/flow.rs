@@ -1,0 +1,271 @@
+//! No more is received than the receiver has asked for.
+
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::command::Command;
+use crate::connection::spawn_on;
+use crate::options::{ConnectOptions, Flow, WsOptions};
+use crate::testing::*;
+use crate::websocket::frame::Opcode;
+
+/// For the tests with real sockets, which have a real clock.
+const LIMIT: Duration = Duration::from_secs(30);
+
+fn flow(flow: Flow) -> ConnectOptions {
+    with_ws(WsOptions { flow, ..WsOptions::default() })
+}
+
+fn frames(numbers: std::ops::Range<u32>) -> Vec<u8> {
+    numbers.flat_map(|n| frame(Opcode::Text, n.to_string().as_bytes())).collect()
+}
+
+fn texts(numbers: std::ops::Range<u32>) -> Vec<Told> {
+    numbers.map(|n| Told::Text(STREAM, n.to_string())).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn reading_stops_after_so_many_messages_until_more_are_asked_for() {
+    let (mut client, mut peer) = open(flow(Flow::Messages(2)), BUFFER).await;
+    for n in 0..5 {
+        peer.write(frames(n..n + 1)).await;
+        settle().await;
+    }
+    client.expect_only(&texts(0..2)).await;
+    // What waits in the stream comes in one read.
+    client.handle.send(Command::UpdateFlow(1));
+    client.expect_only(&texts(2..5)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_messages_of_one_read_come_together_and_must_be_repaid() {
+    let (mut client, mut peer) = open(flow(Flow::Messages(2)), BUFFER).await;
+    peer.write(frames(0..5)).await;
+    client.expect_only(&texts(0..5)).await;
+    peer.write(frames(5..6)).await;
+    client.handle.send(Command::UpdateFlow(2));
+    client.handle.send(Command::UpdateFlow(1));
+    client.expect_only(&[]).await;
+    client.handle.send(Command::UpdateFlow(1));
+    client.expect_only(&texts(5..6)).await;
+    peer.write(frames(6..7)).await;
+    client.expect_only(&[]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flow_that_is_not_exhausted_adds_up() {
+    let (mut client, mut peer) = open(flow(Flow::Messages(1)), BUFFER).await;
+    client.handle.send(Command::UpdateFlow(2));
+    for n in 0..5 {
+        peer.write(frames(n..n + 1)).await;
+        settle().await;
+    }
+    client.expect_only(&texts(0..3)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_came_with_the_101_waits_too() {
+    let (mut client, mut peer) = connected(flow(Flow::Messages(0)), BUFFER);
+    client.upgrade(STREAM);
+    let answer = switching(&peer.request().await);
+    peer.write([answer, frames(0..2)].concat()).await;
+    client.expect_only(&[Told::Upgraded(STREAM)]).await;
+    client.handle.send(Command::UpdateFlow(1));
+    client.expect_only(&texts(0..2)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_in_fragments_costs_one_and_what_is_silenced_nothing() {
+    let (mut client, mut peer) = open(flow(Flow::Messages(2)), BUFFER).await;
+    let wire = [
+        fragment(Opcode::Text, false, b"a"),
+        frame(Opcode::Ping, b""),
+        fragment(Opcode::Continuation, false, b"b"),
+        frame(Opcode::Pong, b""),
+        fragment(Opcode::Continuation, true, b"c"),
+        frame(Opcode::Text, b"d"),
+        frame(Opcode::Text, b"e"),
+    ];
+    for bytes in wire {
+        peer.write(bytes).await;
+        settle().await;
+    }
+    client.expect_only(&[Told::Text(STREAM, "abc".into()), Told::Text(STREAM, "d".into())]).await;
+    client.handle.send(Command::UpdateFlow(1));
+    client.expect_only(&[Told::Text(STREAM, "e".into())]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn pings_and_pongs_that_are_shown_cost_one_each() {
+    let ws = WsOptions { flow: Flow::Messages(2), silence_pings: false, ..WsOptions::default() };
+    let (mut client, mut peer) = open(with_ws(ws), BUFFER).await;
+    for bytes in [frame(Opcode::Ping, b""), frame(Opcode::Pong, b""), frame(Opcode::Text, b"x")] {
+        peer.write(bytes).await;
+        settle().await;
+    }
+    client.expect_only(&[Told::Ping(STREAM, String::new()), Told::Pong(STREAM, String::new())]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn sending_and_closing_go_on_while_reading_is_paused() {
+    let ws = WsOptions { closing_timeout: Some(3 * LIMIT / 30), flow: Flow::Messages(0), ..WsOptions::default() };
+    let (mut client, mut peer) = open(with_ws(ws), BUFFER).await;
+    peer.write(frames(0..1)).await;
+    client.send(vec![text("still here"), close(1000, "")]);
+    peer.expect(Opcode::Text, "still here").await;
+    peer.expect_close(1000).await;
+    client.expect_only(&[Told::Down(Ws, Reason::Normal, vec![STREAM])]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn updates_mean_nothing_where_no_number_was_set() {
+    let (mut client, mut peer) = open(options(), BUFFER).await;
+    client.handle.send(Command::UpdateFlow(-10));
+    client.handle.send(Command::FlowGrant);
+    peer.write(frames(0..2)).await;
+    client.expect_only(&texts(0..2)).await;
+}
+
+/// A WebSocket over a real socket, after one message on which its flow is spent.
+async fn exhausted() -> (Client, Peer<TcpStream>) {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let io = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let mut peer = Peer::new(listener.accept().await.unwrap().0);
+    let (sink, told) = recorder();
+    let handle = spawn_on(&tokio::runtime::Handle::current(), io, flow(Flow::Messages(1)), sink);
+    let mut client = Client { handle, told };
+    client.upgrade(STREAM);
+    peer.accept().await;
+    client.expect(&[Told::Upgraded(STREAM)]).await;
+    peer.write(frames(0..1)).await;
+    client.expect(&texts(0..1)).await;
+    (client, peer)
+}
+
+#[tokio::test]
+async fn the_end_of_the_connection_is_noticed_while_the_flow_is_exhausted_and_what_came_before_is_told() {
+    for last in [Vec::new(), frame(Opcode::Close, b"")] {
+        let (mut client, mut peer) = exhausted().await;
+        // No more than the socket holds unread: the end can't be seen behind what is not there yet.
+        peer.write([frames(1..5000), last.clone()].concat()).await;
+        sleep(Duration::from_millis(1500)).await;
+        client.expect_only(&[]).await;
+        let cut = Instant::now();
+        drop(peer);
+        for n in 1..5000 {
+            assert_eq!(client.next().await, Some(Told::Text(STREAM, n.to_string())));
+        }
+        if last.is_empty() {
+            client.expect(&[Told::Down(Ws, Reason::Closed, vec![STREAM])]).await;
+        } else {
+            client.expect(&[Told::Close(STREAM, None), Told::Down(Ws, Reason::Normal, vec![STREAM])]).await;
+        }
+        assert!(cut.elapsed() < LIMIT);
+    }
+}
+
+#[tokio::test]
+async fn a_reset_is_noticed_while_the_flow_is_exhausted() {
+    let (mut client, peer) = exhausted().await;
+    peer.io.set_zero_linger().unwrap();
+    drop(peer);
+    let down = timeout(LIMIT, client.told.recv()).await.unwrap();
+    assert_eq!(down, Some(Told::Down(Ws, Reason::Closed, vec![STREAM])));
+}
+
+/// A session whose flow looks after itself, and a server that sends it so many messages in small pieces.
+async fn flooded(messages: u32) -> (Client, tokio::task::JoinHandle<Peer>) {
+    let (client, mut peer) = open(flow(Flow::Auto), 50).await;
+    let flood = tokio::spawn(async move {
+        tokio::io::AsyncWriteExt::write_all(&mut peer.io, &frames(0..messages)).await.unwrap();
+        peer
+    });
+    (client, flood)
+}
+
+#[tokio::test(start_paused = true)]
+async fn auto_asks_once_at_half_of_its_window_and_pauses_at_its_end_until_it_is_granted() {
+    let (mut client, flood) = flooded(3000).await;
+    client.expect(&texts(0..512)).await;
+    client.expect(&[Told::FlowCheck(STREAM, 512)]).await;
+    client.expect(&texts(512..1024)).await;
+    settle().await;
+    // The read that spends the last of it may bring some more.
+    let mut next = 1024;
+    while let Ok(told) = client.told.try_recv() {
+        assert_eq!(told, Told::Text(STREAM, next.to_string()));
+        next += 1;
+    }
+    assert!(next < 1050, "{next} came");
+    sleep(LIMIT).await;
+    client.expect_only(&[]).await;
+    client.handle.send(Command::FlowGrant);
+    let mut checks = 0;
+    while next < 3000 {
+        match client.next().await {
+            Some(Told::FlowCheck(STREAM, messages)) => {
+                assert!((512..1050).contains(&messages), "{messages}");
+                checks += 1;
+                client.handle.send(Command::FlowGrant);
+            }
+            told => {
+                assert_eq!(told, Some(Told::Text(STREAM, next.to_string())));
+                next += 1;
+            }
+        }
+    }
+    assert!((2..4).contains(&checks), "{checks} checks");
+    flood.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn auto_never_pauses_for_a_receiver_that_keeps_up() {
+    let (mut client, flood) = flooded(100_000).await;
+    let began = Instant::now();
+    let mut next = 0;
+    while next < 100_000 {
+        match client.next().await {
+            Some(Told::FlowCheck(STREAM, messages)) => {
+                assert!((512..600).contains(&messages), "{messages}");
+                client.handle.send(Command::FlowGrant);
+            }
+            told => {
+                assert_eq!(told, Some(Told::Text(STREAM, next.to_string())));
+                next += 1;
+            }
+        }
+    }
+    assert_eq!(began.elapsed(), Duration::ZERO);
+    flood.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn auto_counts_bytes_as_well_as_messages() {
+    let (mut client, mut peer) = open(flow(Flow::Auto), 10_000).await;
+    let large = vec![b'x'; 1 << 20];
+    let flood = tokio::spawn(async move {
+        for _ in 0..6 {
+            peer.write(frame(Opcode::Binary, &large)).await;
+        }
+    });
+    for event in ["message", "message", "check", "message", "message"] {
+        match client.next().await {
+            Some(Told::Binary(..)) => assert_eq!(event, "message"),
+            Some(Told::FlowCheck(STREAM, 2)) => assert_eq!(event, "check"),
+            other => panic!("{:?}", other.is_some()),
+        }
+    }
+    settle().await;
+    assert!(client.told.try_recv().is_err());
+    client.handle.send(Command::FlowGrant);
+    for event in ["message", "message", "check"] {
+        match client.next().await {
+            Some(Told::Binary(..)) => assert_eq!(event, "message"),
+            Some(Told::FlowCheck(STREAM, 2)) => assert_eq!(event, "check"),
+            other => panic!("{:?}", other.is_some()),
+        }
+    }
+    flood.await.unwrap();
+}
