@@ -107,10 +107,10 @@ impl DeflateOptions {
         if self.server_max_window_bits.is_some_and(|most| server_bits > most) {
             return refuse("server_max_window_bits");
         }
-        let client_bits = found.client_max_window_bits.or(self.client_max_window_bits).unwrap_or(MAX_BITS);
-        if self.client_max_window_bits.is_some_and(|most| client_bits > most) {
-            return refuse("client_max_window_bits");
-        }
+        // A value of ours is a hint: the server may answer with a greater one, or with none, and we keep to ours in any
+        // case (RFC 7692, 7.1.2.2).
+        let client_bits =
+            found.client_max_window_bits.unwrap_or(MAX_BITS).min(self.client_max_window_bits.unwrap_or(MAX_BITS));
         Ok(Agreed {
             server_no_context_takeover: found.server_no_context_takeover,
             // The server may ask for it, and we may do it without being asked.
@@ -365,7 +365,10 @@ mod tests {
             Ok(agreed(9, 10, true))
         );
         let offered = DeflateOptions { client_max_window_bits: Some(12), ..DeflateOptions::default() };
-        assert_eq!(offered.accept("permessage-deflate").unwrap().client_max_window_bits, 12);
+        let kept = |answer: &str| offered.accept(answer).map(|agreed| agreed.client_max_window_bits);
+        assert_eq!(kept("permessage-deflate"), Ok(12));
+        assert_eq!(kept("permessage-deflate; client_max_window_bits=11"), Ok(11));
+        assert_eq!(kept("permessage-deflate; client_max_window_bits=15"), Ok(12));
     }
 
     #[test]
@@ -395,7 +398,6 @@ mod tests {
         let demanding = DeflateOptions {
             server_no_context_takeover: true,
             server_max_window_bits: Some(10),
-            client_max_window_bits: Some(10),
             ..DeflateOptions::default()
         };
         assert_eq!(demanding.accept("permessage-deflate"), parameter("server_no_context_takeover"));
@@ -404,10 +406,8 @@ mod tests {
             parameter("server_max_window_bits")
         );
         assert_eq!(
-            demanding.accept(
-                "permessage-deflate; server_no_context_takeover; server_max_window_bits=9; client_max_window_bits=11"
-            ),
-            parameter("client_max_window_bits")
+            demanding.accept("permessage-deflate; server_no_context_takeover; server_max_window_bits=11"),
+            parameter("server_max_window_bits")
         );
     }
 
