@@ -8,6 +8,7 @@
 
 -export([open/2]).
 -export([open/3]).
+-export([open_unix/2]).
 -export([await_up/1]).
 -export([await_up/2]).
 -export([await_up/3]).
@@ -15,6 +16,32 @@
 -export([set_owner/2]).
 -export([shutdown/1]).
 -export([close/1]).
+-export([get/2]).
+-export([get/3]).
+-export([get/4]).
+-export([head/2]).
+-export([head/3]).
+-export([head/4]).
+-export([options/2]).
+-export([options/3]).
+-export([options/4]).
+-export([delete/2]).
+-export([delete/3]).
+-export([delete/4]).
+-export([patch/3]).
+-export([patch/4]).
+-export([patch/5]).
+-export([post/3]).
+-export([post/4]).
+-export([post/5]).
+-export([put/3]).
+-export([put/4]).
+-export([put/5]).
+-export([request/5]).
+-export([request/6]).
+-export([headers/4]).
+-export([headers/5]).
+-export([data/4]).
 -export([ws_upgrade/2]).
 -export([ws_upgrade/3]).
 -export([ws_upgrade/4]).
@@ -23,9 +50,14 @@
 -export([ws_send_sync/3]).
 -export([ws_send_sync/4]).
 -export([update_flow/3]).
+-export([cancel/2]).
+-export([stream_info/2]).
 -export([await/2]).
 -export([await/3]).
 -export([await/4]).
+-export([await_body/2]).
+-export([await_body/3]).
+-export([await_body/4]).
 -export([flush/1]).
 -export([format_error/1]).
 
@@ -33,7 +65,8 @@
 -type ws_opts() :: gun_rs_options:ws_opts().
 -type frame() :: gun_rs_frames:frame().
 -type headers() :: gun_rs_request:headers().
--export_type([opts/0, ws_opts/0, frame/0, headers/0]).
+-type req_opts() :: gun_rs_options:req_opts().
+-export_type([opts/0, ws_opts/0, frame/0, headers/0, req_opts/0]).
 
 -type resp_headers() :: [{binary(), binary()}].
 -type await_result() ::
@@ -50,6 +83,12 @@
 	{error, {stream_error | connection_error | down, term()} | timeout}.
 -export_type([await_result/0]).
 
+-type await_body_result() ::
+	{ok, Body :: binary()} |
+	{ok, Body :: binary(), Trailers :: resp_headers()} |
+	{error, {stream_error | connection_error | down, term()} | timeout}.
+-export_type([await_body_result/0]).
+
 -define(AWAIT_TIMEOUT, 5000).
 
 %% @doc Opens a connection to Host, which is a string, an atom, a binary or an IP
@@ -63,6 +102,15 @@ open(Host, Port) ->
 	-> {ok, ConnPid :: pid()} | {error, Reason :: term()}.
 open(Host, Port, Opts) ->
 	case gun_rs_options:open(Host, Port, Opts) of
+		{ok, Config} -> start_conn(gun_rs_native:load_error(), Config);
+		Error -> Error
+	end.
+
+%% @doc Opens a connection to a Unix domain socket. The host of its requests is localhost.
+-spec open_unix(Path :: string() | binary(), opts())
+	-> {ok, ConnPid :: pid()} | {error, Reason :: term()}.
+open_unix(Path, Opts) ->
+	case gun_rs_options:open_unix(Path, Opts) of
 		{ok, Config} -> start_conn(gun_rs_native:load_error(), Config);
 		Error -> Error
 	end.
@@ -133,6 +181,149 @@ close(ConnPid) when is_pid(ConnPid) ->
 		exit:{{nodedown, _}, _} -> ok
 	end.
 
+%% @doc Makes a request: answered by gun_response, then by gun_data unless that says fin,
+%% or by gun_error. Requests of a connection are answered in order. The request says that
+%% it has no body. Bad options, headers, methods and paths raise.
+-spec get(ConnPid :: pid(), Path :: iodata()) -> StreamRef :: reference().
+get(ConnPid, Path) ->
+	get(ConnPid, Path, [], #{}).
+
+-spec get(ConnPid :: pid(), Path :: iodata(), headers()) -> StreamRef :: reference().
+get(ConnPid, Path, Headers) ->
+	get(ConnPid, Path, Headers, #{}).
+
+-spec get(ConnPid :: pid(), Path :: iodata(), headers(), req_opts()) -> StreamRef :: reference().
+get(ConnPid, Path, Headers, ReqOpts) ->
+	request(ConnPid, <<"GET">>, Path, Headers, <<>>, ReqOpts).
+
+-spec head(ConnPid :: pid(), Path :: iodata()) -> StreamRef :: reference().
+head(ConnPid, Path) ->
+	head(ConnPid, Path, [], #{}).
+
+-spec head(ConnPid :: pid(), Path :: iodata(), headers()) -> StreamRef :: reference().
+head(ConnPid, Path, Headers) ->
+	head(ConnPid, Path, Headers, #{}).
+
+-spec head(ConnPid :: pid(), Path :: iodata(), headers(), req_opts()) -> StreamRef :: reference().
+head(ConnPid, Path, Headers, ReqOpts) ->
+	request(ConnPid, <<"HEAD">>, Path, Headers, <<>>, ReqOpts).
+
+-spec options(ConnPid :: pid(), Path :: iodata()) -> StreamRef :: reference().
+options(ConnPid, Path) ->
+	options(ConnPid, Path, [], #{}).
+
+-spec options(ConnPid :: pid(), Path :: iodata(), headers()) -> StreamRef :: reference().
+options(ConnPid, Path, Headers) ->
+	options(ConnPid, Path, Headers, #{}).
+
+-spec options(ConnPid :: pid(), Path :: iodata(), headers(), req_opts()) -> StreamRef :: reference().
+options(ConnPid, Path, Headers, ReqOpts) ->
+	request(ConnPid, <<"OPTIONS">>, Path, Headers, <<>>, ReqOpts).
+
+-spec delete(ConnPid :: pid(), Path :: iodata()) -> StreamRef :: reference().
+delete(ConnPid, Path) ->
+	delete(ConnPid, Path, [], #{}).
+
+-spec delete(ConnPid :: pid(), Path :: iodata(), headers()) -> StreamRef :: reference().
+delete(ConnPid, Path, Headers) ->
+	delete(ConnPid, Path, Headers, #{}).
+
+-spec delete(ConnPid :: pid(), Path :: iodata(), headers(), req_opts()) -> StreamRef :: reference().
+delete(ConnPid, Path, Headers, ReqOpts) ->
+	request(ConnPid, <<"DELETE">>, Path, Headers, <<>>, ReqOpts).
+
+%% @doc Makes a request whose body follows by data/4; with a fourth argument that is no
+%% map, a request with that body. The body goes in chunks, unless the headers have a
+%% content-length.
+-spec patch(ConnPid :: pid(), Path :: iodata(), headers()) -> StreamRef :: reference().
+patch(ConnPid, Path, Headers) ->
+	patch(ConnPid, Path, Headers, #{}).
+
+-spec patch(ConnPid :: pid(), Path :: iodata(), headers(), Body :: iodata() | req_opts())
+	-> StreamRef :: reference().
+patch(ConnPid, Path, Headers, ReqOpts) when is_map(ReqOpts) ->
+	headers(ConnPid, <<"PATCH">>, Path, Headers, ReqOpts);
+patch(ConnPid, Path, Headers, Body) ->
+	patch(ConnPid, Path, Headers, Body, #{}).
+
+-spec patch(ConnPid :: pid(), Path :: iodata(), headers(), Body :: iodata(), req_opts())
+	-> StreamRef :: reference().
+patch(ConnPid, Path, Headers, Body, ReqOpts) ->
+	request(ConnPid, <<"PATCH">>, Path, Headers, Body, ReqOpts).
+
+-spec post(ConnPid :: pid(), Path :: iodata(), headers()) -> StreamRef :: reference().
+post(ConnPid, Path, Headers) ->
+	post(ConnPid, Path, Headers, #{}).
+
+-spec post(ConnPid :: pid(), Path :: iodata(), headers(), Body :: iodata() | req_opts())
+	-> StreamRef :: reference().
+post(ConnPid, Path, Headers, ReqOpts) when is_map(ReqOpts) ->
+	headers(ConnPid, <<"POST">>, Path, Headers, ReqOpts);
+post(ConnPid, Path, Headers, Body) ->
+	post(ConnPid, Path, Headers, Body, #{}).
+
+-spec post(ConnPid :: pid(), Path :: iodata(), headers(), Body :: iodata(), req_opts())
+	-> StreamRef :: reference().
+post(ConnPid, Path, Headers, Body, ReqOpts) ->
+	request(ConnPid, <<"POST">>, Path, Headers, Body, ReqOpts).
+
+-spec put(ConnPid :: pid(), Path :: iodata(), headers()) -> StreamRef :: reference().
+put(ConnPid, Path, Headers) ->
+	put(ConnPid, Path, Headers, #{}).
+
+-spec put(ConnPid :: pid(), Path :: iodata(), headers(), Body :: iodata() | req_opts())
+	-> StreamRef :: reference().
+put(ConnPid, Path, Headers, ReqOpts) when is_map(ReqOpts) ->
+	headers(ConnPid, <<"PUT">>, Path, Headers, ReqOpts);
+put(ConnPid, Path, Headers, Body) ->
+	put(ConnPid, Path, Headers, Body, #{}).
+
+-spec put(ConnPid :: pid(), Path :: iodata(), headers(), Body :: iodata(), req_opts())
+	-> StreamRef :: reference().
+put(ConnPid, Path, Headers, Body, ReqOpts) ->
+	request(ConnPid, <<"PUT">>, Path, Headers, Body, ReqOpts).
+
+%% @doc Makes a request with any method but CONNECT, and a body.
+-spec request(ConnPid :: pid(), Method :: iodata(), Path :: iodata(), headers(), Body :: iodata())
+	-> StreamRef :: reference().
+request(ConnPid, Method, Path, Headers, Body) ->
+	request(ConnPid, Method, Path, Headers, Body, #{}).
+
+-spec request(ConnPid :: pid(), Method :: iodata(), Path :: iodata(), headers(), Body :: iodata(), req_opts())
+	-> StreamRef :: reference().
+request(ConnPid, Method, Path, Headers, Body, ReqOpts) when is_pid(ConnPid) ->
+	ok = gun_rs_options:request(ReqOpts),
+	Invalid = maps:get(invalid_request_headers, ReqOpts, error),
+	make_request(ConnPid, gun_rs_request:whole(Method, Path, Headers, Body, Invalid), ReqOpts).
+
+%% @doc Makes a request whose body follows by data/4.
+-spec headers(ConnPid :: pid(), Method :: iodata(), Path :: iodata(), headers()) -> StreamRef :: reference().
+headers(ConnPid, Method, Path, Headers) ->
+	headers(ConnPid, Method, Path, Headers, #{}).
+
+-spec headers(ConnPid :: pid(), Method :: iodata(), Path :: iodata(), headers(), req_opts())
+	-> StreamRef :: reference().
+headers(ConnPid, Method, Path, Headers, ReqOpts) when is_pid(ConnPid) ->
+	ok = gun_rs_options:request(ReqOpts),
+	Invalid = maps:get(invalid_request_headers, ReqOpts, error),
+	make_request(ConnPid, gun_rs_request:streamed(Method, Path, Headers, Invalid), ReqOpts).
+
+make_request(ConnPid, Request, ReqOpts) ->
+	StreamRef = make_ref(),
+	ReplyTo = maps:get(reply_to, ReqOpts, self()),
+	ok = gun_rs_conn:request(ConnPid, StreamRef, ReplyTo, Request, maps:get(flow, ReqOpts, undefined)),
+	StreamRef.
+
+%% @doc Goes on with the body of a request; fin ends it. Data for which the option
+%% max_send_queue leaves no room is not sent: the caller receives
+%% `{gun_error, ConnPid, StreamRef, send_queue_full}', and may try again.
+-spec data(ConnPid :: pid(), StreamRef :: reference(), fin | nofin, Data :: iodata()) -> ok.
+data(ConnPid, StreamRef, IsFin, Data) when is_pid(ConnPid), IsFin =:= fin orelse IsFin =:= nofin ->
+	case gun_rs_request:body(Data) of
+		<<>> when IsFin =:= nofin -> ok;
+		Bin -> gun_rs_conn:data(ConnPid, StreamRef, IsFin, Bin)
+	end.
+
 %% @doc Asks for an upgrade to WebSocket: answered by gun_upgrade, gun_response or
 %% gun_error. The options are those given to open.
 -spec ws_upgrade(ConnPid :: pid(), Path :: iodata()) -> StreamRef :: reference().
@@ -183,10 +374,24 @@ ws_send_sync(ConnPid, _StreamRef, Frames, Timeout) when is_pid(ConnPid) ->
 	gun_rs_conn:ws_send_sync(ConnPid, Frames, Timeout).
 
 %% @doc Allows that many more messages to be received, where the option flow is a
-%% number. Without it, nothing happens.
+%% number: frames of a WebSocket, parts of a response's body. Without it, nothing happens.
 -spec update_flow(ConnPid :: pid(), StreamRef :: reference(), Flow :: pos_integer()) -> ok.
-update_flow(ConnPid, _StreamRef, Flow) when is_pid(ConnPid), is_integer(Flow), Flow > 0 ->
-	gun_rs_conn:update_flow(ConnPid, Flow).
+update_flow(ConnPid, StreamRef, Flow) when is_pid(ConnPid), is_integer(Flow), Flow > 0 ->
+	gun_rs_conn:update_flow(ConnPid, StreamRef, Flow).
+
+%% @doc Lets nothing more of a request be told. One that waits for its turn is not sent
+%% any more; the response to one that was sent is received and thrown away; if its body
+%% was not complete, the connection closes.
+-spec cancel(ConnPid :: pid(), StreamRef :: reference()) -> ok.
+cancel(ConnPid, StreamRef) when is_pid(ConnPid) ->
+	gun_rs_conn:cancel(ConnPid, StreamRef).
+
+%% @doc What there is to know about a stream: `ref', `reply_to', and `state', which is
+%% `stopping' once it was cancelled. Undefined if there is no such stream.
+-spec stream_info(ConnPid :: pid(), StreamRef :: reference())
+	-> {ok, map() | undefined} | {error, not_connected}.
+stream_info(ConnPid, StreamRef) when is_pid(ConnPid) ->
+	gun_rs_conn:stream_info(ConnPid, StreamRef).
 
 %% @doc Waits for the next message of a stream. The third argument is a timeout in ms
 %% or a monitor reference; the default timeout is 5000.
@@ -225,6 +430,43 @@ await(ConnPid, StreamRef, Timeout, MRef) ->
 			{up, Protocol};
 		{gun_notify, ConnPid, Type, Info} ->
 			{notify, Type, Info};
+		{gun_error, ConnPid, StreamRef, Reason} ->
+			{error, {stream_error, Reason}};
+		{gun_error, ConnPid, Reason} ->
+			{error, {connection_error, Reason}};
+		{'DOWN', MRef, process, ConnPid, Reason} ->
+			{error, {down, Reason}}
+	after Timeout ->
+		{error, timeout}
+	end.
+
+%% @doc Waits for the whole body of a response, and for its trailers if it has them. The
+%% third argument is a timeout in ms, for each part of it, or a monitor reference; the
+%% default timeout is 5000.
+-spec await_body(ConnPid :: pid(), StreamRef :: reference()) -> await_body_result().
+await_body(ConnPid, StreamRef) ->
+	await_body(ConnPid, StreamRef, ?AWAIT_TIMEOUT).
+
+-spec await_body(ConnPid :: pid(), StreamRef :: reference(), timeout() | reference())
+	-> await_body_result().
+await_body(ConnPid, StreamRef, MRef) when is_reference(MRef) ->
+	await_body(ConnPid, StreamRef, ?AWAIT_TIMEOUT, MRef);
+await_body(ConnPid, StreamRef, Timeout) ->
+	with_monitor(ConnPid, fun(MRef) -> await_body(ConnPid, StreamRef, Timeout, MRef) end).
+
+-spec await_body(ConnPid :: pid(), StreamRef :: reference(), timeout(), MRef :: reference())
+	-> await_body_result().
+await_body(ConnPid, StreamRef, Timeout, MRef) ->
+	await_body(ConnPid, StreamRef, Timeout, MRef, []).
+
+await_body(ConnPid, StreamRef, Timeout, MRef, Acc) ->
+	receive
+		{gun_data, ConnPid, StreamRef, nofin, Data} ->
+			await_body(ConnPid, StreamRef, Timeout, MRef, [Data|Acc]);
+		{gun_data, ConnPid, StreamRef, fin, Data} ->
+			{ok, iolist_to_binary(lists:reverse(Acc, [Data]))};
+		{gun_trailers, ConnPid, StreamRef, Trailers} ->
+			{ok, iolist_to_binary(lists:reverse(Acc)), Trailers};
 		{gun_error, ConnPid, StreamRef, Reason} ->
 			{error, {stream_error, Reason}};
 		{gun_error, ConnPid, Reason} ->

@@ -10,9 +10,13 @@
 -export([info/1]).
 -export([set_owner/2]).
 -export([shutdown/1]).
+-export([request/5]).
+-export([data/4]).
+-export([cancel/2]).
+-export([stream_info/2]).
 -export([ws_upgrade/6]).
 -export([ws_send_sync/3]).
--export([update_flow/2]).
+-export([update_flow/3]).
 -export([deliver/2]).
 -export([cast/2]).
 
@@ -35,6 +39,8 @@
 	sockname :: undefined | {inet:ip_address(), inet:port_number()},
 	%% The user's module that takes the WebSocket's frames, with its state.
 	handler :: undefined | {module(), term()},
+	%% Where modules of the user's take part in requests and their responses.
+	streams :: gun_rs_streams:state() | undefined,
 	%% The exit reason, once the end has begun.
 	status = shutdown :: term()
 }).
@@ -47,6 +53,9 @@
 
 %% In ms: as long as gun's own call.
 -define(CALL_TIMEOUT, 5000).
+
+%% In bytes: what is more is copied on a dirty scheduler.
+-define(MAX_COPIED, 16#20000).
 
 -type state() :: waiting | connecting | connected | closing.
 -type result() :: gen_statem:event_handler_result(state()).
@@ -89,18 +98,91 @@ set_owner(ConnPid, NewOwner) ->
 shutdown(ConnPid) ->
 	cast(ConnPid, shutdown).
 
-%% From this node the native library is asked directly; from another one, the process
-%% does it in our name.
+%% From this node the native library is asked directly. From another one, and where the
+%% process has something to add to a request, it does so in our name.
+-spec request(pid(), reference(), gun_rs_options:reply_to(), gun_rs_native:request(),
+	pos_integer() | infinity | undefined) -> ok.
+request(ConnPid, StreamRef, ReplyTo, Request, Flow) when node(ConnPid) =:= node() ->
+	case native_request(ConnPid, StreamRef, ReplyTo, Request, Flow) of
+		ok -> ok;
+		relay -> cast(ConnPid, {request, StreamRef, ReplyTo, Request, Flow});
+		Refused -> refused(Refused, ReplyTo, Request)
+	end;
+request(ConnPid, StreamRef, ReplyTo, Request, Flow) ->
+	cast(ConnPid, {request, StreamRef, ReplyTo, Request, Flow}).
+
+native_request(ConnPid, StreamRef, ReplyTo, Request={_, _, _, Body}, Flow)
+		when is_binary(Body), byte_size(Body) > ?MAX_COPIED ->
+	gun_rs_native:http_request_dirty(ConnPid, StreamRef, ReplyTo, Request, Flow);
+native_request(ConnPid, StreamRef, ReplyTo, Request, Flow) ->
+	gun_rs_native:http_request(ConnPid, StreamRef, ReplyTo, Request, Flow).
+
+refused({send_queue_full, Message}, ReplyTo, _) ->
+	_ = deliver(ReplyTo, Message),
+	ok;
+refused({error, Why}, _, Request) ->
+	error(invalid(Why, Request)).
+
+invalid(invalid_method, {Method, _, _, _}) ->
+	{invalid_request_method, Method, "The method cannot stand in a request line."};
+invalid(invalid_target, {_, Path, _, _}) ->
+	{invalid_request_target, Path, "The path cannot stand in a request line."};
+invalid({invalid_header, Name}, _) ->
+	{invalid_request_header, Name, "The name or the value cannot stand in a header."}.
+
+-spec data(pid(), reference(), fin | nofin, binary()) -> ok.
+data(ConnPid, StreamRef, IsFin, Data) ->
+	data(ConnPid, self(), StreamRef, IsFin, Data).
+
+data(ConnPid, Caller, StreamRef, IsFin, Data) when node(ConnPid) =:= node() ->
+	case native_data(ConnPid, Caller, StreamRef, IsFin, Data) of
+		ok ->
+			ok;
+		relay ->
+			cast(ConnPid, {data, Caller, StreamRef, IsFin, Data});
+		{send_queue_full, Message} ->
+			Caller ! Message,
+			ok
+	end;
+data(ConnPid, Caller, StreamRef, IsFin, Data) ->
+	cast(ConnPid, {data, Caller, StreamRef, IsFin, Data}).
+
+native_data(ConnPid, Caller, StreamRef, IsFin, Data) when byte_size(Data) > ?MAX_COPIED ->
+	gun_rs_native:http_data_dirty(ConnPid, Caller, StreamRef, IsFin, Data);
+native_data(ConnPid, Caller, StreamRef, IsFin, Data) ->
+	gun_rs_native:http_data(ConnPid, Caller, StreamRef, IsFin, Data).
+
+-spec cancel(pid(), reference()) -> ok.
+cancel(ConnPid, StreamRef) ->
+	cancel(ConnPid, self(), StreamRef).
+
+cancel(ConnPid, Caller, StreamRef) when node(ConnPid) =:= node() ->
+	case gun_rs_native:http_cancel(ConnPid, Caller, StreamRef) of
+		ok -> ok;
+		relay -> cast(ConnPid, {cancel, Caller, StreamRef})
+	end;
+cancel(ConnPid, Caller, StreamRef) ->
+	cast(ConnPid, {cancel, Caller, StreamRef}).
+
+-spec stream_info(pid(), reference()) -> {ok, map() | undefined} | {error, not_connected}.
+stream_info(ConnPid, StreamRef) when node(ConnPid) =:= node() ->
+	case gun_rs_native:is_conn(ConnPid) of
+		true -> gen_statem:call(ConnPid, {stream_info, StreamRef}, ?CALL_TIMEOUT);
+		false -> exit({noproc, {gen_statem, call, [ConnPid, {stream_info, StreamRef}, ?CALL_TIMEOUT]}})
+	end;
+stream_info(ConnPid, StreamRef) ->
+	case gun_rs_relay:call(ConnPid, {stream_info, StreamRef}, ?CALL_TIMEOUT) of
+		{error, {down, Reason}} -> exit({Reason, {gen_statem, call, [ConnPid, {stream_info, StreamRef}, ?CALL_TIMEOUT]}});
+		Result -> Result
+	end.
+
 -spec ws_upgrade(pid(), reference(), gun_rs_options:reply_to(), binary(), [{binary(), binary()}],
 	{Options :: map(), gun_rs_options:ws_opts() | undefined} | undefined) -> ok.
 ws_upgrade(ConnPid, StreamRef, ReplyTo, Path, Headers, Options) when node(ConnPid) =:= node() ->
 	case gun_rs_native:ws_upgrade(ConnPid, StreamRef, ReplyTo, Path, Headers, Options) of
-		ok ->
-			ok;
-		{error, invalid_target} ->
-			error({invalid_request_target, Path, "The path cannot stand in a request line."});
-		{error, {invalid_header, Name}} ->
-			error({invalid_request_header, Name, "The name or the value cannot stand in a header."})
+		ok -> ok;
+		relay -> cast(ConnPid, {ws_upgrade, StreamRef, ReplyTo, Path, Headers, Options});
+		Refused -> refused(Refused, ReplyTo, {<<"GET">>, Path, Headers, <<>>})
 	end;
 ws_upgrade(ConnPid, StreamRef, ReplyTo, Path, Headers, Options) ->
 	cast(ConnPid, {ws_upgrade, StreamRef, ReplyTo, Path, Headers, Options}).
@@ -127,11 +209,11 @@ ws_send_sync_call(ConnPid, Message, Timeout) when node(ConnPid) =:= node() ->
 ws_send_sync_call(ConnPid, Message, Timeout) ->
 	gun_rs_relay:call(ConnPid, Message, Timeout).
 
--spec update_flow(pid(), integer()) -> ok.
-update_flow(ConnPid, Flow) when node(ConnPid) =:= node() ->
-	gun_rs_native:ws_update_flow(ConnPid, Flow);
-update_flow(ConnPid, Flow) ->
-	cast(ConnPid, {update_flow, Flow}).
+-spec update_flow(pid(), reference(), integer()) -> ok.
+update_flow(ConnPid, StreamRef, Flow) when node(ConnPid) =:= node() ->
+	gun_rs_native:update_flow(ConnPid, StreamRef, Flow);
+update_flow(ConnPid, StreamRef, Flow) ->
+	cast(ConnPid, {update_flow, StreamRef, Flow}).
 
 %% The same holds for casts.
 -spec cast(pid(), term()) -> ok.
@@ -155,7 +237,7 @@ init({Owner, Config=#{retry := Retries, ws_opts := WsOpts}}) ->
 		{ok, Conn} ->
 			ok = gun_rs_native:conn_connect(Conn),
 			{ok, connecting, #data{conn=Conn, config=Config, owner=Owner, owner_ref=OwnerRef,
-				sup_ref=monitor_sup(Config), retries=Retries}};
+				sup_ref=monitor_sup(Config), retries=Retries, streams=gun_rs_streams:init(Config)}};
 		{error, Reason} ->
 			{stop, {shutdown, Reason}}
 	end.
@@ -180,8 +262,9 @@ connecting(Type, Event, Data) ->
 	handle_not_connected(Type, Event, Data).
 
 -spec connected(gen_statem:event_type(), term(), #data{}) -> result().
-connected(info, {gun_rs_native, {down, Reason}}, Data=#data{config=#{retry := Retries}}) ->
-	retry(Reason, Data#data{retries=Retries, sockname=undefined, handler=undefined});
+connected(info, {gun_rs_native, {down, Reason}}, Data=#data{config=#{retry := Retries}, streams=Streams}) ->
+	retry(Reason, Data#data{retries=Retries, sockname=undefined, handler=undefined,
+		streams=gun_rs_streams:down(Streams)});
 connected(cast, shutdown, Data) ->
 	start_closing(shutdown, Data);
 connected(info, {'DOWN', OwnerRef, process, _, Reason}, Data=#data{owner_ref=OwnerRef}) ->
@@ -213,9 +296,8 @@ handle_not_connected(info, {'DOWN', OwnerRef, process, _, Reason}, #data{owner_r
 handle_not_connected(Type, Event, Data) ->
 	handle_common(Type, Event, Data).
 
-handle_common(info, {gun_rs_native, {deliver, ReplyTo, Message}}, _) ->
-	_ = deliver(ReplyTo, Message),
-	keep_state_and_data;
+handle_common(info, {gun_rs_native, {deliver, ReplyTo, Message}}, Data=#data{streams=Streams}) ->
+	{keep_state, Data#data{streams=gun_rs_streams:message(ReplyTo, Message, Streams)}};
 handle_common(info, {gun_rs_native, {ws_init, StreamRef, ReplyTo, Subprotocol, Headers, WsOpts}}, Data) ->
 	Module = gun_rs_options:handler_module(Subprotocol, WsOpts),
 	{ok, State} = Module:init(ReplyTo, StreamRef, Headers, WsOpts),
@@ -223,7 +305,7 @@ handle_common(info, {gun_rs_native, {ws_init, StreamRef, ReplyTo, Subprotocol, H
 handle_common(info, {gun_rs_native, {ws_frame, Frame}}, Data=#data{handler={Module, State0}}) ->
 	{ok, FlowDecrement, State} = Module:handle(Frame, State0),
 	%% The native side has counted the frame as one.
-	_ = [ok = gun_rs_native:ws_update_flow(self(), 1 - FlowDecrement) || FlowDecrement =/= 1],
+	_ = [ok = gun_rs_native:update_flow(self(), undefined, 1 - FlowDecrement) || FlowDecrement =/= 1],
 	{keep_state, Data#data{handler={Module, State}}};
 handle_common(info, {gun_rs_native, {sent, From, Result}}, _) ->
 	{keep_state_and_data, {reply, From, Result}};
@@ -239,8 +321,26 @@ handle_common({call, From}, {ws_send_sync, Frames}, Data) ->
 	send_sync(From, Frames, Data);
 handle_common(cast, {call, From, {ws_send_sync, Frames}}, Data) ->
 	send_sync(From, Frames, Data);
-handle_common(cast, {update_flow, Flow}, _) ->
-	ok = gun_rs_native:ws_update_flow(self(), Flow),
+handle_common({call, From}, {stream_info, StreamRef}, #data{conn=Conn}) ->
+	ok = gun_rs_native:stream_info(Conn, From, StreamRef),
+	keep_state_and_data;
+handle_common(cast, {call, From, {stream_info, StreamRef}}, #data{conn=Conn}) ->
+	ok = gun_rs_native:stream_info(Conn, From, StreamRef),
+	keep_state_and_data;
+handle_common(info, {gun_rs_native, {stream_info, From, Result}}, _) ->
+	{keep_state_and_data, {reply, From, Result}};
+handle_common(cast, {request, StreamRef, ReplyTo, Request0={Method, Path, Headers0, Body}, Flow}, Data0) ->
+	{Headers, Data} = with_cookies(StreamRef, Path, Headers0, Data0),
+	Request = {Method, Path, Headers, Body},
+	in_our_name(native_request(self(), StreamRef, ReplyTo, Request, Flow), StreamRef, ReplyTo, Request0, Data);
+handle_common(cast, {data, Caller, StreamRef, IsFin, Data}, _) ->
+	ok = data(self(), Caller, StreamRef, IsFin, Data),
+	keep_state_and_data;
+handle_common(cast, {cancel, Caller, StreamRef}, Data=#data{streams=Streams}) ->
+	ok = cancel(self(), Caller, StreamRef),
+	{keep_state, Data#data{streams=gun_rs_streams:forget(StreamRef, Streams)}};
+handle_common(cast, {update_flow, StreamRef, Flow}, _) ->
+	ok = gun_rs_native:update_flow(self(), StreamRef, Flow),
 	keep_state_and_data;
 handle_common(info, {gun_rs_native, {panic, Reason}}, _) ->
 	{stop, {shutdown, Reason}};
@@ -254,9 +354,10 @@ handle_common(cast, {set_owner, Owner, NewOwner}, Data=#data{conn=Conn, owner=Ow
 	{keep_state, Data#data{owner=NewOwner, owner_ref=monitor(process, NewOwner)}};
 handle_common(cast, {set_owner, _NotTheOwner, _}, _) ->
 	keep_state_and_data;
-handle_common(cast, {ws_upgrade, StreamRef, ReplyTo, Path, Headers, Options}, _) ->
-	ok = ws_upgrade(self(), StreamRef, ReplyTo, Path, Headers, Options),
-	keep_state_and_data;
+handle_common(cast, {ws_upgrade, StreamRef, ReplyTo, Path, Headers0, Options}, Data0) ->
+	{Headers, Data} = with_cookies(StreamRef, Path, Headers0, Data0),
+	Result = gun_rs_native:ws_upgrade(self(), StreamRef, ReplyTo, Path, Headers, Options),
+	in_our_name(Result, StreamRef, ReplyTo, {<<"GET">>, Path, Headers0, <<>>}, Data);
 handle_common(cast, {ws_send, Caller, StreamRef, Frames}, _) ->
 	ok = gun_rs_frames:send(self(), Caller, StreamRef, Frames),
 	keep_state_and_data;
@@ -264,6 +365,19 @@ handle_common(Type, Event, _) ->
 	%% Whoever sent it finds it here; nothing is lost in silence.
 	logger:warning("gun_rs connection ~p received an unexpected ~tp: ~tp", [self(), Type, Event]),
 	keep_state_and_data.
+
+with_cookies(StreamRef, Path, Headers0, Data=#data{streams=Streams0}) ->
+	{Headers, Streams} = gun_rs_streams:request(StreamRef, Path, Headers0, Streams0),
+	{Headers, Data#data{streams=Streams}}.
+
+%% What would have raised in the caller is told to it.
+in_our_name(ok, _, _, _, Data) ->
+	{keep_state, Data};
+in_our_name({send_queue_full, Message}, _, ReplyTo, _, Data=#data{streams=Streams}) ->
+	{keep_state, Data#data{streams=gun_rs_streams:message(ReplyTo, Message, Streams)}};
+in_our_name({error, Why}, StreamRef, ReplyTo, Request, Data=#data{streams=Streams}) ->
+	Message = {gun_error, self(), StreamRef, invalid(Why, Request)},
+	{keep_state, Data#data{streams=gun_rs_streams:message(ReplyTo, Message, Streams)}}.
 
 start_closing(Status, Data=#data{conn=Conn}) ->
 	ok = gun_rs_native:conn_shutdown(Conn),
@@ -358,7 +472,7 @@ deliver({Module, Function, Args}, Message) -> apply(Module, Function, [Message|A
 
 %% What the connection is doing is asked of the native side: whoever has been told of a
 %% change by a message finds it here, whether or not this process has been told yet.
-info_map(#data{conn=Conn, config=Config, owner=Owner, sockname=SockName}) ->
+info_map(#data{conn=Conn, config=Config, owner=Owner, sockname=SockName, streams=Streams}) ->
 	#{host := Host, port := Port, transport := Transport} = Config,
 	NativeState = gun_rs_native:conn_state(Conn),
 	Info = #{
@@ -368,10 +482,10 @@ info_map(#data{conn=Conn, config=Config, owner=Owner, sockname=SockName}) ->
 		transport => Transport,
 		state_name => state_name(NativeState),
 		origin_scheme => <<"http">>,
-		origin_host => Host,
+		origin_host => origin_host(Host),
 		origin_port => Port,
 		intermediaries => [],
-		cookie_store => undefined,
+		cookie_store => gun_rs_streams:cookie_store(Streams),
 		event_handler => undefined,
 		event_handler_state => undefined
 	},
@@ -380,6 +494,9 @@ info_map(#data{conn=Conn, config=Config, owner=Owner, sockname=SockName}) ->
 		{Protocol, undefined} -> Info#{protocol => Protocol};
 		{Protocol, {SockIP, SockPort}} -> Info#{protocol => Protocol, sock_ip => SockIP, sock_port => SockPort}
 	end.
+
+origin_host({local, _}) -> <<"localhost">>;
+origin_host(Host) -> Host.
 
 %% The ratio is of the messages that went compressed, in both directions together.
 stats(#{uncompressed := Uncompressed, compressed := Compressed}=Stats) ->

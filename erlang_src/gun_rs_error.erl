@@ -25,6 +25,16 @@ english({options, {ws, WsOpts}}) ->
 		[term(WsOpts)]);
 english({options, {http, {Key, Value}}}) ->
 	option("The HTTP option", http, Key, Value);
+english({options, {req, {Key, Value}}}) ->
+	option("The request option", req, Key, Value);
+english({options, {req, ReqOpts}}) ->
+	sentence("The options of a request must be a map and not ~ts; correct the call",
+		[term(ReqOpts)]);
+english({options, {path, Path}}) ->
+	sentence("The path of a Unix domain socket must have 1 to 107 bytes and no NUL, unlike ~ts; "
+		"correct the call", [term(Path)]);
+english({options, {cookies_list, {Key, Value}}}) ->
+	option("Of gun_rs_cookies_list, the option", cookies_list, Key, Value);
 english({options, {host, Host}}) ->
 	sentence("The host ~ts is neither a domain name in ASCII nor an IP address; "
 		"correct the call", [term(Host)]);
@@ -51,11 +61,21 @@ english({invalid_request_header, Name, Text}) ->
 english({invalid_request_target, Path, Text}) ->
 	sentence("The request target ~ts cannot be sent: ~ts; correct the call",
 		[term(Path), clause(Text)]);
+english({invalid_request_method, Method, Text}) ->
+	sentence("The request method ~ts cannot be sent: ~ts; correct the call",
+		[term(Method), clause(Text)]);
+english({invalid_request_body, Body, Text}) ->
+	sentence("The request body ~ts cannot be sent: ~ts; correct the call",
+		[term(Body), clause(Text)]);
+english(not_connected) ->
+	"The connection is not up, so that it has no streams.";
+english(request_too_short) ->
+	"The data of the request ended before its content-length; send as much as it announces.";
 english({badstate, Text}) ->
 	sentence("The connection is in no state for this operation: ~ts", [clause(Text)]);
 english(send_queue_full) ->
 	"Too many bytes wait to be sent, so that nothing of this call is sent; wait until the "
-	"server has taken some, or raise max_send_queue in ws_opts.";
+	"server has taken some, or raise max_send_queue in ws_opts or http_opts.";
 english(calling_self) ->
 	"The connection process cannot wait for itself; a module that runs in it sends with "
 	"ws_send.";
@@ -183,6 +203,9 @@ english({ws_handshake, What}) ->
 	sentence("The server answered the WebSocket upgrade wrongly: ~ts", [handshake(What)]);
 english({ws_protocol, What}) ->
 	sentence("The server broke the WebSocket protocol: ~ts", [protocol(What)]);
+english({sse_event_too_big, Max}) ->
+	sentence("A server-sent event is bigger than the ~ts bytes of max_event_size, which the "
+		"options of gun_rs_sse_h in content_handlers can raise", [term(Max)]);
 english(Reason) when is_atom(Reason) ->
 	case inet:format_error(Reason) of
 		"unknown POSIX error" ++ _ -> unknown(Reason);
@@ -210,9 +233,13 @@ option(What, For, Key, Value) ->
 	end.
 
 is_planned(compress, _) -> false;
+is_planned(cookies_list, _) -> false;
 is_planned(For, Key) -> lists:member(Key, gun_rs_options:planned(For)).
 
 expected(open, connect_timeout) -> milliseconds();
+expected(open, cookie_store) ->
+	"{Module, State}, the module one that can be loaded and exports the callbacks of "
+	"gun_rs_cookies,";
 expected(open, dialect) -> "gun_2, the only dialect of this release,";
 expected(open, domain_lookup_timeout) -> milliseconds();
 expected(open, http_opts) -> "a map";
@@ -225,7 +252,24 @@ expected(open, supervise) -> "true or false";
 expected(open, trace) -> "false, since this release cannot trace,";
 expected(open, transport) -> "tcp, the only transport of this release (port 443 implies tls),";
 expected(open, ws_opts) -> "a map";
+expected(http, closing_timeout) -> positive_milliseconds();
+expected(http, flow) -> "a positive number of parts of a body, or infinity";
+expected(http, keepalive) -> positive_milliseconds();
+expected(http, max_header_block_size) -> "a positive number of bytes or infinity";
+expected(http, max_send_queue) -> "a positive number of bytes or infinity";
+expected(http, max_trailer_block_size) ->
+	"a positive number of bytes or infinity, and no more than max_header_block_size";
+expected(http, transform_header_name) ->
+	"a fun that leaves names as they are, in lowercase, or capitalises each of their words, the "
+	"only spellings that can be sent,";
+expected(http, content_handlers) ->
+	"a list, not empty, of Module or {Module, Opts}, each module one that can be loaded and "
+	"exports init/5 and handle/3, Opts a map of options that it has,";
+expected(http, cookie_ignore_informational) -> "true or false";
 expected(http, version) -> "'HTTP/1.1' or 'HTTP/1.0'";
+expected(req, flow) -> "a positive number of parts of a body, or infinity";
+expected(req, invalid_request_headers) -> "error or ignore";
+expected(req, reply_to) -> "a pid, a fun of one argument, {Fun, Args} or {M, F, Args}";
 expected(ws, closing_timeout) -> positive_milliseconds();
 expected(ws, compress) -> "true, false or a map";
 expected(ws, default_protocol) ->
@@ -242,6 +286,8 @@ expected(ws, protocols) ->
 	"that can be loaded and exports init/4 and handle/2,";
 expected(ws, reply_to) -> "a pid, a fun of one argument, {Fun, Args} or {M, F, Args}";
 expected(ws, silence_pings) -> "true or false";
+expected(cookies_list, max_cookies) -> "an integer of 0 or more or infinity";
+expected(cookies_list, max_cookies_per_domain) -> "an integer of 0 or more or infinity";
 expected(compress, client_max_window_bits) -> "an integer of 9 to 15";
 expected(compress, client_no_context_takeover) -> "true or false";
 expected(compress, level) -> "an integer of 0 to 9";

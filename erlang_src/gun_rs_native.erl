@@ -18,19 +18,28 @@
 -export([conn_silence/1]).
 -export([is_conn/1]).
 -export([debug_panic/1]).
+-export([http_request/5]).
+-export([http_request_dirty/5]).
+-export([http_data/5]).
+-export([http_data_dirty/5]).
+-export([http_cancel/3]).
+-export([stream_info/3]).
+-export([update_flow/3]).
 -export([ws_upgrade/6]).
 -export([ws_send/4]).
 -export([ws_send_dirty/4]).
 -export([ws_send_receipt/3]).
 -export([ws_check/1]).
--export([ws_update_flow/2]).
 -export([ws_flow_grant/1]).
 -export([ws_settled/1]).
+-export([is_public_suffix/1]).
 
 -nifs([runtime_start/1, runtime_stop/1, runtime_is_running/0, stats/0,
 	conn_new/4, conn_connect/1, conn_shutdown/1, conn_set_owner/2, conn_state/1, conn_stats/1, conn_silence/1,
-	is_conn/1, debug_panic/1, ws_upgrade/6, ws_send/4, ws_send_dirty/4, ws_send_receipt/3,
-	ws_check/1, ws_update_flow/2, ws_flow_grant/1, ws_settled/1]).
+	is_conn/1, debug_panic/1, http_request/5, http_request_dirty/5, http_data/5, http_data_dirty/5, http_cancel/3,
+	stream_info/3, update_flow/3, ws_upgrade/6, ws_send/4, ws_send_dirty/4, ws_send_receipt/3,
+	ws_check/1, ws_flow_grant/1, ws_settled/1,
+	is_public_suffix/1]).
 
 -on_load(load/0).
 
@@ -44,6 +53,17 @@
 	| {invalid, Frame :: term(), Text :: string()}
 	| {send_queue_full, ToCaller :: tuple()}.
 -export_type([refused/0]).
+
+%% A body that is to follow has a length or, in chunks, none.
+-type request() :: {Method :: binary(), Target :: binary(), Headers :: [{binary(), binary()}],
+	Body :: binary() | {streamed, non_neg_integer() | undefined}}.
+-export_type([request/0]).
+
+%% relay: the process behind the connection must do it, which has something to add.
+-type requested() :: ok | relay
+	| {send_queue_full, ToReplyTo :: tuple()}
+	| {error, invalid_method | invalid_target | {invalid_header, Name :: binary()}}.
+-export_type([requested/0]).
 
 -define(NOT_LOADED, erlang:nif_error({nif_not_loaded, load_error()})).
 
@@ -130,11 +150,46 @@ is_conn(_Pid) -> ?NOT_LOADED.
 -spec debug_panic(pid()) -> ok.
 debug_panic(_ConnPid) -> ?NOT_LOADED.
 
+%% @doc Makes a request. Flow is how many parts of the response's body may be received;
+%% undefined stands for what the option flow of open says.
+-spec http_request(ConnPid :: pid(), StreamRef :: reference(), gun_rs_options:reply_to(), request(),
+	Flow :: pos_integer() | infinity | undefined) -> requested().
+http_request(_ConnPid, _StreamRef, _ReplyTo, _Request, _Flow) -> ?NOT_LOADED.
+
+%% @doc The same, for a body that is too much for a normal scheduler.
+-spec http_request_dirty(ConnPid :: pid(), StreamRef :: reference(), gun_rs_options:reply_to(), request(),
+	Flow :: pos_integer() | infinity | undefined) -> requested().
+http_request_dirty(_ConnPid, _StreamRef, _ReplyTo, _Request, _Flow) -> ?NOT_LOADED.
+
+%% @doc Goes on with the body of a request. Caller is told when there is none to go on with.
+-spec http_data(ConnPid :: pid(), Caller :: pid(), StreamRef :: reference(), fin | nofin, Data :: binary())
+	-> ok | relay | {send_queue_full, ToCaller :: tuple()}.
+http_data(_ConnPid, _Caller, _StreamRef, _IsFin, _Data) -> ?NOT_LOADED.
+
+%% @doc The same, for data that is too much for a normal scheduler.
+-spec http_data_dirty(ConnPid :: pid(), Caller :: pid(), StreamRef :: reference(), fin | nofin, Data :: binary())
+	-> ok | relay | {send_queue_full, ToCaller :: tuple()}.
+http_data_dirty(_ConnPid, _Caller, _StreamRef, _IsFin, _Data) -> ?NOT_LOADED.
+
+%% @doc From now on nothing is told of the stream. Caller is told when there is none.
+-spec http_cancel(ConnPid :: pid(), Caller :: pid(), StreamRef :: reference()) -> ok | relay.
+http_cancel(_ConnPid, _Caller, _StreamRef) -> ?NOT_LOADED.
+
+%% @doc Asks for what is known of a stream. The process behind the connection is told it:
+%% `{gun_rs_native, {stream_info, Receipt, Result}}'.
+-spec stream_info(conn(), Receipt :: term(), StreamRef :: reference()) -> ok.
+stream_info(_Conn, _Receipt, _StreamRef) -> ?NOT_LOADED.
+
+%% @doc Raises the number of messages, or of parts of a body, that may be received. The
+%% stream of a WebSocket need not be named.
+-spec update_flow(ConnPid :: pid(), StreamRef :: reference() | undefined, Flow :: integer()) -> ok.
+update_flow(_ConnPid, _StreamRef, _Flow) -> ?NOT_LOADED.
+
 %% @doc Without options, those that were given to open count, reply_to and handler
 %% included.
 -spec ws_upgrade(ConnPid :: pid(), StreamRef :: reference(), ReplyTo :: gun_rs_options:reply_to(),
 	Target :: binary(), Headers :: [{binary(), binary()}], {Options :: map(), handler()} | undefined)
-	-> ok | {error, invalid_target | {invalid_header, Name :: binary()}}.
+	-> requested().
 ws_upgrade(_ConnPid, _StreamRef, _ReplyTo, _Target, _Headers, _Options) -> ?NOT_LOADED.
 
 %% @doc Sends a frame or a list of frames; Caller is told when there is no WebSocket.
@@ -154,10 +209,6 @@ ws_send_receipt(_Conn, _Receipt, _Frames) -> ?NOT_LOADED.
 -spec ws_check(Frames :: term()) -> ok | refused().
 ws_check(_Frames) -> ?NOT_LOADED.
 
-%% @doc Raises the number of messages that may be received.
--spec ws_update_flow(ConnPid :: pid(), Messages :: integer()) -> ok.
-ws_update_flow(_ConnPid, _Messages) -> ?NOT_LOADED.
-
 %% @doc The receiver keeps up: the answer to flow_check.
 -spec ws_flow_grant(conn()) -> ok.
 ws_flow_grant(_Conn) -> ?NOT_LOADED.
@@ -165,3 +216,9 @@ ws_flow_grant(_Conn) -> ?NOT_LOADED.
 %% @doc The receiver has had its chance to answer: the answer to settle.
 -spec ws_settled(conn()) -> ok.
 ws_settled(_Conn) -> ?NOT_LOADED.
+
+%% @doc Whether all of the domain is a public suffix (publicsuffix.org), such as `com' and
+%% `co.uk'. A domain under no rule of the list is one if it has one label. IP addresses
+%% are none. A dot at the end counts for nothing, nor does the case of letters.
+-spec is_public_suffix(Domain :: binary()) -> boolean().
+is_public_suffix(_Domain) -> ?NOT_LOADED.

@@ -12,8 +12,11 @@
 -module(gun_rs_options).
 
 -export([open/3]).
+-export([open_unix/2]).
+-export([request/1]).
 -export([ws_upgrade/1]).
 -export([native_open/1]).
+-export([authority/1]).
 -export([native_ws/1]).
 -export([handler/1]).
 -export([handler_module/2]).
@@ -33,6 +36,7 @@
 %% Timeouts are in milliseconds; a connect_timeout of 0 gives up at once, as in gun.
 -type opts() :: #{
 	connect_timeout => milliseconds() | infinity,
+	cookie_store => gun_rs_cookies:store(),
 	dialect => gun_2,
 	domain_lookup_timeout => milliseconds() | infinity,
 	http_opts => http_opts(),
@@ -53,8 +57,28 @@
 	-> #{retries := non_neg_integer(), timeout := milliseconds()}).
 -export_type([retry_fun/0]).
 
--type http_opts() :: #{version => 'HTTP/1.1' | 'HTTP/1.0'}.
+%% Timeouts are in milliseconds, sizes in bytes. Of transform_header_name's results two
+%% are possible: the name as it is, in lowercase, and each-word-capitalised.
+-type http_opts() :: #{
+	closing_timeout => milliseconds() | infinity,
+	content_handlers => gun_rs_content_handler:handlers(),
+	cookie_ignore_informational => boolean(),
+	flow => pos_integer() | infinity,
+	keepalive => milliseconds() | infinity,
+	max_header_block_size => pos_integer() | infinity,
+	max_send_queue => pos_integer() | infinity,
+	max_trailer_block_size => pos_integer() | infinity,
+	transform_header_name => fun((LowercaseName :: binary()) -> binary()),
+	version => 'HTTP/1.1' | 'HTTP/1.0'
+}.
 -export_type([http_opts/0]).
+
+-type req_opts() :: #{
+	flow => pos_integer() | infinity,
+	invalid_request_headers => error | ignore,
+	reply_to => reply_to()
+}.
+-export_type([req_opts/0]).
 
 %% The system closes a connection whose send timed out, always, so that
 %% `{send_timeout_close, false}' is refused. The address family follows `ip';
@@ -113,9 +137,10 @@
 %% map as it was given (for retry_fun), and every option with its value or default.
 -type config() :: #{
 	connect_timeout := milliseconds() | infinity,
+	cookie_store := undefined | gun_rs_cookies:store(),
 	dialect := gun_2,
 	domain_lookup_timeout := milliseconds() | infinity,
-	host := host(),
+	host := host() | {local, binary()},
 	http_opts := http_opts(),
 	notify_retries := boolean(),
 	opts := opts(),
@@ -152,6 +177,52 @@ open(Host, Port, Opts) ->
 		Error -> Error
 	end.
 
+%% @doc Checks the arguments of `gun_rs:open_unix/2' and fills in the defaults.
+-spec open_unix(Path :: term(), Opts :: term())
+	-> {ok, config()} | {error, {options, Bad :: term()}}.
+open_unix(_, Opts) when not is_map(Opts) ->
+	{error, {options, Opts}};
+open_unix(Path0, Opts) ->
+	case unix_path(Path0) of
+		{ok, Path} ->
+			case check_unix(Opts) of
+				ok -> {ok, config({local, Path}, 80, Opts)};
+				Error -> Error
+			end;
+		error ->
+			{error, {options, {path, Path0}}}
+	end.
+
+%% Of the options of a TCP socket, those for all sockets.
+check_unix(Opts=#{tcp_opts := TcpOpts}) when ?IS_PROPER_LIST(TcpOpts) ->
+	case [Opt || Opt <- TcpOpts, not is_tuple(Opt) orelse not lists:member(element(1, Opt), [send_timeout, send_timeout_close])] of
+		[] -> check_open_opts(sorted(Opts));
+		[Opt|_] -> {error, {options, {tcp_opts, Opt}}}
+	end;
+check_unix(Opts) ->
+	check_open_opts(sorted(Opts)).
+
+%% @doc Checks the options of a request.
+-spec request(ReqOpts :: term()) -> ok | {error, {options, {req, Bad :: term()}}}.
+request(ReqOpts) when is_map(ReqOpts) ->
+	check_req_opts(sorted(ReqOpts));
+request(ReqOpts) ->
+	{error, {options, {req, ReqOpts}}}.
+
+check_req_opts([]) ->
+	ok;
+check_req_opts([{flow, N}|Opts]) when ?IS_SIZE(N); N =:= infinity ->
+	check_req_opts(Opts);
+check_req_opts([{invalid_request_headers, V}|Opts]) when V =:= error; V =:= ignore ->
+	check_req_opts(Opts);
+check_req_opts([Opt={reply_to, ReplyTo}|Opts]) ->
+	case is_reply_to(ReplyTo) of
+		true -> check_req_opts(Opts);
+		false -> {error, {options, {req, Opt}}}
+	end;
+check_req_opts([Opt|_]) ->
+	{error, {options, {req, Opt}}}.
+
 %% @doc Checks the options of `gun_rs:ws_upgrade/4'.
 -spec ws_upgrade(WsOpts :: term()) -> ok | {error, {options, {ws, Bad :: term()}}}.
 ws_upgrade(WsOpts) when is_map(WsOpts) ->
@@ -163,20 +234,54 @@ ws_upgrade(WsOpts) ->
 %% Erlang left in them that it would have to check. `host' is what the resolver
 %% takes, `authority' the value of the Host header.
 -spec native_open(config()) -> map().
-native_open(#{host := Host, port := Port, transport := Transport, tcp_opts := Tcp,
-		http_opts := #{version := Version}, ws_opts := WsOpts,
+native_open(Config=#{host := Host, port := Port, tcp_opts := Tcp, http_opts := HttpOpts, ws_opts := WsOpts,
 		connect_timeout := ConnectTimeout, domain_lookup_timeout := LookupTimeout}) ->
-	{ok, HostBin} = host_to_binary(Host),
 	#{
-		host => HostBin,
-		port => Port,
-		authority => authority(HostBin, Port, Transport),
+		endpoint => endpoint(Host, Port),
+		authority => authority(Config),
 		connect_timeout => ConnectTimeout,
 		domain_lookup_timeout => LookupTimeout,
-		http_version => Version,
+		http => native_http(HttpOpts),
+		processed => gun_rs_streams:is_needed(Config),
 		tcp => native_tcp(Tcp),
 		ws => native_ws(WsOpts)
 	}.
+
+endpoint({local, Path}, _) ->
+	{unix, Path};
+endpoint(Host, Port) ->
+	{ok, HostBin} = host_to_binary(Host),
+	{tcp, HostBin, Port}.
+
+%% @doc The value of the Host header, unless the user gives one.
+-spec authority(config()) -> binary().
+authority(#{host := {local, _}}) ->
+	<<"localhost">>;
+authority(#{host := Host, port := Port, transport := Transport}) ->
+	{ok, HostBin} = host_to_binary(Host),
+	authority(HostBin, Port, Transport).
+
+native_http(HttpOpts=#{max_header_block_size := Headers, max_trailer_block_size := Trailers}) ->
+	Native = maps:with([closing_timeout, flow, keepalive, max_header_block_size, max_send_queue,
+		max_trailer_block_size, version], HttpOpts),
+	Native#{
+		max_trailer_block_size => min(Headers, Trailers),
+		title_case_headers => header_names(maps:get(transform_header_name, HttpOpts, undefined)) =:= title
+	}.
+
+%% How transform_header_name spells names, as far as the native HTTP library can: these
+%% names tell.
+header_names(undefined) ->
+	lowercase;
+header_names(Fun) ->
+	Names = [{<<"host">>, <<"Host">>}, {<<"content-length">>, <<"Content-Length">>},
+		{<<"sec-websocket-key">>, <<"Sec-Websocket-Key">>}, {<<"x-a1-te">>, <<"X-A1-Te">>}],
+	Transformed = try [Fun(Name) || {Name, _} <- Names] catch _:_ -> [] end,
+	case lists:unzip(Names) of
+		{Transformed, _} -> lowercase;
+		{_, Transformed} -> title;
+		_ -> other
+	end.
 
 %% @doc The options of one WebSocket for the native library: complete, from options
 %% that open/3 or ws_upgrade/1 has accepted.
@@ -219,13 +324,14 @@ handler_module(Subprotocol, #{protocols := Protocols}) ->
 
 %% @doc The options of gun that this release refuses because they are not built yet.
 %% To build one is to give it a clause below and to take it out of here.
--spec planned(open | http | ws) -> [atom()].
+-spec planned(open | http | req | ws) -> [atom()].
 planned(open) ->
-	[cookie_store, event_handler, http2_opts, raw_opts, socks_opts,
+	[event_handler, http2_opts, raw_opts, socks_opts,
 		tls_handshake_timeout, tls_opts];
 planned(http) ->
-	[closing_timeout, content_handlers, cookie_ignore_informational, flow, keepalive,
-		max_header_block_size, max_trailer_block_size, transform_header_name];
+	[];
+planned(req) ->
+	[tunnel];
 planned(ws) ->
 	[reupgrade, tunnel].
 
@@ -246,12 +352,17 @@ check_open_opts([]) ->
 	ok;
 check_open_opts([{connect_timeout, T}|Opts]) when ?IS_TIMEOUT(T) ->
 	check_open_opts(Opts);
+check_open_opts([Opt={cookie_store, {Module, _}}|Opts]) ->
+	case is_cookie_store(Module) of
+		true -> check_open_opts(Opts);
+		false -> {error, {options, Opt}}
+	end;
 check_open_opts([{dialect, gun_2}|Opts]) ->
 	check_open_opts(Opts);
 check_open_opts([{domain_lookup_timeout, T}|Opts]) when ?IS_TIMEOUT(T) ->
 	check_open_opts(Opts);
 check_open_opts([{http_opts, HttpOpts}|Opts]) when is_map(HttpOpts) ->
-	case check_http_opts(sorted(HttpOpts)) of
+	case check_http(HttpOpts) of
 		ok -> check_open_opts(Opts);
 		Error -> Error
 	end;
@@ -260,7 +371,7 @@ check_open_opts([{notify_retries, B}|Opts]) when is_boolean(B) ->
 check_open_opts([{protocols, [http]}|Opts]) ->
 	check_open_opts(Opts);
 check_open_opts([Opt={protocols, [{http, HttpOpts}]}|Opts]) when is_map(HttpOpts) ->
-	case check_http_opts(sorted(HttpOpts)) of
+	case check_http(HttpOpts) of
 		ok -> check_open_opts(Opts);
 		_ -> {error, {options, Opt}}
 	end;
@@ -289,8 +400,42 @@ check_open_opts([{ws_opts, WsOpts}|Opts]) when is_map(WsOpts) ->
 check_open_opts([Opt|_]) ->
 	{error, {options, Opt}}.
 
+%% The native HTTP library takes no trailers that are larger than a header block may be.
+check_http(HttpOpts) ->
+	#{max_header_block_size := Headers, max_trailer_block_size := Trailers} = maps:merge(http_defaults(), HttpOpts),
+	case check_http_opts(sorted(HttpOpts)) of
+		ok when is_map_key(max_trailer_block_size, HttpOpts), Trailers > Headers ->
+			{error, {options, {http, {max_trailer_block_size, Trailers}}}};
+		Result ->
+			Result
+	end.
+
 check_http_opts([]) ->
 	ok;
+check_http_opts([{closing_timeout, T}|Opts]) when ?IS_POS_TIMEOUT(T) ->
+	check_http_opts(Opts);
+check_http_opts([Opt={content_handlers, Handlers}|Opts]) ->
+	case gun_rs_content_handler:check_option(Handlers) of
+		ok -> check_http_opts(Opts);
+		error -> {error, {options, {http, Opt}}}
+	end;
+check_http_opts([{cookie_ignore_informational, B}|Opts]) when is_boolean(B) ->
+	check_http_opts(Opts);
+check_http_opts([{flow, N}|Opts]) when ?IS_SIZE(N); N =:= infinity ->
+	check_http_opts(Opts);
+check_http_opts([{keepalive, T}|Opts]) when ?IS_POS_TIMEOUT(T) ->
+	check_http_opts(Opts);
+check_http_opts([{max_header_block_size, N}|Opts]) when ?IS_SIZE(N); N =:= infinity ->
+	check_http_opts(Opts);
+check_http_opts([{max_send_queue, N}|Opts]) when ?IS_SIZE(N); N =:= infinity ->
+	check_http_opts(Opts);
+check_http_opts([{max_trailer_block_size, N}|Opts]) when ?IS_SIZE(N); N =:= infinity ->
+	check_http_opts(Opts);
+check_http_opts([Opt={transform_header_name, F}|Opts]) when is_function(F, 1) ->
+	case header_names(F) of
+		other -> {error, {options, {http, Opt}}};
+		_ -> check_http_opts(Opts)
+	end;
 check_http_opts([{version, V}|Opts]) when V =:= 'HTTP/1.1'; V =:= 'HTTP/1.0' ->
 	check_http_opts(Opts);
 check_http_opts([Opt|_]) ->
@@ -332,21 +477,23 @@ check_ws_opts([Opt={protocols, L}|Opts], For) when ?IS_PROPER_LIST(L) ->
 		true -> check_ws_opts(Opts, For);
 		false -> {error, {options, {ws, Opt}}}
 	end;
-check_ws_opts([{reply_to, P}|Opts], For) when is_pid(P) ->
-	check_ws_opts(Opts, For);
-check_ws_opts([{reply_to, F}|Opts], For) when is_function(F, 1) ->
-	check_ws_opts(Opts, For);
-check_ws_opts([{reply_to, {F, Args}}|Opts], For) when is_function(F, 1 + length(Args)) ->
-	check_ws_opts(Opts, For);
-check_ws_opts([{reply_to, {M, F, Args}}|Opts], For)
-		when is_atom(M), is_atom(F), ?IS_PROPER_LIST(Args) ->
-	check_ws_opts(Opts, For);
+check_ws_opts([Opt={reply_to, ReplyTo}|Opts], For) ->
+	case is_reply_to(ReplyTo) of
+		true -> check_ws_opts(Opts, For);
+		false -> {error, {options, {ws, Opt}}}
+	end;
 check_ws_opts([{silence_pings, B}|Opts], For) when is_boolean(B) ->
 	check_ws_opts(Opts, For);
 check_ws_opts([{user_opts, _}|Opts], For) ->
 	check_ws_opts(Opts, For);
 check_ws_opts([Opt|_], _) ->
 	{error, {options, {ws, Opt}}}.
+
+is_reply_to(Pid) when is_pid(Pid) -> true;
+is_reply_to(Fun) when is_function(Fun, 1) -> true;
+is_reply_to({Fun, Args}) when is_function(Fun, 1 + length(Args)) -> true;
+is_reply_to({M, F, Args}) when is_atom(M), is_atom(F), ?IS_PROPER_LIST(Args) -> true;
+is_reply_to(_) -> false.
 
 check_compress_opts([]) ->
 	ok;
@@ -371,6 +518,16 @@ is_handler(Module) when is_atom(Module) ->
 		andalso erlang:function_exported(Module, init, 4)
 		andalso erlang:function_exported(Module, handle, 2);
 is_handler(_) ->
+	false.
+
+%% Init is of no concern here, since the store has been made.
+is_cookie_store(Module) when is_atom(Module) ->
+	Callbacks = [{query, 2}, {set_cookie_secure_match, 2}, {set_cookie_get_exact_match, 2},
+		{store, 2}, {gc, 1}, {session_gc, 1}],
+	code:ensure_loaded(Module) =:= {module, Module} andalso lists:all(fun({Name, Arity}) ->
+		erlang:function_exported(Module, Name, Arity)
+	end, Callbacks);
+is_cookie_store(_) ->
 	false.
 
 %% The names must be tokens, and unique: RFC 6455, 4.1, 10.
@@ -420,6 +577,7 @@ transport(_) -> tcp.
 open_defaults() ->
 	#{
 		connect_timeout => infinity,
+		cookie_store => undefined,
 		dialect => gun_2,
 		domain_lookup_timeout => infinity,
 		notify_retries => false,
@@ -431,7 +589,17 @@ open_defaults() ->
 	}.
 
 http_defaults() ->
-	#{version => 'HTTP/1.1'}.
+	#{
+		closing_timeout => 15000,
+		content_handlers => [gun_rs_data_h],
+		cookie_ignore_informational => false,
+		flow => infinity,
+		keepalive => infinity,
+		max_header_block_size => 100000,
+		max_send_queue => infinity,
+		max_trailer_block_size => 10000,
+		version => 'HTTP/1.1'
+	}.
 
 ws_defaults() ->
 	#{
@@ -501,6 +669,20 @@ native_tcp(Tcp=#{ip := IP}) ->
 	Tcp#{ip := ip_to_binary(IP)}.
 
 %% Hosts.
+
+%% The path of a Unix domain socket: what fits into its address.
+unix_path(Path) when is_list(Path) ->
+	case unicode:characters_to_binary(Path) of
+		Bin when is_binary(Bin) -> unix_path(Bin);
+		_ -> error
+	end;
+unix_path(Path) when is_binary(Path), Path =/= <<>>, byte_size(Path) =< 107 ->
+	case binary:match(Path, <<0>>) of
+		nomatch -> {ok, Path};
+		_ -> error
+	end;
+unix_path(_) ->
+	error.
 
 host_to_binary(Host) when is_tuple(Host) ->
 	case is_ip(Host) of

@@ -4,8 +4,11 @@
 %% and never reaches a connection that others share.
 -module(gun_rs_request).
 
+-export([whole/5]).
+-export([streamed/4]).
 -export([headers/2]).
 -export([path/1]).
+-export([body/1]).
 -export([is_token/1]).
 
 -type header_name() :: binary() | string() | atom().
@@ -15,6 +18,66 @@
 
 %% The longest request target the native HTTP library takes, in bytes.
 -define(MAX_PATH, 65534).
+
+%% @doc A request with its whole body. What the user says of the body's length counts for
+%% nothing, as in gun: it is known. Raises as headers/2 and path/1 do, and
+%% `error({invalid_request_method, Method, Text})', `error({invalid_request_body, Body, Text})'.
+-spec whole(Method :: iodata(), Path :: iodata(), headers(), Body :: iodata(), Invalid :: error | ignore)
+	-> gun_rs_native:request().
+whole(Method, Path, Headers0, Body, Invalid) ->
+	Headers = [Header || Header={Name, _} <- headers(Headers0, Invalid), Name =/= <<"content-length">>],
+	{method(Method), path(Path), without_coding(Headers), body(Body)}.
+
+%% @doc A request whose body is to follow: in chunks, unless there is a content-length
+%% header, which must be a number.
+-spec streamed(Method :: iodata(), Path :: iodata(), headers(), Invalid :: error | ignore)
+	-> gun_rs_native:request().
+streamed(Method, Path, Headers0, Invalid) ->
+	Headers = headers(Headers0, Invalid),
+	Length = case [Value || {<<"content-length">>, Value} <- Headers] of
+		[] -> undefined;
+		[Value] -> content_length(Value);
+		_ -> error({invalid_request_header, <<"content-length">>, "There can be one content-length only."})
+	end,
+	Rest = [Header || Header={Name, _} <- Headers, Name =/= <<"content-length">>],
+	{method(Method), path(Path), without_coding(Rest), {streamed, Length}}.
+
+%% RFC 9110, 8.6. What a server may hold is less than 64 bits can count.
+content_length(Value) ->
+	case re:run(Value, "^[0-9]{1,18}$", [dollar_endonly, {capture, none}]) of
+		match -> binary_to_integer(Value);
+		nomatch -> error({invalid_request_header, <<"content-length">>, "The content-length must be a number of bytes."})
+	end.
+
+%% The transfer coding is ours to choose. To leave out another one than chunked would
+%% be to send a body as what it isn't.
+without_coding(Headers) ->
+	_ = [error({invalid_request_header, Name, "The only transfer coding of a request is chunked, and is chosen for you."})
+		|| {Name= <<"transfer-encoding">>, Value} <- Headers, lowercase(Value) =/= <<"chunked">>],
+	[Header || Header={Name, _} <- Headers, Name =/= <<"transfer-encoding">>].
+
+method(Method) ->
+	try iolist_to_binary(Method) of
+		Bin ->
+			case is_token(Bin) of
+				true when Bin =:= <<"CONNECT">> -> error({invalid_request_method, Method,
+					"A tunnel is no request: CONNECT is not one of the methods."});
+				true -> Bin;
+				false -> error({invalid_request_method, Method, "The method must be a token: letters, digits and "
+					"!#$%&'*+-.^_`|~, without space or line break."})
+			end
+	catch error:badarg ->
+		error({invalid_request_method, Method, "The method must be iodata."})
+	end.
+
+%% @doc Flattens a body, or a part of one.
+-spec body(Body :: iodata()) -> binary().
+body(Body) ->
+	try
+		iolist_to_binary(Body)
+	catch error:badarg ->
+		error({invalid_request_body, Body, "The body must be iodata; encode other text as UTF-8."})
+	end.
 
 %% @doc Lowercases the names and flattens the values, keeping the order of a list.
 %%

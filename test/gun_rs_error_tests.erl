@@ -31,7 +31,7 @@ a_planned_option_is_told_from_an_unknown_one_test() ->
 	?assertNotEqual(nomatch, string:find(sentence({options, {tls_opts, []}}), "not built yet")),
 	?assertNotEqual(nomatch, string:find(sentence({options, {tsl_opts, []}}), "unknown")),
 	?assertNotEqual(nomatch,
-		string:find(sentence({options, {http, {flow, 1}}}), "not built yet")),
+		string:find(sentence({options, {req, {tunnel, 1}}}), "not built yet")),
 	?assertNotEqual(nomatch, string:find(sentence({options, {http, {flwo, 1}}}), "unknown")),
 	?assertNotEqual(nomatch, string:find(sentence({options, {ws, {tunnel, 1}}}), "not built yet")),
 	?assertNotEqual(nomatch, string:find(sentence({options, {ws, {tunel, 1}}}), "unknown")).
@@ -71,7 +71,7 @@ whatever_open_refuses_gets_a_sentence_that_blames_the_call_test_() ->
 		["localhost", 80, #{ws_opts => #{protocols => [{"a", lists}]}}],
 		["localhost", 80, #{ws_opts => #{reupgrade => true}}],
 		["localhost", 80, #{ws_opts => #{invalid_request_headers => ignore}}],
-		["localhost", 80, #{http_opts => #{keepalive => 1}}]
+		["localhost", 80, #{http_opts => #{keepalive => 0}}]
 	]].
 
 what_a_request_raises_gets_a_sentence_with_its_text_test() ->
@@ -146,6 +146,11 @@ reasons() ->
 		{{options, {host, "a b"}}, ["host", "\"a b\""]},
 		{{options, {port, 0}}, ["port", "65535", "0"]},
 		{{options, {ws, []}}, ["map"]},
+		{{options, {req, []}}, ["map"]},
+		{{badmatch, {error, {options, {req, {flow, 0}}}}}, ["flow", "parts"]},
+		{{options, {path, ""}}, ["107"]},
+		{{invalid_request_method, "a b", "Bad."}, ["\"a b\"", "bad"]},
+		{{invalid_request_body, [a], "Bad."}, ["[a]", "bad"]},
 		{{badmatch, {error, {options, {ws, {keepalive, -2}}}}}, ["keepalive", "-2"]},
 		{{invalid_frame, {text, foo}, "The payload must be iodata."},
 			["{text,foo}", "the payload must be iodata; correct the call"]},
@@ -181,6 +186,9 @@ reasons() ->
 		{noconnection, ["node"]},
 		{not_found, ["supervise => false"]},
 		{keepalive_timeout, ["pings", "keepalive_tolerance"]},
+		{request_too_short, ["content-length"]},
+		{{closed, {error, request_too_short}}, ["content-length"]},
+		{not_connected, ["not up"]},
 		{{owner_down, some_crash}, ["owner", "some_crash"]},
 		{{closed, normal}, ["normally"]},
 		{{closed, {error, econnreset}}, ["econnreset"]},
@@ -196,7 +204,8 @@ reasons() ->
 		{{stream_error, closed}, ["stream failed", "closed"]},
 		{{connection_error, {badstate, "Not now."}}, ["not now"]},
 		{{connection_error, limit_reached, "Too many headers."}, ["limit", "too many headers"]},
-		{{http_protocol, "Invalid status."}, ["HTTP", "invalid status"]}
+		{{http_protocol, "Invalid status."}, ["HTTP", "invalid status"]},
+		{{sse_event_too_big, 1000}, ["1000", "max_event_size", "gun_rs_sse_h"]}
 	] ++ [{{ws_handshake, What}, ["upgrade"|Words]} || {What, Words} <- [
 		{not_upgrade, ["Upgrade header"]},
 		{connection, ["Connection header"]},
@@ -224,12 +233,13 @@ reasons() ->
 	]].
 
 option_errors() ->
-	[{options, {Key, bad}} || Key <- [connect_timeout, dialect, domain_lookup_timeout,
+	[{options, {Key, bad}} || Key <- [connect_timeout, cookie_store, dialect, domain_lookup_timeout,
 		http_opts, notify_retries, protocols, retry, retry_fun, retry_timeout, supervise,
 		trace, transport, ws_opts, unknown, <<"retry">>, "retry", {a, b}
 		|gun_rs_options:planned(open)]] ++
 	[{options, {tcp_opts, Element}} || Element <- [undefined, binary, {packet, 4}]] ++
-	[{options, {http, {Key, bad}}} || Key <- [version, unknown|gun_rs_options:planned(http)]] ++
+	[{options, {http, {Key, bad}}} || Key <- [content_handlers, cookie_ignore_informational, version, unknown|gun_rs_options:planned(http)]] ++
+	[{options, {cookies_list, {Key, bad}}} || Key <- [max_cookies, max_cookies_per_domain, unknown]] ++
 	[{options, {ws, {Key, bad}}} || Key <- [closing_timeout, compress, default_protocol, flow,
 		invalid_request_headers, keepalive, keepalive_tolerance, max_frame_size,
 		max_message_size, max_send_queue, protocols, reply_to, silence_pings,
@@ -240,7 +250,7 @@ option_errors() ->
 
 option_name({options, {ws, {compress, {Key, bad}}}}) ->
 	{ok, title(Key)};
-option_name({options, {Tag, {Key, bad}}}) when Tag =:= ws; Tag =:= http ->
+option_name({options, {Tag, {Key, bad}}}) when Tag =:= ws; Tag =:= http; Tag =:= cookies_list ->
 	{ok, title(Key)};
 option_name({options, {Key, _}}) ->
 	{ok, title(Key)}.

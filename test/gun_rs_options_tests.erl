@@ -30,6 +30,7 @@ open_refuses_every_other_value_by_name_test_() ->
 valid_open() ->
 	cases([
 		{connect_timeout, [infinity, 0, 1, 5000, ?MAX_MS]},
+		{cookie_store, [gun_rs_cookies_list:init(), {gun_rs_cookies_list, anything}]},
 		{dialect, [gun_2]},
 		{domain_lookup_timeout, [infinity, 0, 1, 5000, ?MAX_MS]},
 		{notify_retries, [true, false]},
@@ -40,7 +41,9 @@ valid_open() ->
 		{trace, [false]},
 		{transport, [tcp]}
 	]) ++ cases([
-		{http_opts, [#{}, #{version => 'HTTP/1.1'}, #{version => 'HTTP/1.0'}]},
+		{http_opts, [#{}, #{version => 'HTTP/1.1'}, #{version => 'HTTP/1.0'},
+			#{content_handlers => [gun_sse_h, gun_rs_data_h]},
+			#{cookie_ignore_informational => true}, #{cookie_ignore_informational => false}]},
 		{protocols, [[http], [{http, #{}}], [{http, #{version => 'HTTP/1.0'}}]]},
 		{tcp_opts, [[], [inet]]},
 		{ws_opts, [#{}, #{silence_pings => false}]}
@@ -49,13 +52,16 @@ valid_open() ->
 invalid_open() ->
 	cases([
 		{connect_timeout, [-1, ?MAX_MS + 1, 1.0, undefined, "5000", <<"1">>]},
+		{cookie_store, [undefined, gun_rs_cookies_list, {gun_rs_cookies_list}, {gun_rs_no_module, #{}},
+			{gun_rs_cookies, #{}}, {lists, []}, {"gun_rs_cookies_list", #{}}, {<<"lists">>, []},
+			{gun_rs_cookies_list, #{}, 1}, [], #{}]},
 		{dialect, [gun_1, gun_1_pre, gun_0, gun, 2, undefined]},
 		{domain_lookup_timeout, [-1, ?MAX_MS + 1, 1.0, undefined, "5000", <<"1">>]},
 		{http_opts, [[], [{version, 'HTTP/1.1'}], undefined, 'HTTP/1.1']},
 		{notify_retries, [1, undefined, "true"]},
 		{protocols, [[], [http2], [http2, http], [http, http2], [http, http], [raw], [socks],
 			http, undefined, [http|http], [{http, []}], [{http, #{version => 2}}],
-			[{http, #{keepalive => 1}}], [{http2, #{}}], [{http, #{}, 1}], #{}]},
+			[{http, #{keepalive => 0}}], [{http2, #{}}], [{http, #{}, 1}], #{}]},
 		{retry, [-1, 1.0, infinity, undefined, "5"]},
 		{retry_fun, [fun() -> ok end, fun(_) -> ok end, fun(_, _, _) -> ok end,
 			undefined, {maps, get}]},
@@ -65,7 +71,6 @@ invalid_open() ->
 		{transport, [tls, ssl, quic, unix, "tcp", undefined]},
 		{ws_opts, [[], [{silence_pings, true}], undefined]},
 		%% Of gun, and not built yet.
-		{cookie_store, [undefined, {gun_cookies_list, #{}}]},
 		{event_handler, [{gun_default_event_h, undefined}, undefined]},
 		{http2_opts, [#{}, #{keepalive => 5000}, []]},
 		{raw_opts, [#{}, #{flow => 1}]},
@@ -90,7 +95,7 @@ others({Key, _}) ->
 		transport => tcp, ws_opts => #{keepalive => 1000}})).
 
 assert_in_config({http_opts, Opts}, #{http_opts := HttpOpts}) ->
-	?assertEqual(maps:merge(#{version => 'HTTP/1.1'}, Opts), HttpOpts);
+	?assertEqual(maps:merge(http_defaults(), Opts), HttpOpts);
 assert_in_config({protocols, _}, #{protocols := Protocols}) ->
 	?assertEqual([http], Protocols);
 assert_in_config({tcp_opts, _}, #{tcp_opts := Tcp}) ->
@@ -100,14 +105,21 @@ assert_in_config({ws_opts, Opts}, #{ws_opts := WsOpts}) ->
 assert_in_config({Key, Value}, Config) ->
 	?assertEqual(Value, maps:get(Key, Config)).
 
+http_defaults() ->
+	#{closing_timeout => 15000, content_handlers => [gun_rs_data_h],
+		cookie_ignore_informational => false, flow => infinity, keepalive => infinity,
+		max_header_block_size => 100000, max_send_queue => infinity, max_trailer_block_size => 10000,
+		version => 'HTTP/1.1'}.
+
 open_fills_in_every_default_test() ->
 	{ok, Config} = gun_rs_options:open("example.org", 8080, #{}),
 	?assertEqual(#{
 		connect_timeout => infinity,
+		cookie_store => undefined,
 		dialect => gun_2,
 		domain_lookup_timeout => infinity,
 		host => "example.org",
-		http_opts => #{version => 'HTTP/1.1'},
+		http_opts => http_defaults(),
 		notify_retries => false,
 		opts => #{},
 		port => 8080,
@@ -157,7 +169,7 @@ open_names_one_of_several_bad_options_and_always_the_same_test() ->
 options_beside_a_protocol_replace_http_opts_test() ->
 	{ok, #{http_opts := HttpOpts}} = gun_rs_options:open(?HOST, 80, #{
 		http_opts => #{version => 'HTTP/1.0'}, protocols => [{http, #{}}]}),
-	?assertEqual(#{version => 'HTTP/1.1'}, HttpOpts).
+	?assertEqual(http_defaults(), HttpOpts).
 
 %% Transport.
 
@@ -176,7 +188,7 @@ port_443_implies_tls_which_is_refused_by_name_test_() ->
 open_takes_every_form_of_host_test_() ->
 	[{title("host", Host), fun() ->
 		{ok, Config} = gun_rs_options:open(Host, 8080, #{}),
-		?assertMatch(#{host := Native, authority := Authority},
+		?assertMatch(#{endpoint := {tcp, Native, _}, authority := Authority},
 			gun_rs_options:native_open(Config))
 	end} || {Host, Native, Authority} <- [
 		{"example.org", <<"example.org">>, <<"example.org:8080">>},
@@ -330,31 +342,112 @@ tcp_opts_that_are_no_list_are_refused_by_name_test_() ->
 
 %% http_opts.
 
+valid_http() ->
+	cases([
+		{closing_timeout, [1, 15000, ?MAX_MS, infinity]},
+		{cookie_ignore_informational, [true, false]},
+		{content_handlers, [[gun_data_h], [gun_rs_sse_h, {gun_rs_data_h, #{}}]]},
+		{flow, [1, 1 bsl 40, infinity]},
+		{keepalive, [1, 5000, infinity]},
+		{max_header_block_size, [10000, 1 bsl 40, infinity]},
+		{max_send_queue, [1, 1 bsl 40, infinity]},
+		{max_trailer_block_size, [1, 10000, 100000]},
+		{transform_header_name, [fun(N) -> N end, fun do_title/1]},
+		{version, ['HTTP/1.1', 'HTTP/1.0']}
+	]).
+
+do_title(Name) ->
+	iolist_to_binary(lists:join("-", [string:titlecase(Word) || Word <- binary:split(Name, <<"-">>, [global])])).
+
+every_valid_http_option_passes_test_() ->
+	[?_assertMatch({ok, #{http_opts := #{Key := Value}}}, gun_rs_options:open(?HOST, 80, #{http_opts => #{Key => Value}}))
+		|| {Key, Value} <- valid_http()].
+
 every_other_http_option_is_refused_by_name_test_() ->
 	[{title("http_opts", Opt), fun() ->
 		?assertEqual({error, {options, {http, Opt}}},
 			gun_rs_options:open(?HOST, 80, #{http_opts => maps:from_list([Opt])}))
 	end} || Opt <- cases([
 		{version, ['HTTP/2', 'HTTP/1.2', "HTTP/1.1", <<"HTTP/1.1">>, 1, undefined]},
-		{closing_timeout, [15000]},
-		{content_handlers, [[gun_data_h]]},
-		{cookie_ignore_informational, [false]},
-		{flow, [1]},
-		{keepalive, [infinity, 5000]},
-		{max_header_block_size, [100000]},
-		{max_trailer_block_size, [10000]},
-		{transform_header_name, [fun(N) -> N end]},
+		{closing_timeout, [0, -1, 1.0, ?MAX_MS + 1, undefined]},
+		{content_handlers, [[], gun_rs_data_h, [no_such_module], [lists], [gun_data_h|gun_sse_h],
+			[{gun_rs_sse_h, [{max_event_size, 1}]}], [{gun_rs_sse_h, #{max_event_size => 0}}]]},
+		{cookie_ignore_informational, [0, undefined, "true"]},
+		{flow, [0, -1, 1.0, 1 bsl 63, auto]},
+		{keepalive, [0, -1, 1.0, ?MAX_MS + 1, undefined]},
+		{max_header_block_size, [0, -1, 1.0, 1 bsl 63, undefined]},
+		{max_send_queue, [0, -1, 1.0, 1 bsl 63, undefined]},
+		%% No more than a header block may have.
+		{max_trailer_block_size, [0, -1, 1.0, 100001, infinity, undefined]},
+		{transform_header_name, [fun(N) -> [N] end, fun string:uppercase/1, fun(_) -> error(no) end, fun(_, _) -> ok end, undefined]},
 		{unknown, [1]},
 		{<<"version">>, ['HTTP/1.1']}
 	])].
 
+trailers_may_be_as_large_as_a_header_block_test() ->
+	{ok, _} = gun_rs_options:open(?HOST, 80, #{http_opts => #{
+		max_header_block_size => infinity, max_trailer_block_size => infinity}}),
+	Bad = {max_trailer_block_size, 2},
+	?assertEqual({error, {options, {http, Bad}}}, gun_rs_options:open(?HOST, 80, #{http_opts => #{
+		max_header_block_size => 1, max_trailer_block_size => 2}})),
+	?assertMatch(#{http := #{max_header_block_size := 1, max_trailer_block_size := 1}},
+		native(?HOST, 80, #{http_opts => #{max_header_block_size => 1}})).
+
+the_spelling_of_header_names_reaches_the_native_library_test() ->
+	?assertMatch(#{http := #{title_case_headers := false}}, native(?HOST, 80, #{})),
+	_ = [?assertMatch(#{http := #{title_case_headers := Title}},
+			native(?HOST, 80, #{http_opts => #{transform_header_name => Fun}}))
+		|| {Fun, Title} <- [{fun(N) -> N end, false}, {fun do_title/1, true}]],
+	ok.
+
 the_http_version_reaches_the_native_library_test_() ->
-	[?_assertMatch(#{http_version := Version}, native(?HOST, 80, Opts))
+	[?_assertMatch(#{http := #{version := Version}}, native(?HOST, 80, Opts))
 	|| {Opts, Version} <- [
 		{#{}, 'HTTP/1.1'},
 		{#{http_opts => #{}}, 'HTTP/1.1'},
 		{#{http_opts => #{version => 'HTTP/1.0'}}, 'HTTP/1.0'},
 		{#{protocols => [{http, #{version => 'HTTP/1.0'}}]}, 'HTTP/1.0'}
+	]].
+
+%% The options of a request.
+
+every_valid_request_option_passes_test_() ->
+	[?_assertEqual(ok, gun_rs_options:request(ReqOpts)) || ReqOpts <- [#{}|[#{Key => Value} || {Key, Value} <- cases([
+		{flow, [1, 1 bsl 40, infinity]},
+		{invalid_request_headers, [error, ignore]},
+		{reply_to, [self(), fun(_) -> ok end, {fun(_, _) -> ok end, [1]}, {maps, get, [#{}]}]}
+	])]]].
+
+every_other_request_option_is_refused_by_name_test_() ->
+	[?_assertEqual({error, {options, {req, {Key, Value}}}}, gun_rs_options:request(#{Key => Value}))
+	|| {Key, Value} <- cases([
+		{flow, [0, -1, 1.0, 1 bsl 63, auto]},
+		{invalid_request_headers, [true, undefined]},
+		{reply_to, [undefined, self, fun() -> ok end, {fun(_) -> ok end, [1]}, {maps, get}, {maps, get, 1}]},
+		{tunnel, [make_ref()]},
+		{unknown, [1]}
+	])] ++
+	[?_assertEqual({error, {options, {req, ReqOpts}}}, gun_rs_options:request(ReqOpts)) || ReqOpts <- [[], undefined, 1]].
+
+%% Unix domain sockets.
+
+every_path_of_a_socket_passes_test_() ->
+	[?_assertMatch({ok, #{host := {local, Path}, port := 80}}, gun_rs_options:open_unix(Given, #{}))
+	|| {Given, Path} <- [{"/tmp/socket", <<"/tmp/socket">>}, {<<"s">>, <<"s">>}, {[252], <<"\x{fc}"/utf8>>},
+		{lists:duplicate(107, $a), binary:copy(<<"a">>, 107)}]].
+
+every_other_path_is_refused_test_() ->
+	[?_assertEqual({error, {options, {path, Path}}}, gun_rs_options:open_unix(Path, #{}))
+	|| Path <- ["", <<>>, [0], <<"a", 0>>, lists:duplicate(108, $a), [16#d800], undefined, 1]].
+
+the_options_of_open_unix_are_those_of_open_but_for_tcp_test_() ->
+	[?_assertEqual({error, {options, Bad}}, gun_rs_options:open_unix("s", Opts)) || {Opts, Bad} <- [
+		{#{retry => -1}, {retry, -1}},
+		{#{transport => tls}, {transport, tls}},
+		{#{tcp_opts => [{send_timeout, 1}, {nodelay, true}]}, {tcp_opts, {nodelay, true}}},
+		{#{tcp_opts => [inet]}, {tcp_opts, inet}},
+		{#{tcp_opts => inet}, {tcp_opts, inet}},
+		{[], []}
 	]].
 
 %% ws_opts.
@@ -531,9 +624,11 @@ native_open_is_complete_test() ->
 		authority => <<"localhost">>,
 		connect_timeout => infinity,
 		domain_lookup_timeout => infinity,
-		host => <<"localhost">>,
-		http_version => 'HTTP/1.1',
-		port => 80,
+		endpoint => {tcp, <<"localhost">>, 80},
+		http => #{closing_timeout => 15000, flow => infinity, keepalive => infinity,
+			max_header_block_size => 100000, max_send_queue => infinity, max_trailer_block_size => 10000,
+			title_case_headers => false, version => 'HTTP/1.1'},
+		processed => false,
 		tcp => #{family => any, ip => undefined, keepalive => false, nodelay => true,
 			recbuf => undefined, send_timeout => 15000, sndbuf => undefined},
 		ws => #{closing_timeout => 15000, compress => undefined, flow => infinity,

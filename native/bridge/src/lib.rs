@@ -10,6 +10,7 @@
 //! | [`payload`] | Erlang binaries as the engine's payloads |
 //! | [`registry`] | from a ConnPid to its connection |
 //! | [`runtime`] | the one tokio runtime |
+//! | [`suffixes`] | the public suffix list, for cookies |
 
 mod frames;
 mod messages;
@@ -19,5 +20,6 @@ mod payload;
 mod reasons;
 mod registry;
 mod runtime;
+mod suffixes;
 
 rustler::init!("gun_rs_native");

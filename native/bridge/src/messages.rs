@@ -8,6 +8,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use gun_rs_engine::error::BadState;
+use gun_rs_engine::event::StreamInfo;
 use gun_rs_engine::{Data, Event, Message, Protocol, Sink};
 use http::HeaderMap;
 use rustler::env::SavedTerm;
@@ -30,21 +32,30 @@ mod atoms {
         gun_data,
         gun_down,
         gun_error,
+        gun_inform,
         gun_response,
         gun_rs_native,
+        gun_trailers,
         gun_up,
         gun_upgrade,
         gun_ws,
         http,
         nofin,
+        not_connected,
         ok,
         panic,
         ping,
         pong,
+        r#ref = "ref",
+        reply_to,
+        running,
         send_queue_full,
         sent,
         settle,
         shut_down,
+        state,
+        stopping,
+        stream_info,
         text,
         undefined,
         up,
@@ -102,8 +113,32 @@ impl From<Term<'_>> for Receiver {
     }
 }
 
+/// What a user calls a stream, in the external term format: the same reference gives the same bytes.
+#[derive(PartialEq, Eq)]
+pub(crate) struct StreamId(Vec<u8>);
+
+impl StreamId {
+    /// The one that `stream_ref` names.
+    pub(crate) fn new(stream_ref: Term<'_>) -> Self {
+        Self(stream_ref.to_binary().as_slice().to_vec())
+    }
+
+    /// The reference.
+    fn get<'a>(&self, env: Env<'a>) -> Term<'a> {
+        // It was made of a term, so this does not fail.
+        env.binary_to_term(&self.0).map_or_else(|| atoms::undefined().encode(env), |(term, _)| term)
+    }
+}
+
+impl PartialEq<StreamId> for Stream {
+    fn eq(&self, id: &StreamId) -> bool {
+        self.id == *id
+    }
+}
+
 /// A stream: its reference, and who its messages are for.
 pub(crate) struct Stream {
+    id: StreamId,
     stream_ref: Kept,
     reply_to: Receiver,
     /// The user's options, where a module of the user's may take the frames.
@@ -113,7 +148,7 @@ pub(crate) struct Stream {
 impl Stream {
     /// The stream `stream_ref`, with messages for `reply_to`.
     pub(crate) fn new(stream_ref: Term<'_>, reply_to: Term<'_>, handler: Option<Kept>) -> Self {
-        Self { stream_ref: Kept::new(stream_ref), reply_to: reply_to.into(), handler }
+        Self { id: StreamId::new(stream_ref), stream_ref: Kept::new(stream_ref), reply_to: reply_to.into(), handler }
     }
 }
 
@@ -128,14 +163,17 @@ pub(crate) struct BeamSink {
     handled: bool,
     /// Whether everything goes through that process, because something has: what is sent straight would overtake it.
     relayed: bool,
+    /// Whether everything does in any case.
+    processed: bool,
     /// Set when nothing may be told any more.
     silent: Arc<AtomicBool>,
 }
 
 impl BeamSink {
-    /// For the connection of this process, and with this owner.
-    pub(crate) fn new(connection: LocalPid, owner: Receiver, silent: Arc<AtomicBool>) -> Self {
-        Self { connection, owner, handled: false, relayed: false, silent }
+    /// For the connection of this process, and with this owner. With `processed`, every message goes through the
+    /// process, which has modules of the user's to run on them.
+    pub(crate) fn new(connection: LocalPid, owner: Receiver, processed: bool, silent: Arc<AtomicBool>) -> Self {
+        Self { connection, owner, handled: false, relayed: processed, processed, silent }
     }
 
     /// To the owner, or to a stream's reply_to. A receiver that has died misses nothing.
@@ -162,6 +200,7 @@ impl BeamSink {
 
 impl Sink for BeamSink {
     type Stream = Stream;
+    type StreamId = StreamId;
     type Caller = Receiver;
     type Receipt = Kept;
     type Control = SetOwner;
@@ -191,7 +230,7 @@ impl Sink for BeamSink {
                 });
                 self.tell(|env| (atoms::down(), reasons::down_reason(env, reason)).encode(env));
                 // The process connects again only when it has done with all of it.
-                (self.handled, self.relayed) = (false, false);
+                (self.handled, self.relayed) = (false, self.processed);
             }
             Event::ShutDown => self.tell(|env| atoms::shut_down().encode(env)),
             Event::Panicked { protocol, text, killed } => {
@@ -225,6 +264,9 @@ impl Sink for BeamSink {
                     });
                 }
             }
+            Event::Inform { stream, status, headers } => self.tell_stream(stream, |env, stream_ref| {
+                (atoms::gun_inform(), pid, stream_ref, status.as_u16(), headers_term(env, headers)).encode(env)
+            }),
             Event::Response { stream, fin, status, headers } => self.tell_stream(stream, |env, stream_ref| {
                 let headers = headers_term(env, headers);
                 (atoms::gun_response(), pid, stream_ref, fin_term(env, fin), status.as_u16(), headers).encode(env)
@@ -232,6 +274,16 @@ impl Sink for BeamSink {
             Event::Data { stream, fin, data } => self.tell_stream(stream, |env, stream_ref| {
                 (atoms::gun_data(), pid, stream_ref, fin_term(env, fin), binary(env, &data)).encode(env)
             }),
+            Event::Trailers { stream, trailers } => self.tell_stream(stream, |env, stream_ref| {
+                (atoms::gun_trailers(), pid, stream_ref, headers_term(env, trailers)).encode(env)
+            }),
+            Event::NoStream { stream, caller } => self.send(caller, |env| {
+                let reason = reasons::bad_state(env, BadState::NoStream);
+                (atoms::gun_error(), pid, stream.get(env), reason).encode(env)
+            }),
+            Event::StreamInfo { receipt, info } => {
+                self.tell(|env| (atoms::stream_info(), receipt.get(env), stream_info(env, &info)).encode(env));
+            }
             Event::Message { message, .. } if self.handled => {
                 self.tell(|env| (atoms::ws_frame(), frame(env, message)).encode(env));
             }
@@ -268,7 +320,24 @@ impl BeamSink {
     }
 }
 
-/// The answer to frames that the queue has no room for, to be sent by the caller itself.
+/// What gun's stream_info/2 answers.
+fn stream_info<'a>(env: Env<'a>, info: &StreamInfo<'_, BeamSink>) -> Term<'a> {
+    match info {
+        StreamInfo::NotConnected => (atoms::error(), atoms::not_connected()).encode(env),
+        StreamInfo::Unknown => (atoms::ok(), atoms::undefined()).encode(env),
+        StreamInfo::Stream { stream, running } => {
+            let state = if *running { atoms::running() } else { atoms::stopping() };
+            let map = Term::map_new(env);
+            let map = map.map_put(atoms::r#ref(), stream.stream_ref.get(env));
+            let map = map.and_then(|map| map.map_put(atoms::reply_to(), stream.reply_to.get(env)));
+            let map = map.and_then(|map| map.map_put(atoms::state(), state));
+            // It is a map that is put into.
+            (atoms::ok(), map.unwrap_or_else(|_| atoms::undefined().encode(env))).encode(env)
+        }
+    }
+}
+
+/// The answer to what the queue has no room for, to be sent by the caller itself.
 pub(crate) fn queue_full<'a>(env: Env<'a>, connection: &LocalPid, stream_ref: Term<'a>) -> Term<'a> {
     if atoms::undefined() == stream_ref {
         (atoms::gun_error(), connection, atoms::send_queue_full()).encode(env)

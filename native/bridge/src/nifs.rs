@@ -4,14 +4,15 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use gun_rs_engine::command::Reply;
 use gun_rs_engine::connection::QueueFull;
-use gun_rs_engine::{Command, Outgoing, State, Upgrade};
-use http::{HeaderName, HeaderValue, Uri};
+use gun_rs_engine::{Body, Command, Outgoing, Request, RequestData, State, Upgrade};
+use http::{HeaderName, HeaderValue, Method, Uri};
 use rustler::{Atom, Binary, Encoder, Env, Error, LocalPid, NifResult, ResourceArc, Term};
 
 use crate::frames::{Refused, Scheduler, encode_frames};
-use crate::messages::{BeamSink, Kept, Receiver, SetOwner, Stream};
+use crate::messages::{BeamSink, Kept, Receiver, SetOwner, Stream, StreamId};
 use crate::registry::{Connection, WsOptsOfOpen};
 use crate::{messages, options, reasons, registry, runtime};
 
@@ -24,6 +25,7 @@ mod atoms {
         connecting,
         connections,
         error,
+        fin,
         frames_in,
         frames_out,
         http,
@@ -31,12 +33,16 @@ mod atoms {
         invalid,
         iodata,
         invalid_header,
+        invalid_method,
         invalid_target,
         not_started,
         ok,
+        processed,
+        relay,
         remote,
         send_queue,
         send_queue_full,
+        streamed,
         tasks,
         too_much,
         uncompressed,
@@ -80,6 +86,8 @@ fn conn_new<'a>(
     handler: Term<'a>,
     options: Term<'a>,
 ) -> NifResult<Term<'a>> {
+    let processed = options.map_get(atoms::processed())?.decode()?;
+    let flow = options::http_flow(options.map_get(atoms::http())?)?;
     let options = options::connect_options(options)?;
     let ws_opts = Mutex::new(WsOptsOfOpen {
         reply_to: (atoms::undefined() != reply_to).then(|| Kept::new(reply_to)),
@@ -91,9 +99,9 @@ fn conn_new<'a>(
     };
     let pid = env.pid();
     let silent = Arc::new(AtomicBool::new(false));
-    let sink = BeamSink::new(pid, Receiver::from(owner), Arc::clone(&silent));
-    let connection =
-        ResourceArc::new(Connection { handle: gun_rs_engine::spawn(&runtime, options, sink), silent, ws_opts });
+    let sink = BeamSink::new(pid, Receiver::from(owner), processed, Arc::clone(&silent));
+    let handle = gun_rs_engine::spawn(&runtime, options, sink);
+    let connection = ResourceArc::new(Connection { handle, silent, processed, flow, ws_opts });
     // The caller is alive, for it is running this.
     if env.monitor(&connection, &pid).is_none() {
         connection.handle.abort();
@@ -181,18 +189,14 @@ fn ws_upgrade<'a>(
     headers: Vec<(Binary<'a>, Binary<'a>)>,
     options: Term<'a>,
 ) -> NifResult<Term<'a>> {
-    let Ok(target) = Uri::try_from(target.as_slice()) else {
-        return Ok((atoms::error(), atoms::invalid_target()).encode(env));
+    let (target, headers) = match head(env, target, headers) {
+        Ok(head) => head,
+        Err(error) => return Ok(error),
     };
-    let mut parsed = Vec::with_capacity(headers.len());
-    for (name, value) in headers {
-        let header = (HeaderName::from_bytes(&name), HeaderValue::from_bytes(&value));
-        let (Ok(header_name), Ok(header_value)) = header else {
-            return Ok((atoms::error(), (atoms::invalid_header(), name)).encode(env));
-        };
-        parsed.push((header_name, header_value));
-    }
     let Some(connection) = registry::get(&pid) else { return Ok(atoms::ok().encode(env)) };
+    if connection.processed && env.pid() != pid {
+        return Ok(atoms::relay().encode(env));
+    }
     let of_open = connection.ws_opts.lock().unwrap_or_else(PoisonError::into_inner);
     let (options, reply_to, handler) = if atoms::undefined() == options {
         (None, of_open.reply_to.as_ref().map_or(reply_to, |kept| kept.get(env)), of_open.handler.get(env))
@@ -202,20 +206,188 @@ fn ws_upgrade<'a>(
     };
     drop(of_open);
     let handler = (atoms::undefined() != handler).then(|| Kept::new(handler));
-    connection.handle.send(Command::Upgrade(Box::new(Upgrade {
+    let upgrade = Command::Upgrade(Box::new(Upgrade {
         stream: Stream::new(stream_ref, reply_to, handler),
         caller: Receiver::from(reply_to),
         target,
-        headers: parsed,
+        headers,
         options,
-    })));
-    Ok(atoms::ok().encode(env))
+    }));
+    Ok(match connection.handle.try_send(upgrade) {
+        Ok(()) => atoms::ok().encode(env),
+        Err(QueueFull) => (atoms::send_queue_full(), messages::queue_full(env, &pid, stream_ref)).encode(env),
+    })
 }
 
+/// What stands before a request's body, or what is wrong with it.
+fn head<'a>(
+    env: Env<'a>,
+    target: Binary<'a>,
+    headers: Vec<(Binary<'a>, Binary<'a>)>,
+) -> Result<(Uri, Vec<(HeaderName, HeaderValue)>), Term<'a>> {
+    let Ok(target) = Uri::try_from(target.as_slice()) else {
+        return Err((atoms::error(), atoms::invalid_target()).encode(env));
+    };
+    let mut parsed = Vec::with_capacity(headers.len());
+    for (name, value) in headers {
+        let header = (HeaderName::from_bytes(&name), HeaderValue::from_bytes(&value));
+        let (Ok(header_name), Ok(header_value)) = header else {
+            return Err((atoms::error(), (atoms::invalid_header(), name)).encode(env));
+        };
+        parsed.push((header_name, header_value));
+    }
+    Ok((target, parsed))
+}
+
+/// Makes a request of `{Method, Target, Headers, Body}`. The body is a binary, or `{streamed, Length}` if it is to
+/// follow; no length is `undefined`.
 #[rustler::nif]
-fn ws_update_flow(pid: LocalPid, messages: i64) -> Atom {
+fn http_request<'a>(
+    env: Env<'a>,
+    pid: LocalPid,
+    stream_ref: Term<'a>,
+    reply_to: Term<'a>,
+    request: RequestTerm<'a>,
+    flow: Term<'a>,
+) -> NifResult<Term<'a>> {
+    make_request(env, pid, stream_ref, reply_to, request, flow)
+}
+
+/// The same for a body that is too much for a normal scheduler.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn http_request_dirty<'a>(
+    env: Env<'a>,
+    pid: LocalPid,
+    stream_ref: Term<'a>,
+    reply_to: Term<'a>,
+    request: RequestTerm<'a>,
+    flow: Term<'a>,
+) -> NifResult<Term<'a>> {
+    make_request(env, pid, stream_ref, reply_to, request, flow)
+}
+
+type RequestTerm<'a> = (Binary<'a>, Binary<'a>, Vec<(Binary<'a>, Binary<'a>)>, Term<'a>);
+
+fn make_request<'a>(
+    env: Env<'a>,
+    pid: LocalPid,
+    stream_ref: Term<'a>,
+    reply_to: Term<'a>,
+    (method, target, headers, body): RequestTerm<'a>,
+    flow: Term<'a>,
+) -> NifResult<Term<'a>> {
+    let Ok(method) = Method::from_bytes(method.as_slice()) else {
+        return Ok((atoms::error(), atoms::invalid_method()).encode(env));
+    };
+    let (target, headers) = match head(env, target, headers) {
+        Ok(head) => head,
+        Err(error) => return Ok(error),
+    };
+    let Some(connection) = registry::get(&pid) else { return Ok(atoms::ok().encode(env)) };
+    if connection.processed && env.pid() != pid {
+        return Ok(atoms::relay().encode(env));
+    }
+    let request = Command::Request(Box::new(Request {
+        stream: Stream::new(stream_ref, reply_to, None),
+        caller: Receiver::from(reply_to),
+        method,
+        target,
+        headers,
+        body: request_body(body)?,
+        flow: if atoms::undefined() == flow { connection.flow } else { options::parts(flow)? },
+    }));
+    Ok(match connection.handle.try_send(request) {
+        Ok(()) => atoms::ok().encode(env),
+        Err(QueueFull) => (atoms::send_queue_full(), messages::queue_full(env, &pid, stream_ref)).encode(env),
+    })
+}
+
+fn request_body(body: Term<'_>) -> NifResult<Body> {
+    if let Ok(whole) = body.decode::<Binary<'_>>() {
+        return Ok(Body::Whole(Bytes::copy_from_slice(whole.as_slice())));
+    }
+    let (streamed, length): (Atom, Term<'_>) = body.decode()?;
+    if atoms::streamed() != streamed {
+        return Err(Error::BadArg);
+    }
+    Ok(Body::Streamed(if atoms::undefined() == length { None } else { Some(length.decode()?) }))
+}
+
+/// Goes on with the body of a request; `caller` is told when there is none to go on with.
+#[rustler::nif]
+fn http_data<'a>(
+    env: Env<'a>,
+    pid: LocalPid,
+    caller: Term<'a>,
+    stream_ref: Term<'a>,
+    fin: Atom,
+    data: Binary<'a>,
+) -> Term<'a> {
+    send_data(env, pid, caller, stream_ref, fin, data)
+}
+
+/// The same for data that is too much for a normal scheduler.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn http_data_dirty<'a>(
+    env: Env<'a>,
+    pid: LocalPid,
+    caller: Term<'a>,
+    stream_ref: Term<'a>,
+    fin: Atom,
+    data: Binary<'a>,
+) -> Term<'a> {
+    send_data(env, pid, caller, stream_ref, fin, data)
+}
+
+fn send_data<'a>(
+    env: Env<'a>,
+    pid: LocalPid,
+    caller: Term<'a>,
+    stream_ref: Term<'a>,
+    fin: Atom,
+    data: Binary<'a>,
+) -> Term<'a> {
+    let Some(connection) = registry::get(&pid) else { return atoms::ok().encode(env) };
+    if connection.processed && env.pid() != pid {
+        return atoms::relay().encode(env);
+    }
+    let data = Command::Data(Box::new(RequestData {
+        stream: StreamId::new(stream_ref),
+        caller: caller.into(),
+        data: Bytes::copy_from_slice(data.as_slice()),
+        fin: atoms::fin() == fin,
+    }));
+    match connection.handle.try_send(data) {
+        Ok(()) => atoms::ok().encode(env),
+        Err(QueueFull) => (atoms::send_queue_full(), messages::queue_full(env, &pid, stream_ref)).encode(env),
+    }
+}
+
+/// Lets nothing more be told of a stream.
+#[rustler::nif]
+fn http_cancel(env: Env<'_>, pid: LocalPid, caller: Term<'_>, stream_ref: Term<'_>) -> Atom {
     if let Some(connection) = registry::get(&pid) {
-        connection.handle.send(Command::UpdateFlow(messages));
+        if connection.processed && env.pid() != pid {
+            return atoms::relay();
+        }
+        connection.handle.send(Command::Cancel(Box::new((StreamId::new(stream_ref), caller.into()))));
+    }
+    atoms::ok()
+}
+
+/// Asks what is known of a stream: the answer comes back to the process with the `receipt`.
+#[rustler::nif]
+fn stream_info(connection: ResourceArc<Connection>, receipt: Term<'_>, stream_ref: Term<'_>) -> Atom {
+    connection.handle.send(Command::StreamInfo(Box::new((StreamId::new(stream_ref), Kept::new(receipt)))));
+    atoms::ok()
+}
+
+/// Raises what may be received of a stream; the stream of a WebSocket may be `undefined`.
+#[rustler::nif]
+fn update_flow(pid: LocalPid, stream_ref: Term<'_>, flow: i64) -> Atom {
+    if let Some(connection) = registry::get(&pid) {
+        let stream = (atoms::undefined() != stream_ref).then(|| Box::new(StreamId::new(stream_ref)));
+        connection.handle.send(Command::UpdateFlow(stream, flow));
     }
     atoms::ok()
 }
@@ -269,7 +441,7 @@ fn ws_send_receipt<'a>(
         Err(refused) => refused_term(env, refused),
         Ok(items) => {
             let outgoing = Outgoing { reply: Reply::Receipt(Kept::new(receipt)), items };
-            match connection.handle.send_frames(outgoing) {
+            match connection.handle.try_send(Command::Send(Box::new(outgoing))) {
                 Ok(()) => atoms::ok().encode(env),
                 Err(QueueFull) => atoms::send_queue_full().encode(env),
             }
@@ -302,7 +474,7 @@ fn send<'a>(
         Err(refused) => return Ok(refused_term(env, refused)),
     };
     let reply = Reply::Caller(Receiver::from(caller));
-    Ok(match connection.handle.send_frames(Outgoing { reply, items }) {
+    Ok(match connection.handle.try_send(Command::Send(Box::new(Outgoing { reply, items }))) {
         Ok(()) => atoms::ok().encode(env),
         Err(QueueFull) => (atoms::send_queue_full(), messages::queue_full(env, &local, stream_ref)).encode(env),
     })

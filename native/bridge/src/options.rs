@@ -1,12 +1,14 @@
 //! From option maps to the engine's options. Erlang has checked them (`gun_rs_options`) and filled in every default,
 //! so a map that does not fit is a fault of this project, and a `badarg`.
 
+use std::ffi::OsStr;
 use std::net::IpAddr;
+use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
-use gun_rs_engine::options::{ConnectOptions, Family, Flow, HttpVersion, TcpOptions, WsOptions};
+use gun_rs_engine::options::{ConnectOptions, Endpoint, Family, Flow, HttpOptions, HttpVersion, TcpOptions, WsOptions};
 use gun_rs_engine::websocket::deflate::DeflateOptions;
-use rustler::{Binary, Decoder, Error, NifResult, Term};
+use rustler::{Atom, Binary, Decoder, Error, NifResult, Term};
 
 mod atoms {
     rustler::atoms! {
@@ -19,12 +21,12 @@ mod atoms {
         compress,
         connect_timeout,
         domain_lookup_timeout,
+        endpoint,
         family,
         flow,
         fragments,
         fragments_by_default,
-        host,
-        http_version,
+        http,
         http_1_0 = "HTTP/1.0",
         http_1_1 = "HTTP/1.1",
         inet,
@@ -35,11 +37,12 @@ mod atoms {
         keepalive_tolerance,
         level,
         max_frame_size,
+        max_header_block_size,
         max_message_size,
         max_send_queue,
+        max_trailer_block_size,
         mem_level,
         nodelay,
-        port,
         recbuf,
         send_timeout,
         server_max_window_bits,
@@ -48,7 +51,10 @@ mod atoms {
         sndbuf,
         subprotocols,
         tcp,
+        title_case_headers,
         undefined,
+        unix,
+        version,
         ws,
     }
 }
@@ -57,8 +63,7 @@ mod atoms {
 pub(crate) fn connect_options(map: Term<'_>) -> NifResult<ConnectOptions> {
     let tcp = map.map_get(atoms::tcp())?;
     Ok(ConnectOptions {
-        host: text(map, atoms::host())?,
-        port: get(map, atoms::port())?,
+        endpoint: endpoint(map.map_get(atoms::endpoint())?)?,
         authority: text(map, atoms::authority())?,
         connect_timeout: milliseconds(map, atoms::connect_timeout())?,
         domain_lookup_timeout: milliseconds(map, atoms::domain_lookup_timeout())?,
@@ -75,13 +80,50 @@ pub(crate) fn connect_options(map: Term<'_>) -> NifResult<ConnectOptions> {
             receive_buffer: unless(tcp, atoms::recbuf(), atoms::undefined(), |term| term.decode())?,
             send_timeout: milliseconds(tcp, atoms::send_timeout())?,
         },
-        http_version: one_of(
-            map,
-            atoms::http_version(),
-            &[(atoms::http_1_0(), HttpVersion::Http10), (atoms::http_1_1(), HttpVersion::Http11)],
-        )?,
+        http: http_options(map.map_get(atoms::http())?)?,
         ws: ws_options(map.map_get(atoms::ws())?, None)?,
     })
+}
+
+/// `{tcp, Host, Port}` or `{unix, Path}`.
+fn endpoint(term: Term<'_>) -> NifResult<Endpoint> {
+    if let Ok((kind, host, port)) = term.decode::<(Atom, Term<'_>, u16)>() {
+        return if atoms::tcp() == kind {
+            Ok(Endpoint::Tcp { host: to_text(host)?, port })
+        } else {
+            Err(Error::BadArg)
+        };
+    }
+    let (kind, path): (Atom, Binary<'_>) = term.decode()?;
+    let path = OsStr::from_bytes(path.as_slice());
+    if atoms::unix() == kind { Ok(Endpoint::Unix(path.into())) } else { Err(Error::BadArg) }
+}
+
+fn http_options(map: Term<'_>) -> NifResult<HttpOptions> {
+    let size = |key| Ok(unless(map, key, atoms::infinity(), |term| term.decode())?.unwrap_or(usize::MAX));
+    Ok(HttpOptions {
+        version: one_of(
+            map,
+            atoms::version(),
+            &[(atoms::http_1_0(), HttpVersion::Http10), (atoms::http_1_1(), HttpVersion::Http11)],
+        )?,
+        closing_timeout: milliseconds(map, atoms::closing_timeout())?,
+        keepalive: milliseconds(map, atoms::keepalive())?,
+        max_header_block_size: size(atoms::max_header_block_size())?,
+        max_trailer_block_size: size(atoms::max_trailer_block_size())?,
+        max_send_queue: unless(map, atoms::max_send_queue(), atoms::infinity(), |term| term.decode())?,
+        title_case_headers: get(map, atoms::title_case_headers())?,
+    })
+}
+
+/// The flow of requests that have none of their own.
+pub(crate) fn http_flow(map: Term<'_>) -> NifResult<Option<i64>> {
+    parts(map.map_get(atoms::flow())?)
+}
+
+/// How many parts of a response's body may be received.
+pub(crate) fn parts(flow: Term<'_>) -> NifResult<Option<i64>> {
+    if atoms::infinity() == flow { Ok(None) } else { flow.decode().map(Some) }
 }
 
 /// The options of a WebSocket; `keepalive` counts where they leave it to open's.
@@ -125,16 +167,16 @@ fn flow(value: Term<'_>) -> NifResult<Flow> {
     }
 }
 
-fn texts(map: Term<'_>, key: rustler::Atom) -> NifResult<Vec<String>> {
+fn texts(map: Term<'_>, key: Atom) -> NifResult<Vec<String>> {
     let texts: Vec<Term<'_>> = get(map, key)?;
     texts.into_iter().map(to_text).collect()
 }
 
-fn get<'a, T: Decoder<'a>>(map: Term<'a>, key: rustler::Atom) -> NifResult<T> {
+fn get<'a, T: Decoder<'a>>(map: Term<'a>, key: Atom) -> NifResult<T> {
     map.map_get(key)?.decode()
 }
 
-fn text(map: Term<'_>, key: rustler::Atom) -> NifResult<String> {
+fn text(map: Term<'_>, key: Atom) -> NifResult<String> {
     to_text(map.map_get(key)?)
 }
 
@@ -145,19 +187,19 @@ fn to_text(term: Term<'_>) -> NifResult<String> {
 /// The decoded value, or `None` for the atom that says that there is none.
 fn unless<'a, T>(
     map: Term<'a>,
-    key: rustler::Atom,
-    none: rustler::Atom,
+    key: Atom,
+    none: Atom,
     decode: impl FnOnce(Term<'a>) -> NifResult<T>,
 ) -> NifResult<Option<T>> {
     let value = map.map_get(key)?;
     if none == value { Ok(None) } else { decode(value).map(Some) }
 }
 
-fn milliseconds(map: Term<'_>, key: rustler::Atom) -> NifResult<Option<Duration>> {
+fn milliseconds(map: Term<'_>, key: Atom) -> NifResult<Option<Duration>> {
     unless(map, key, atoms::infinity(), |term| term.decode().map(Duration::from_millis))
 }
 
-fn one_of<T: Copy>(map: Term<'_>, key: rustler::Atom, values: &[(rustler::Atom, T)]) -> NifResult<T> {
+fn one_of<T: Copy>(map: Term<'_>, key: Atom, values: &[(Atom, T)]) -> NifResult<T> {
     let value = map.map_get(key)?;
     values.iter().find(|(atom, _)| *atom == value).map(|(_, value)| *value).ok_or(Error::BadArg)
 }

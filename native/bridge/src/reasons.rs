@@ -38,6 +38,7 @@ mod atoms {
         opcode,
         panic,
         posix,
+        request_too_short,
         reserved_bits,
         shutdown,
         subprotocol,
@@ -79,6 +80,7 @@ pub(crate) fn connection_error<'a>(env: Env<'a>, error: &ConnectionError) -> Ter
         ConnectionError::LimitReached(text) => {
             (atoms::connection_error(), atoms::limit_reached(), string(env, text)).encode(env)
         }
+        ConnectionError::RequestTooShort => atoms::request_too_short().encode(env),
         ConnectionError::OutOfMemory(_) => atoms::enomem().encode(env),
     }
 }

@@ -19,6 +19,10 @@ pub(crate) struct Connection {
     pub(crate) handle: Handle<BeamSink>,
     /// Set when nothing may be told any more.
     pub(crate) silent: Arc<AtomicBool>,
+    /// Whether requests go through the process, which has something to add to them.
+    pub(crate) processed: bool,
+    /// For requests without a flow of their own.
+    pub(crate) flow: Option<i64>,
     /// For upgrades without options of their own. Only NIFs take the lock.
     pub(crate) ws_opts: Mutex<WsOptsOfOpen>,
 }

@@ -1,6 +1,7 @@
 //! What a connection can be told.
 
-use http::{HeaderName, HeaderValue, Uri};
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method, Uri};
 
 use crate::options::WsOptions;
 use crate::sink::Sink;
@@ -13,10 +14,19 @@ pub enum Command<K: Sink> {
     Connect,
     /// Upgrades to WebSocket: answered by `Upgraded`, `Response` or `StreamError`.
     Upgrade(Box<Upgrade<K>>),
+    /// Makes a request: answered by `Response` or `StreamError`.
+    Request(Box<Request<K>>),
+    /// Goes on with the body of a request that was begun with [`Body::Streamed`].
+    Data(Box<RequestData<K>>),
+    /// Nothing more of this stream is told. A request that is not sent yet never will be.
+    Cancel(Box<(K::StreamId, K::Caller)>),
+    /// Asks what is known of a stream: answered by `StreamInfo`.
+    StreamInfo(Box<(K::StreamId, K::Receipt)>),
     /// Sends frames.
     Send(Box<Outgoing<K>>),
-    /// Raises the number of messages that may be received ([`crate::options::Flow::Messages`]).
-    UpdateFlow(i64),
+    /// Raises the number of messages, or of parts of a response's body, that may be received. A WebSocket's stream need
+    /// not be named.
+    UpdateFlow(Option<Box<K::StreamId>>, i64),
     /// The receiver keeps up: the answer to [`crate::Event::FlowCheck`].
     FlowGrant,
     /// The receiver has had its chance to answer: the answer to [`crate::Event::Settle`].
@@ -27,6 +37,83 @@ pub enum Command<K: Sink> {
     Control(Box<K::Control>),
     /// Makes the task panic, to test what follows.
     Panic,
+}
+
+impl<K: Sink> Command<K> {
+    /// The bytes that it accounts for while it waits.
+    pub(crate) fn queued(&self) -> usize {
+        match self {
+            Self::Request(request) => request.queued(),
+            Self::Upgrade(upgrade) => upgrade.queued(),
+            Self::Data(data) => data.data.len(),
+            Self::Send(outgoing) => outgoing.len(),
+            _ => 0,
+        }
+    }
+}
+
+/// An HTTP request.
+pub struct Request<K: Sink> {
+    /// The stream that it opens.
+    pub stream: K::Stream,
+    /// Who is told when the connection can't do it at all.
+    pub caller: K::Caller,
+    /// The method.
+    pub method: Method,
+    /// The request target.
+    pub target: Uri,
+    /// The user's headers, in order, without those that say how long the body is.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// The body.
+    pub body: Body,
+    /// How many parts of the response's body may be received until [`Command::UpdateFlow`] allows more; `None` is
+    /// unlimited.
+    pub flow: Option<i64>,
+}
+
+impl<K: Sink> Request<K> {
+    /// The bytes that it accounts for while it waits.
+    pub(crate) fn queued(&self) -> usize {
+        self.head_len() + self.body.len()
+    }
+
+    /// The bytes that all but its body account for while it waits.
+    pub(crate) fn head_len(&self) -> usize {
+        head_len(&self.target, &self.headers)
+    }
+}
+
+fn head_len(target: &Uri, headers: &[(HeaderName, HeaderValue)]) -> usize {
+    let target = target.path_and_query().map_or(0, |path| path.as_str().len());
+    target + headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum::<usize>()
+}
+
+/// The body of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Body {
+    /// All of it.
+    Whole(Bytes),
+    /// It follows by [`Command::Data`]: so many bytes, or in chunks.
+    Streamed(Option<u64>),
+}
+
+impl Body {
+    /// The bytes that it accounts for while the request waits.
+    fn len(&self) -> usize {
+        if let Self::Whole(bytes) = self { bytes.len() } else { 0 }
+    }
+}
+
+/// A part of a request's body.
+pub struct RequestData<K: Sink> {
+    /// The request's stream.
+    pub stream: K::StreamId,
+    /// Who is told when there is no such stream.
+    pub caller: K::Caller,
+    /// The bytes.
+    pub data: Bytes,
+    /// Whether they are the last.
+    pub fin: bool,
 }
 
 /// A request to upgrade to WebSocket.
@@ -41,6 +128,13 @@ pub struct Upgrade<K: Sink> {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// The session's options; those of the connection where there are none.
     pub options: Option<WsOptions>,
+}
+
+impl<K: Sink> Upgrade<K> {
+    /// The bytes that it accounts for while it waits.
+    pub(crate) fn queued(&self) -> usize {
+        head_len(&self.target, &self.headers)
+    }
 }
 
 /// Frames to send, in order.

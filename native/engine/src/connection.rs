@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::collections::VecDeque;
 use std::future::poll_fn;
+use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
@@ -12,13 +13,13 @@ use std::task::{Context, Poll};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::AbortHandle;
 
-use crate::command::{Command, Outgoing, Reply};
+use crate::command::{Command, Reply};
 use crate::error::{BadState, ConnectError, DownReason};
-use crate::event::{Event, NotSent, Protocol};
+use crate::event::{Event, NotSent, Protocol, StreamInfo};
 use crate::http;
-use crate::options::ConnectOptions;
+use crate::options::{ConnectOptions, Endpoint};
 use crate::sink::Sink;
-use crate::transport::{ByteStream, tcp};
+use crate::transport::{ByteStream, tcp, unix};
 use crate::websocket::session::{self, Session};
 use crate::websocket::{inbound, outbound};
 
@@ -99,8 +100,15 @@ impl Status {
         STATES.get(usize::from(self.state.load(Ordering::Acquire))).copied().unwrap_or(State::Idle)
     }
 
+    /// HTTP begins: what its senders must know.
+    fn begin_http(&self, max_queued: Option<usize>) {
+        self.compresses.store(false, Ordering::Release);
+        self.max_queued.store(max_queued.unwrap_or(usize::MAX), Ordering::Release);
+        self.set(State::Http);
+    }
+
     /// A WebSocket begins: what its senders must know.
-    fn begin(&self, compresses: bool, max_queued: Option<usize>) {
+    fn begin_ws(&self, compresses: bool, max_queued: Option<usize>) {
         self.compresses.store(compresses, Ordering::Release);
         self.max_queued.store(max_queued.unwrap_or(usize::MAX), Ordering::Release);
         self.set(State::Ws);
@@ -129,7 +137,7 @@ impl Status {
     }
 }
 
-/// The queue has no room for these frames under the limit of the session's options.
+/// The queue has no room for this under the limit of the options.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("too many bytes wait to be sent")]
 pub struct QueueFull;
@@ -150,11 +158,12 @@ pub struct Handle<K: Sink> {
 }
 
 impl<K: Sink> Handle<K> {
-    /// Appends a command to the connection's queue. Without effect when the task has ended. Frames are accounted for, and
-    /// may pass the limit that [`Handle::send_frames`] keeps.
+    /// Appends a command to the connection's queue. Without effect when the task has ended. What is to be sent is
+    /// accounted for, and may pass the limit that [`Handle::try_send`] keeps.
     pub fn send(&self, command: Command<K>) {
-        if let Command::Send(outgoing) = &command {
-            self.status.queued.fetch_add(outgoing.len(), Ordering::AcqRel);
+        let bytes = command.queued();
+        if bytes > 0 {
+            self.status.queued.fetch_add(bytes, Ordering::AcqRel);
         }
         self.enqueue(command);
     }
@@ -164,19 +173,20 @@ impl<K: Sink> Handle<K> {
         let _ = self.commands.send(command);
     }
 
-    /// Appends frames to the connection's queue, and to the account of it.
+    /// The same within the limit on what may wait to be sent ([`crate::options::HttpOptions::max_send_queue`],
+    /// [`crate::WsOptions::max_send_queue`]).
     ///
     /// # Errors
-    /// [`QueueFull`]: nothing of them is sent.
-    pub fn send_frames(&self, outgoing: Outgoing<K>) -> Result<(), QueueFull> {
-        let bytes = outgoing.len();
+    /// [`QueueFull`]: nothing of it is done.
+    pub fn try_send(&self, command: Command<K>) -> Result<(), QueueFull> {
+        let bytes = command.queued();
         let max = self.status.max_queued.load(Ordering::Acquire);
         let before = self.status.queued.fetch_add(bytes, Ordering::AcqRel);
         if before.saturating_add(bytes) > max {
             self.status.release(bytes);
             return Err(QueueFull);
         }
-        self.enqueue(Command::Send(Box::new(outgoing)));
+        self.enqueue(command);
         Ok(())
     }
 
@@ -225,7 +235,7 @@ pub fn spawn<K: Sink>(runtime: &tokio::runtime::Handle, options: ConnectOptions,
 fn prepare<K: Sink>(options: ConnectOptions, sink: K) -> (UnboundedSender<Command<K>>, Connection<K>) {
     let (sender, receiver) = unbounded_channel();
     let commands = Commands { receiver, kept: VecDeque::new() };
-    let status = Arc::new(Status::new(options.ws.max_send_queue));
+    let status = Arc::new(Status::new(options.http.max_send_queue));
     (sender, Connection { options, commands, sink, status })
 }
 
@@ -238,7 +248,7 @@ pub fn spawn_on<K: Sink>(
 ) -> Handle<K> {
     let (commands, mut connection) = prepare(options, sink);
     let status = Arc::clone(&connection.status);
-    status.set(State::Http);
+    status.begin_http(connection.options.http.max_send_queue);
     let task = runtime.spawn(async move {
         let work = async {
             match connection.serve(io).await {
@@ -375,8 +385,17 @@ impl<K: Sink> Connection<K> {
             Command::Control(control) => self.sink.control(*control),
             Command::Panic => panic_on_command(),
             // Answers that a WebSocket has not lived to see.
-            Command::Connect | Command::UpdateFlow(_) | Command::FlowGrant | Command::Settled => {}
-            command @ (Command::Upgrade(_) | Command::Send(_)) => kept.push_back(command),
+            Command::Connect | Command::UpdateFlow(None, _) | Command::FlowGrant | Command::Settled => {}
+            Command::StreamInfo(asked) => {
+                let event = Event::StreamInfo { receipt: &asked.1, info: StreamInfo::NotConnected };
+                self.sink.event(event);
+            }
+            command @ (Command::Request(_)
+            | Command::Data(_)
+            | Command::Cancel(_)
+            | Command::UpdateFlow(Some(_), _)
+            | Command::Upgrade(_)
+            | Command::Send(_)) => kept.push_back(command),
         }
         Ok(())
     }
@@ -384,24 +403,37 @@ impl<K: Sink> Connection<K> {
     /// One attempt to connect, and the whole life of the connection if it succeeds.
     async fn attempt(&mut self) -> Result<(), Stop> {
         self.status.set(State::Connecting);
-        match self.connect().await? {
-            Ok(stream) => {
-                let local = stream.local_addr().ok();
-                self.status.set(State::Http);
-                self.sink.event(Event::Up { protocol: Protocol::Http, local });
-                self.serve(stream).await
-            }
-            Err(error) => {
-                self.status.set(State::Idle);
-                self.sink.event(Event::ConnectFailed(error));
-                Ok(())
-            }
+        let options = self.options.clone();
+        match &options.endpoint {
+            Endpoint::Tcp { host, port } => match self.connect(tcp::connect(host, *port, &options)).await? {
+                Ok(stream) => self.up(stream.local_addr().ok(), stream).await,
+                Err(error) => self.connect_failed(error),
+            },
+            Endpoint::Unix(path) => match self.connect(unix::connect(path, &options)).await? {
+                Ok(stream) => self.up(None, stream).await,
+                Err(error) => self.connect_failed(error),
+            },
         }
     }
 
-    async fn connect(&mut self) -> Result<Result<tokio::net::TcpStream, ConnectError>, Stop> {
-        let options = self.options.clone();
-        let mut connecting = pin!(tcp::connect(&options));
+    fn connect_failed(&mut self, error: ConnectError) -> Result<(), Stop> {
+        self.status.set(State::Idle);
+        self.sink.event(Event::ConnectFailed(error));
+        Ok(())
+    }
+
+    async fn up<S: ByteStream>(&mut self, local: Option<SocketAddr>, stream: S) -> Result<(), Stop> {
+        self.status.begin_http(self.options.http.max_send_queue);
+        self.sink.event(Event::Up { protocol: Protocol::Http, local });
+        self.serve(stream).await
+    }
+
+    /// Waits for the attempt; what else comes is kept for the connection.
+    async fn connect<S>(
+        &mut self,
+        attempt: impl Future<Output = Result<S, ConnectError>>,
+    ) -> Result<Result<S, ConnectError>, Stop> {
+        let mut connecting = pin!(attempt);
         let mut kept = std::mem::take(&mut self.commands.kept);
         let result = loop {
             tokio::select! {
@@ -430,7 +462,7 @@ impl<K: Sink> Connection<K> {
             http::http1::End::Stop(stop) => Err(stop),
             http::http1::End::Upgraded(upgraded) => {
                 let http::http1::Upgraded { io, received, stream, headers, chosen, options, shutdown } = *upgraded;
-                self.status.begin(chosen.deflate.is_some(), options.max_send_queue);
+                self.status.begin_ws(chosen.deflate.is_some(), options.max_send_queue);
                 let subprotocol = chosen.subprotocol.as_deref();
                 let fragments = options.tells_fragments(subprotocol);
                 self.sink.event(Event::Upgraded { stream: &stream, headers: &headers, subprotocol, fragments });

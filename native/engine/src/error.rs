@@ -56,6 +56,9 @@ pub enum ConnectionError {
     /// The peer: it sent more than a limit allows.
     #[error("limit reached: {0}")]
     LimitReached(&'static str),
+    /// The caller: it ended a request's body before the length that it had announced.
+    #[error("the request's body is shorter than its content-length")]
+    RequestTooShort,
     /// This machine.
     #[error(transparent)]
     OutOfMemory(#[from] OutOfMemory),
@@ -164,6 +167,21 @@ pub enum BadState {
     /// A header of the request cannot be sent: the authority, a subprotocol, or one too many.
     #[error("The headers cannot be sent: the host or a subprotocol cannot stand in one, or they are too many.")]
     InvalidHeader,
+    /// Data, or a cancellation, for a stream that there is not.
+    #[error("The stream cannot be found.")]
+    NoStream,
+    /// Data for a request whose body is complete.
+    #[error("The stream has already been closed.")]
+    BodyComplete,
+    /// More data than the request has announced.
+    #[error("The data exceeds the content-length of the request.")]
+    BodyTooLong,
+    /// The end of the data before the length that the request has announced.
+    #[error("The data ends before the content-length of the request.")]
+    BodyTooShort,
+    /// A body without a length, but the connection speaks HTTP/1.0.
+    #[error("A request body over an HTTP/1.0 connection needs a content-length.")]
+    ChunkedOverHttp10,
     /// An upgrade, but the connection speaks HTTP/1.0.
     #[error("Websocket cannot be used over an HTTP/1.0 connection.")]
     UpgradeOverHttp10,

@@ -59,7 +59,16 @@ pub enum Event<'a, K: Sink> {
         /// Whether its messages will be told frame by frame.
         fragments: bool,
     },
-    /// A response's status and headers: the upgrade was refused.
+    /// An informational response; the one that answers the request is yet to come.
+    Inform {
+        /// The request's stream.
+        stream: &'a K::Stream,
+        /// The status code.
+        status: StatusCode,
+        /// The headers.
+        headers: &'a HeaderMap,
+    },
+    /// A response's status and headers: to a request, or to an upgrade, which is refused by it.
     Response {
         /// The request's stream.
         stream: &'a K::Stream,
@@ -79,6 +88,13 @@ pub enum Event<'a, K: Sink> {
         /// The bytes.
         data: Bytes,
     },
+    /// A response's trailers: its end.
+    Trailers {
+        /// The request's stream.
+        stream: &'a K::Stream,
+        /// The fields.
+        trailers: &'a HeaderMap,
+    },
     /// A WebSocket message or control frame.
     Message {
         /// The WebSocket's stream.
@@ -92,6 +108,20 @@ pub enum Event<'a, K: Sink> {
         stream: &'a K::Stream,
         /// Why.
         error: StreamError<'a>,
+    },
+    /// A command names a stream that there is not.
+    NoStream {
+        /// What it was named.
+        stream: &'a K::StreamId,
+        /// Who gave the command.
+        caller: &'a K::Caller,
+    },
+    /// What is known of a stream.
+    StreamInfo {
+        /// Who asked.
+        receipt: &'a K::Receipt,
+        /// The answer.
+        info: StreamInfo<'a, K>,
     },
     /// The connection failed in a way that its owner is told of before `Down`.
     ConnectionError(&'a ConnectionError),
@@ -126,6 +156,21 @@ pub enum Event<'a, K: Sink> {
         caller: &'a K::Caller,
         /// Why.
         error: BadState,
+    },
+}
+
+/// What is known of a stream.
+pub enum StreamInfo<'a, K: Sink> {
+    /// There is no connection, so there are no streams.
+    NotConnected,
+    /// There is no such stream.
+    Unknown,
+    /// There is.
+    Stream {
+        /// The stream.
+        stream: &'a K::Stream,
+        /// Whether it is told of: it was not cancelled.
+        running: bool,
     },
 }
 

@@ -12,7 +12,7 @@
 //! | [`sink`] | what an embedder provides |
 //! | [`options`], [`error`] | what can be set, what can go wrong and who is to blame |
 //! | [`transport`] | from a host name to a byte stream |
-//! | `http` | HTTP/1.1 on a byte stream, by hyper, up to the upgrade |
+//! | `http` | HTTP/1.x on a byte stream, by hyper, up to the upgrade if there is one |
 //! | [`websocket`] | the handshake's values, the frame codec, and the session (RFC 6455) |
 //!
 //! # Example
@@ -25,7 +25,7 @@
 //! use std::sync::mpsc::{Sender, channel};
 //!
 //! use gun_rs_engine::command::{Item, Reply};
-//! use gun_rs_engine::options::{HttpVersion, TcpOptions};
+//! use gun_rs_engine::options::{Endpoint, HttpOptions, TcpOptions};
 //! use gun_rs_engine::websocket::frame::{Opcode, encode, encode_close};
 //! use gun_rs_engine::{Command, ConnectOptions, Data, Event, Message, Outgoing, Sink, Upgrade, WsOptions, spawn};
 //!
@@ -33,6 +33,7 @@
 //!
 //! impl Sink for Channel {
 //!     type Stream = u32;
+//!     type StreamId = u32;
 //!     type Caller = ();
 //!     type Receipt = ();
 //!     type Control = Infallible;
@@ -68,13 +69,12 @@
 //! });
 //!
 //! let options = ConnectOptions {
-//!     host: "127.0.0.1".into(),
-//!     port,
+//!     endpoint: Endpoint::Tcp { host: "127.0.0.1".into(), port },
 //!     authority: format!("127.0.0.1:{port}"),
 //!     connect_timeout: None,
 //!     domain_lookup_timeout: None,
 //!     tcp: TcpOptions::default(),
-//!     http_version: HttpVersion::Http11,
+//!     http: HttpOptions::default(),
 //!     ws: WsOptions::default(),
 //! };
 //! let runtime = tokio::runtime::Runtime::new()?;
@@ -95,10 +95,11 @@
 //! let (mut hello, mut close) = (Vec::new(), Vec::new());
 //! encode(&mut hello, Opcode::Text, b"hello");
 //! encode_close(&mut close, 1000, b"");
-//! connection.send_frames(Outgoing { reply: Reply::Caller(()), items: vec![Item::Encoded(1, hello)] })?;
+//! let frames = |item| Command::Send(Box::new(Outgoing { reply: Reply::Caller(()), items: vec![item] }));
+//! connection.try_send(frames(Item::Encoded(1, hello)))?;
 //! assert_eq!(events.recv()?, "received hello");
 //!
-//! connection.send_frames(Outgoing { reply: Reply::Caller(()), items: vec![Item::Close(close)] })?;
+//! connection.try_send(frames(Item::Close(close)))?;
 //! assert_eq!(events.recv()?, "the connection ended normally");
 //! # server.join().unwrap();
 //! # Ok(())
@@ -117,7 +118,7 @@ mod testing;
 pub mod transport;
 pub mod websocket;
 
-pub use command::{Command, Outgoing, Upgrade};
+pub use command::{Body, Command, Outgoing, Request, RequestData, Upgrade};
 pub use connection::{Handle, State, spawn};
 pub use event::{Data, Event, Message, Protocol};
 pub use options::{ConnectOptions, WsOptions};

@@ -1,6 +1,7 @@
 //! What can be set. The values arrive checked; nothing here has a default of its own but where a test needs one.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::websocket::deflate::DeflateOptions;
@@ -8,10 +9,8 @@ use crate::websocket::deflate::DeflateOptions;
 /// How to reach a server. Every duration that is `None` is unlimited.
 #[derive(Debug, Clone)]
 pub struct ConnectOptions {
-    /// A name, or an address in its usual notation.
-    pub host: String,
-    /// The server's port.
-    pub port: u16,
+    /// Where the server is.
+    pub endpoint: Endpoint,
     /// The value of the host header: the port left out where it is the scheme's own.
     pub authority: String,
     /// The longest time that all attempts at all addresses may take together.
@@ -20,10 +19,24 @@ pub struct ConnectOptions {
     pub domain_lookup_timeout: Option<Duration>,
     /// Options of the socket.
     pub tcp: TcpOptions,
-    /// The version that requests are sent with.
-    pub http_version: HttpVersion,
+    /// How HTTP is spoken.
+    pub http: HttpOptions,
     /// For upgrades that bring no options of their own.
     pub ws: WsOptions,
+}
+
+/// Where a server is.
+#[derive(Debug, Clone)]
+pub enum Endpoint {
+    /// At a host and a port.
+    Tcp {
+        /// A name, or an address in its usual notation.
+        host: String,
+        /// The port.
+        port: u16,
+    },
+    /// At a Unix domain socket.
+    Unix(PathBuf),
 }
 
 /// Options of a TCP socket.
@@ -64,6 +77,39 @@ pub enum HttpVersion {
     Http10,
     /// HTTP/1.1.
     Http11,
+}
+
+/// How HTTP/1.x is spoken. Every duration that is `None` is unlimited.
+#[derive(Debug, Clone)]
+pub struct HttpOptions {
+    /// The version that requests are sent with.
+    pub version: HttpVersion,
+    /// How long a shutdown may wait for the response under way.
+    pub closing_timeout: Option<Duration>,
+    /// How often an idle connection is sent an empty line; `None` is never.
+    pub keepalive: Option<Duration>,
+    /// The most bytes of a response's status line and headers. Of its headers there may be 512.
+    pub max_header_block_size: usize,
+    /// The most bytes of a response's trailers; not above `max_header_block_size`.
+    pub max_trailer_block_size: usize,
+    /// The most bytes of requests and of their bodies that may wait to be sent; `None` is unlimited.
+    pub max_send_queue: Option<usize>,
+    /// Whether header names are sent as `Content-Type` rather than `content-type`.
+    pub title_case_headers: bool,
+}
+
+impl Default for HttpOptions {
+    fn default() -> Self {
+        Self {
+            version: HttpVersion::Http11,
+            closing_timeout: Some(Duration::from_secs(15)),
+            keepalive: None,
+            max_header_block_size: 100_000,
+            max_trailer_block_size: 10_000,
+            max_send_queue: None,
+            title_case_headers: false,
+        }
+    }
 }
 
 /// How one WebSocket session behaves.

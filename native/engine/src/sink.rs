@@ -7,10 +7,12 @@ use crate::event::Event;
 /// All methods are called from the connection's task, on an I/O thread: they must not block.
 pub trait Sink: Sized + Send + 'static {
     /// Names one stream (one request, one WebSocket session) to the user.
-    type Stream: Send + 'static;
+    type Stream: PartialEq<Self::StreamId> + Send + 'static;
+    /// Names the stream that a command is for, which may be none that there is.
+    type StreamId: Send + 'static;
     /// Names who gave a command, for an error that belongs to no stream.
     type Caller: Send + 'static;
-    /// Names who waits until frames have been sent.
+    /// Names who waits until frames have been sent, or for what is known of a stream.
     type Receipt: Send + 'static;
     /// A command to the sink itself, which travels through the connection's queue to keep its place among the others.
     type Control: Send + 'static;

@@ -14,8 +14,8 @@ use tungstenite::protocol::frame::{Frame, FrameHeader};
 use crate::command::{Command, Item, Outgoing, Reply, Upgrade};
 use crate::connection::{Handle, QueueFull, spawn_on};
 use crate::error::{BadState, ConnectError, ConnectionError, DownReason, HandshakeError, ProtocolError};
-use crate::event::{Data, Event, Message, NotSent, Protocol, StreamError};
-use crate::options::{ConnectOptions, HttpVersion, TcpOptions, WsOptions};
+use crate::event::{Data, Event, Message, NotSent, Protocol, StreamError, StreamInfo};
+use crate::options::{ConnectOptions, Endpoint, HttpOptions, TcpOptions, WsOptions};
 use crate::sink::Sink;
 use crate::websocket::frame::{Opcode, encode, encode_close};
 
@@ -43,8 +43,12 @@ pub(crate) enum Told {
     ShutDown,
     Panicked(Option<Protocol>, String, Vec<u32>),
     Upgraded(u32),
+    Inform(u32, u16),
     Response(u32, Fin, u16),
     Data(u32, Fin, String),
+    Trailers(u32, Vec<(String, String)>),
+    NoStream(u32, u32),
+    StreamInfo(u32, Known),
     Text(u32, String),
     Binary(u32, Vec<u8>),
     Ping(u32, String),
@@ -72,6 +76,14 @@ pub(crate) enum Told {
 pub(crate) enum Fin {
     Fin,
     NoFin,
+}
+
+/// A [`StreamInfo`] that can be compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Known {
+    NotConnected,
+    Nothing,
+    Stream(u32, bool),
 }
 
 /// A [`NotSent`] that can be compared.
@@ -102,6 +114,7 @@ pub(crate) enum Reason {
     Protocol(ProtocolError),
     Http,
     LimitReached,
+    RequestTooShort,
     OutOfMemory,
 }
 
@@ -110,6 +123,7 @@ pub(crate) struct Recorder(UnboundedSender<Told>);
 
 impl Sink for Recorder {
     type Stream = u32;
+    type StreamId = u32;
     type Caller = u32;
     type Receipt = u32;
     type Control = u32;
@@ -139,6 +153,20 @@ fn owned(event: Event<'_, Recorder>) -> Told {
         Event::Panicked { protocol, text, killed } => Told::Panicked(protocol, text, killed.to_vec()),
         Event::Upgraded { stream, .. } => Told::Upgraded(*stream),
         Event::Response { stream, fin, status, .. } => Told::Response(*stream, fin.into(), status.as_u16()),
+        Event::Inform { stream, status, .. } => Told::Inform(*stream, status.as_u16()),
+        Event::Trailers { stream, trailers } => {
+            let trailers = trailers.iter().map(|(name, value)| (name.to_string(), lossy(value.as_bytes())));
+            Told::Trailers(*stream, trailers.collect())
+        }
+        Event::NoStream { stream, caller } => Told::NoStream(*stream, *caller),
+        Event::StreamInfo { receipt, info } => Told::StreamInfo(
+            *receipt,
+            match info {
+                StreamInfo::NotConnected => Known::NotConnected,
+                StreamInfo::Unknown => Known::Nothing,
+                StreamInfo::Stream { stream, running } => Known::Stream(*stream, running),
+            },
+        ),
         Event::Data { stream, fin, data } => Told::Data(*stream, fin.into(), lossy(&data)),
         Event::Message { stream, message } => match message {
             Message::Text(data) => Told::Text(*stream, String::from_utf8(bytes(data)).unwrap()),
@@ -212,6 +240,7 @@ impl From<&ConnectionError> for Reason {
             ConnectionError::Protocol(error) => Self::Protocol(error.clone()),
             ConnectionError::Http(_) => Self::Http,
             ConnectionError::LimitReached(_) => Self::LimitReached,
+            ConnectionError::RequestTooShort => Self::RequestTooShort,
             ConnectionError::OutOfMemory(_) => Self::OutOfMemory,
         }
     }
@@ -220,13 +249,12 @@ impl From<&ConnectionError> for Reason {
 /// Options without a time limit on anything but the closing handshake.
 pub(crate) fn options() -> ConnectOptions {
     ConnectOptions {
-        host: "127.0.0.1".into(),
-        port: 0,
+        endpoint: Endpoint::Tcp { host: "127.0.0.1".into(), port: 0 },
         authority: "localhost".into(),
         connect_timeout: None,
         domain_lookup_timeout: None,
         tcp: TcpOptions::default(),
-        http_version: HttpVersion::Http11,
+        http: HttpOptions::default(),
         ws: WsOptions::default(),
     }
 }
@@ -289,12 +317,13 @@ impl Client {
 
     /// Sends these together, if the queue has room for them.
     pub(crate) fn try_send(&self, items: Vec<Item<Vec<u8>>>) -> Result<(), QueueFull> {
-        self.handle.send_frames(Outgoing { reply: Reply::Caller(CALLER), items })
+        self.handle.try_send(Command::Send(Box::new(Outgoing { reply: Reply::Caller(CALLER), items })))
     }
 
     /// Sends these together, and wants to be told when they are sent.
     pub(crate) fn send_for(&self, receipt: u32, items: Vec<Item<Vec<u8>>>) {
-        self.handle.send_frames(Outgoing { reply: Reply::Receipt(receipt), items }).expect("the queue is full");
+        let outgoing = Outgoing { reply: Reply::Receipt(receipt), items };
+        self.handle.try_send(Command::Send(Box::new(outgoing))).expect("the queue is full");
     }
 
     /// Says that it has answered what came before a fault.
@@ -426,6 +455,23 @@ impl<S: crate::transport::ByteStream> Peer<S> {
             }
             assert!(self.read().await, "the request ends early");
         }
+    }
+
+    /// The next line, without its end.
+    pub(crate) async fn line(&mut self) -> String {
+        loop {
+            if let Some(end) = self.received.windows(2).position(|pair| pair == b"\r\n") {
+                let line = self.received.drain(..end + 2).take(end).collect::<Vec<_>>();
+                return lossy(&line);
+            }
+            assert!(self.read().await, "the line ends early");
+        }
+    }
+
+    /// Takes so many bytes, whatever they are.
+    pub(crate) async fn take(&mut self, len: usize) {
+        let mut bytes = vec![0; len];
+        timeout(PATIENCE, self.io.read_exact(&mut bytes)).await.expect("nothing was sent").unwrap();
     }
 
     /// Reads an upgrade request and gives in to it.

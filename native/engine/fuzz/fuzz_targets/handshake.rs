@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use gun_rs_engine::options::{HttpVersion, TcpOptions};
+use gun_rs_engine::options::{Endpoint, HttpOptions, TcpOptions};
 use gun_rs_engine::websocket::deflate::DeflateOptions;
 use gun_rs_engine::{Command, ConnectOptions, Event, Sink, Upgrade, WsOptions, connection};
 use http::Uri;
@@ -25,6 +25,7 @@ struct Checker {
 
 impl Sink for Checker {
     type Stream = ();
+    type StreamId = ();
     type Caller = ();
     type Receipt = ();
     type Control = ();
@@ -53,13 +54,12 @@ impl Sink for Checker {
 
 fn options() -> ConnectOptions {
     ConnectOptions {
-        host: "localhost".into(),
-        port: 80,
+        endpoint: Endpoint::Tcp { host: "localhost".into(), port: 80 },
         authority: "localhost".into(),
         connect_timeout: None,
         domain_lookup_timeout: None,
         tcp: TcpOptions::default(),
-        http_version: HttpVersion::Http11,
+        http: HttpOptions::default(),
         ws: WsOptions {
             compress: Some(DeflateOptions::default()),
             subprotocols: vec!["chat".into()],

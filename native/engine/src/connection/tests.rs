@@ -21,7 +21,7 @@ async fn with_listener() -> (Client, TcpListener) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let (sink, told) = recorder();
-    let options = ConnectOptions { port, ..options() };
+    let options = ConnectOptions { endpoint: Endpoint::Tcp { host: "127.0.0.1".into(), port }, ..options() };
     (Client { handle: spawn(&runtime::Handle::current(), options, sink), told }, listener)
 }
 
@@ -89,7 +89,7 @@ async fn a_failed_attempt_is_told_and_may_be_followed_by_another() {
 #[tokio::test(start_paused = true)]
 async fn a_name_without_an_address_is_told_as_such() {
     let (sink, told) = recorder();
-    let options = ConnectOptions { host: "no address".into(), ..options() };
+    let options = ConnectOptions { endpoint: Endpoint::Tcp { host: "no address".into(), port: 0 }, ..options() };
     let mut client = Client { handle: spawn(&runtime::Handle::current(), options, sink), told };
     client.handle.send(Command::Connect);
     let event = timeout(LIMIT, client.told.recv()).await;

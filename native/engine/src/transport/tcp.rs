@@ -2,39 +2,27 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use tokio::net::{TcpSocket, TcpStream, lookup_host};
-use tokio::time::timeout;
 
-use super::happy_eyeballs;
+use super::{happy_eyeballs, within};
 use crate::error::ConnectError;
 use crate::options::{ConnectOptions, Family, TcpOptions};
 
-/// Connects to the host in `options`.
+/// Connects to the host.
 ///
 /// # Errors
 /// See [`ConnectError`].
-pub async fn connect(options: &ConnectOptions) -> Result<TcpStream, ConnectError> {
-    let addresses = within(options.domain_lookup_timeout, resolve(options)).await?;
+pub async fn connect(host: &str, port: u16, options: &ConnectOptions) -> Result<TcpStream, ConnectError> {
+    let addresses = within(options.domain_lookup_timeout, resolve(host, port, &options.tcp)).await?;
     let attempts = happy_eyeballs::connect(addresses, |address| connect_to(address, &options.tcp));
     within(options.connect_timeout, async { Ok(attempts.await?) }).await
 }
 
-async fn within<T>(
-    limit: Option<Duration>,
-    work: impl Future<Output = Result<T, ConnectError>>,
-) -> Result<T, ConnectError> {
-    match limit {
-        None => work.await,
-        Some(limit) => timeout(limit, work).await.unwrap_or(Err(ConnectError::Timeout)),
-    }
-}
-
-async fn resolve(options: &ConnectOptions) -> Result<Vec<SocketAddr>, ConnectError> {
+async fn resolve(host: &str, port: u16, options: &TcpOptions) -> Result<Vec<SocketAddr>, ConnectError> {
     // The system's resolver tells "no such name" from "no answer" by text alone, so both are the same here.
-    let found = lookup_host((options.host.as_str(), options.port)).await.map_err(|_| ConnectError::NameNotFound)?;
-    let addresses = happy_eyeballs::interleave(found.filter(|address| is_usable(address, &options.tcp)));
+    let found = lookup_host((host, port)).await.map_err(|_| ConnectError::NameNotFound)?;
+    let addresses = happy_eyeballs::interleave(found.filter(|address| is_usable(address, options)));
     if addresses.is_empty() { Err(ConnectError::NameNotFound) } else { Ok(addresses) }
 }
 

@@ -18,7 +18,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use crate::command::{Command, Item, Outgoing, Reply};
 use crate::connection::{Commands, State, Status, poll_caught};
 use crate::error::{BadState, ConnectionError, DownReason, ProtocolError};
-use crate::event::{Event, Message, NotSent, StreamError};
+use crate::event::{Event, Message, NotSent, StreamError, StreamInfo};
 use crate::options::WsOptions;
 use crate::sink::Sink;
 use crate::transport::{ByteStream, is_cut};
@@ -232,13 +232,33 @@ impl<'a, S: ByteStream, K: Sink> Session<'a, S, K> {
             };
             match command {
                 Command::Send(outgoing) => self.send(*outgoing),
-                Command::UpdateFlow(messages) => self.credit.update(messages),
+                Command::UpdateFlow(_, messages) => self.credit.update(messages),
                 Command::FlowGrant => self.credit.grant(),
                 Command::Settled => self.settled(),
-                Command::Upgrade(upgrade) => self.sink.event(match self.phase {
-                    Phase::Open => Event::BadState { caller: &upgrade.caller, error: BadState::OnlyWebsocket },
-                    _ => Event::StreamError { stream: &upgrade.stream, error: StreamError::WebsocketClosing },
-                }),
+                Command::Upgrade(upgrade) => {
+                    self.status.release(upgrade.queued());
+                    self.refuse_request(&upgrade.stream, &upgrade.caller);
+                }
+                Command::Request(request) => {
+                    self.status.release(request.queued());
+                    self.refuse_request(&request.stream, &request.caller);
+                }
+                Command::Data(data) => {
+                    self.status.release(data.data.len());
+                    self.sink.event(Event::BadState { caller: &data.caller, error: BadState::OnlyWebsocket });
+                }
+                Command::Cancel(cancel) => {
+                    self.sink.event(Event::BadState { caller: &cancel.1, error: BadState::OnlyWebsocket });
+                }
+                Command::StreamInfo(asked) => {
+                    let (stream, receipt) = *asked;
+                    let info = if self.stream == stream {
+                        StreamInfo::Stream { stream: &self.stream, running: true }
+                    } else {
+                        StreamInfo::Unknown
+                    };
+                    self.sink.event(Event::StreamInfo { receipt: &receipt, info });
+                }
                 Command::Shutdown => self.start_shutdown(),
                 Command::Control(control) => self.sink.control(*control),
                 Command::Panic => crate::connection::panic_on_command(),
@@ -247,6 +267,13 @@ impl<'a, S: ByteStream, K: Sink> Session<'a, S, K> {
         }
         cx.waker().wake_by_ref();
         None
+    }
+
+    fn refuse_request(&mut self, stream: &K::Stream, caller: &K::Caller) {
+        self.sink.event(match self.phase {
+            Phase::Open => Event::BadState { caller, error: BadState::OnlyWebsocket },
+            _ => Event::StreamError { stream, error: StreamError::WebsocketClosing },
+        });
     }
 
     fn start_shutdown(&mut self) {

@@ -9,12 +9,17 @@ use tungstenite::handshake::derive_accept_key;
 use crate::command::Command;
 use crate::connection::State;
 use crate::error::{BadState, HandshakeError};
-use crate::options::{ConnectOptions, HttpVersion, WsOptions};
+use crate::options::{ConnectOptions, HttpOptions, HttpVersion, WsOptions};
 use crate::testing::*;
 use crate::websocket::frame::Opcode;
 
 fn down(reason: Reason, killed: &[u32]) -> Told {
     Told::Down(Http, reason, killed.to_vec())
+}
+
+/// Options with these for HTTP.
+fn with_http(http: HttpOptions) -> ConnectOptions {
+    ConnectOptions { http, ..options() }
 }
 
 fn data(fin: Fin, text: &str) -> Told {
@@ -59,14 +64,21 @@ async fn a_refusal_with_a_chunked_body_ends_with_its_last_chunk_and_leaves_the_c
 
 #[tokio::test(start_paused = true)]
 async fn a_chunked_body_without_a_chunk_is_an_empty_last_part() {
-    let response = "HTTP/1.1 404 Not Found\r\ntransfer-encoding: chunked\r\n\r\n0\r\nx-trailer: 1\r\n\r\n";
+    let response = "HTTP/1.1 404 Not Found\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n";
     refusing(response, &[Told::Response(STREAM, Fin::NoFin, 404), data(Fin::Fin, "")]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn trailers_end_a_chunked_body() {
+    let response = "HTTP/1.1 404 Not Found\r\ntransfer-encoding: chunked\r\n\r\n1\r\na\r\n0\r\nX-Trailer: 1\r\n\r\n";
+    let trailers = Told::Trailers(STREAM, vec![("x-trailer".into(), "1".into())]);
+    refusing(response, &[Told::Response(STREAM, Fin::NoFin, 404), data(Fin::NoFin, "a"), trailers]).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_informational_response_is_not_the_answer() {
     let response = "HTTP/1.1 103 Early Hints\r\nlink: <a>\r\n\r\nHTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n";
-    refusing(response, &[Told::Response(STREAM, Fin::Fin, 403)]).await;
+    refusing(response, &[Told::Inform(STREAM, 103), Told::Response(STREAM, Fin::Fin, 403)]).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -89,7 +101,7 @@ async fn a_response_that_came_whole_before_the_connection_was_cut_is_delivered_w
     peer.write("HTTP/1.1 403 Forbidden\r\ncontent-length: 2\r\nconnection: close\r\n\r\nno").await;
     drop(peer);
     client.expect(&[Told::Response(STREAM, Fin::NoFin, 403), data(Fin::Fin, "no")]).await;
-    client.expect_only(&[down(Reason::Closed, &[])]).await;
+    client.expect_only(&[down(Reason::Normal, &[])]).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -220,7 +232,8 @@ async fn a_server_that_speaks_unasked_is_left_normally() {
 
 #[tokio::test(start_paused = true)]
 async fn an_upgrade_over_http_1_0_is_refused_and_nothing_is_sent() {
-    let (mut client, mut peer) = connected(ConnectOptions { http_version: HttpVersion::Http10, ..options() }, BUFFER);
+    let (mut client, mut peer) =
+        connected(with_http(HttpOptions { version: HttpVersion::Http10, ..HttpOptions::default() }), BUFFER);
     client.upgrade(STREAM);
     client.expect_only(&[Told::StreamBadState(STREAM, BadState::UpgradeOverHttp10)]).await;
     peer.expect_nothing().await;
@@ -296,8 +309,8 @@ async fn a_shutdown_awaits_the_response_under_way_and_fails_what_waits_behind_it
 
 #[tokio::test(start_paused = true)]
 async fn a_shutdown_awaits_no_response_longer_than_closing_timeout() {
-    let ws = WsOptions { closing_timeout: Some(Duration::from_secs(3)), ..WsOptions::default() };
-    let (mut client, mut peer) = connected(with_ws(ws), BUFFER);
+    let http = HttpOptions { closing_timeout: Some(Duration::from_secs(3)), ..HttpOptions::default() };
+    let (mut client, mut peer) = connected(with_http(http), BUFFER);
     client.upgrade(STREAM);
     peer.request().await;
     let asked = Instant::now();
@@ -328,3 +341,5 @@ async fn a_user_who_drops_the_handle_closes_the_connection() {
     assert_eq!(told.recv().await, None);
     peer.expect_end().await;
 }
+
+mod requests;

@@ -35,7 +35,7 @@ async fn reading_stops_after_so_many_messages_until_more_are_asked_for() {
     }
     client.expect_only(&texts(0..2)).await;
     // What waits in the stream comes in one read.
-    client.handle.send(Command::UpdateFlow(1));
+    client.handle.send(Command::UpdateFlow(None, 1));
     client.expect_only(&texts(2..5)).await;
 }
 
@@ -45,10 +45,10 @@ async fn the_messages_of_one_read_come_together_and_must_be_repaid() {
     peer.write(frames(0..5)).await;
     client.expect_only(&texts(0..5)).await;
     peer.write(frames(5..6)).await;
-    client.handle.send(Command::UpdateFlow(2));
-    client.handle.send(Command::UpdateFlow(1));
+    client.handle.send(Command::UpdateFlow(None, 2));
+    client.handle.send(Command::UpdateFlow(None, 1));
     client.expect_only(&[]).await;
-    client.handle.send(Command::UpdateFlow(1));
+    client.handle.send(Command::UpdateFlow(None, 1));
     client.expect_only(&texts(5..6)).await;
     peer.write(frames(6..7)).await;
     client.expect_only(&[]).await;
@@ -57,7 +57,7 @@ async fn the_messages_of_one_read_come_together_and_must_be_repaid() {
 #[tokio::test(start_paused = true)]
 async fn a_flow_that_is_not_exhausted_adds_up() {
     let (mut client, mut peer) = open(flow(Flow::Messages(1)), BUFFER).await;
-    client.handle.send(Command::UpdateFlow(2));
+    client.handle.send(Command::UpdateFlow(None, 2));
     for n in 0..5 {
         peer.write(frames(n..n + 1)).await;
         settle().await;
@@ -72,7 +72,7 @@ async fn what_came_with_the_101_waits_too() {
     let answer = switching(&peer.request().await);
     peer.write([answer, frames(0..2)].concat()).await;
     client.expect_only(&[Told::Upgraded(STREAM)]).await;
-    client.handle.send(Command::UpdateFlow(1));
+    client.handle.send(Command::UpdateFlow(None, 1));
     client.expect_only(&texts(0..2)).await;
 }
 
@@ -93,7 +93,7 @@ async fn a_message_in_fragments_costs_one_and_what_is_silenced_nothing() {
         settle().await;
     }
     client.expect_only(&[Told::Text(STREAM, "abc".into()), Told::Text(STREAM, "d".into())]).await;
-    client.handle.send(Command::UpdateFlow(1));
+    client.handle.send(Command::UpdateFlow(None, 1));
     client.expect_only(&[Told::Text(STREAM, "e".into())]).await;
 }
 
@@ -122,7 +122,7 @@ async fn sending_and_closing_go_on_while_reading_is_paused() {
 #[tokio::test(start_paused = true)]
 async fn updates_mean_nothing_where_no_number_was_set() {
     let (mut client, mut peer) = open(options(), BUFFER).await;
-    client.handle.send(Command::UpdateFlow(-10));
+    client.handle.send(Command::UpdateFlow(None, -10));
     client.handle.send(Command::FlowGrant);
     peer.write(frames(0..2)).await;
     client.expect_only(&texts(0..2)).await;

@@ -100,7 +100,7 @@ async fn a_peer_that_cannot_be_heard_is_excused_while_reading_is_paused() {
     }
     client.expect_only(&[]).await;
     sleep_until(opened + 51 * SECOND).await;
-    client.handle.send(Command::UpdateFlow(1));
+    client.handle.send(Command::UpdateFlow(None, 1));
     client.expect(&[dead()]).await;
     assert_eq!(opened.elapsed().as_secs(), 60);
 }
