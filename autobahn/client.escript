@@ -2,19 +2,23 @@
 %% Runs the cases of a fuzzing server of the Autobahn Testsuite against gun_rs: every message is echoed until the
 %% server closes. Prints how many cases there were, and how long they took in seconds.
 %%
-%% usage: client.escript PORT AGENT
+%% usage: client.escript PORT AGENT [COMPRESS]      (the value of the option compress; true if not given)
 
 -mode(compile).
 
 %% In milliseconds. The slowest cases send and receive a thousand messages of 128 KiB.
 -define(QUIET, 120000).
 
-main([PortArg, Agent]) ->
+main([Port, Agent]) ->
+	main([Port, Agent, "true"]);
+main([PortArg, Agent, CompressArg]) ->
 	Port = list_to_integer(PortArg),
+	{ok, Tokens, _} = erl_scan:string(CompressArg ++ "."),
+	{ok, Compress} = erl_parse:parse_term(Tokens),
 	{ok, _} = application:ensure_all_started(gun_rs),
 	Started = erlang:monotonic_time(millisecond),
 	Count = binary_to_integer(case_count(Port)),
-	[run_case(Port, Agent, Case) || Case <- lists:seq(1, Count)],
+	[run_case(Port, Agent, Case, Compress) || Case <- lists:seq(1, Count)],
 	converse(Port, ["/updateReports?agent=", Agent], #{}),
 	Took = erlang:monotonic_time(millisecond) - Started,
 	io:format("~b ~.1f~n", [Count, Took / 1000]).
@@ -23,9 +27,9 @@ case_count(Port) ->
 	[Count] = converse(Port, "/getCaseCount", #{}),
 	Count.
 
-run_case(Port, Agent, Case) ->
+run_case(Port, Agent, Case, Compress) ->
 	Path = ["/runCase?case=", integer_to_list(Case), "&agent=", Agent],
-	converse(Port, Path, #{compress => true}).
+	converse(Port, Path, #{compress => Compress}).
 
 %% Every case has a connection of its own. The texts that were received are returned.
 converse(Port, Path, WsOpts) ->

@@ -313,7 +313,7 @@ handle_common(info, {gun_rs_native, {flow_check, ReplyTo, Messages, Bytes}}, _) 
 	look_into_mailbox(ReplyTo, {flow_check, short_mailbox(Messages, Bytes)});
 handle_common(info, {gun_rs_native, {settle, ReplyTo}}, _) ->
 	look_into_mailbox(ReplyTo, settle);
-handle_common({timeout, mailbox}, {ReplyTo, Why}, _) ->
+handle_common({timeout, {mailbox, _}}, {ReplyTo, Why}, _) ->
 	look_into_mailbox(ReplyTo, Why);
 handle_common(info, {mailbox, ReplyTo, Why, Mailbox}, Data) ->
 	judge_mailbox(ReplyTo, Why, Mailbox, Data);
@@ -448,7 +448,7 @@ look_into_mailbox(Fun, Why) ->
 	{keep_state_and_data, {next_event, info, {mailbox, Fun, Why, undefined}}}.
 
 judge_mailbox(ReplyTo, Why={flow_check, Short}, [{message_queue_len, Length}|_], _) when Length > Short ->
-	look_again(ReplyTo, Why);
+	look_again(flow_check, ReplyTo, Why);
 judge_mailbox(_, {flow_check, _}, _, #data{conn=Conn}) ->
 	ok = gun_rs_native:ws_flow_grant(Conn),
 	keep_state_and_data;
@@ -456,13 +456,15 @@ judge_mailbox(_, {flow_check, _}, _, #data{conn=Conn}) ->
 %% when the receiver waits for others it has sent what it had to say to them.
 judge_mailbox(ReplyTo, settle, [{message_queue_len, Length}, {status, Status}], _)
 		when Length > 0; Status =/= waiting ->
-	look_again(ReplyTo, settle);
+	look_again(settle, ReplyTo, settle);
 judge_mailbox(_, settle, _, #data{conn=Conn}) ->
 	ok = gun_rs_native:ws_settled(Conn),
 	keep_state_and_data.
 
-look_again(ReplyTo, Why) ->
-	{keep_state_and_data, {{timeout, mailbox}, ?MAILBOX_POLL, {ReplyTo, Why}}}.
+%% Of its kind the last question alone is asked again: the ones before it were a session's
+%% that has ended.
+look_again(Kind, ReplyTo, Why) ->
+	{keep_state_and_data, {{timeout, {mailbox, Kind}}, ?MAILBOX_POLL, {ReplyTo, Why}}}.
 
 -spec deliver(gun_rs_options:reply_to(), term()) -> term().
 deliver(Pid, Message) when is_pid(Pid) -> Pid ! Message;

@@ -172,7 +172,7 @@ reasons() ->
 	] ++ [{Posix, [atom_to_list(Posix)]} || Posix <- [econnrefused, econnreset, econnaborted,
 		ehostunreach, ehostdown, enetunreach, enetdown, etimedout, eaddrnotavail, eaddrinuse,
 		eafnosupport, eacces, eperm, epipe, emfile, enfile, enobufs, enomem, einval, eio, eisconn, enetreset,
-		enotconn, eproto]
+		enotconn, eproto, enoent, enametoolong, enotdir, enotsock, eprototype]
 	] ++ [
 		{{posix, 4242}, ["4242"]},
 		{{tls_alert, {unknown_ca, "Unknown CA"}}, ["unknown_ca", "unknown CA"]},

@@ -6,7 +6,9 @@
 -import(gun_rs_test, [config/2]).
 -import(gun_rs_test, [doc/1]).
 -import(gun_rs_test, [eventually/1]).
+-import(gun_rs_test, [nothing_left/1]).
 -import(gun_rs_test, [open_ws/2]).
+-import(gun_rs_test, [resources/0]).
 
 -include("gun_rs_test.hrl").
 
@@ -27,35 +29,21 @@ init_per_suite(Config) ->
 end_per_suite(Config) ->
 	gun_rs_test:stop_cowboy(config(listener, Config)).
 
-%% Each connection has two ends in this VM.
-do_enough_fds() ->
-	Limit = os:cmd("ulimit -n"),
-	case string:trim(Limit) of
-		"unlimited" ->
-			ok;
-		Number ->
-			case list_to_integer(Number) >= 2 * ?CONNECTIONS + 500 of
-				true -> ok;
-				false -> exit("This case needs " ++ integer_to_list(2 * ?CONNECTIONS + 500)
-					++ " file descriptors: say `ulimit -n 8192` first.")
-			end
-	end.
-
 many_connections(Config) ->
 	doc("2,000 connections at once are opened, used and closed: no process, task, thread or descriptor is left."),
-	ok = do_enough_fds(),
+	ok = gun_rs_test:enough_fds(?CONNECTIONS),
 	%% What the first connection brings to stay is not the 2,000's.
 	{First, _} = open_ws(config(port, Config), "/websocket"),
 	ok = gun_rs:close(First),
 	do_all_closed(Config),
 	true = eventually(fun() -> gun_rs_native:stats() =:= #{connections => 0, tasks => 0} end),
-	Before = do_count(),
+	Before = resources(),
 	Conns = [begin
 		{ok, ConnPid} = gun_rs:open("127.0.0.1", config(port, Config), #{retry => 0}),
 		{ConnPid, gun_rs:ws_upgrade(ConnPid, "/websocket")}
 	end || _ <- lists:seq(1, ?CONNECTIONS)],
 	_ = [?EXPECT({gun_upgrade, ConnPid, StreamRef, _, _}) || {ConnPid, StreamRef} <- Conns],
-	During = do_count(),
+	During = resources(),
 	ct:log("before ~p~nduring ~p", [Before, During]),
 	#{connections := ?CONNECTIONS} = During,
 	%% Of which each has two ends here. This says that what is counted below is the right thing.
@@ -77,7 +65,7 @@ many_connections(Config) ->
 		3 -> exit(ConnPid, kill)
 	end || {N, {ConnPid, StreamRef}} <- lists:zip(lists:seq(1, ?CONNECTIONS), Conns)],
 	_ = [gun_rs_test:await_exit(ConnPid) || {ConnPid, _} <- Conns],
-	do_nothing_left(Before).
+	nothing_left(Before).
 
 %% The server's ends too.
 do_all_closed(Config) ->
@@ -87,36 +75,14 @@ many_refused(_) ->
 	doc("Connections that are never up leave nothing either."),
 	{Socket, Port} = gun_rs_test:refused_port(),
 	true = eventually(fun() -> gun_rs_native:stats() =:= #{connections => 0, tasks => 0} end),
-	Before = do_count(),
+	Before = resources(),
 	Conns = [begin
 		{ok, ConnPid} = gun_rs:open("127.0.0.1", Port, #{retry => 1}),
 		ConnPid
 	end || _ <- lists:seq(1, 500)],
 	_ = [gun_rs_test:await_exit(ConnPid) || ConnPid <- Conns],
-	do_nothing_left(Before),
+	nothing_left(Before),
 	gun_rs_test:release_port(Socket).
-
-do_count() ->
-	#{connections := Connections, tasks := Tasks} = gun_rs_native:stats(),
-	#{
-		connections => Connections,
-		tasks => Tasks,
-		processes => erlang:system_info(process_count),
-		fds => gun_rs_test:count_fds(),
-		threads => gun_rs_test:count_threads()
-	}.
-
-do_nothing_left(Before) ->
-	case eventually(fun() ->
-		After = do_count(),
-		case [Key || {Key, N} <- maps:to_list(After), N > maps:get(Key, Before)] of
-			[] -> true;
-			More -> {left, More, Before, After}
-		end
-	end) of
-		true -> ok;
-		Left -> error(Left)
-	end.
 
 %% How long a call holds a scheduler.
 

@@ -9,6 +9,7 @@
 
 %% Servers.
 -export([start_cowboy/0]).
+-export([start_cowboy/2]).
 -export([stop_cowboy/1]).
 -export([refused_port/0]).
 -export([release_port/1]).
@@ -20,6 +21,7 @@
 -export([upgrade/4]).
 -export([open_ws/2]).
 -export([open_ws/3]).
+-export([answer/2]).
 -export([watch/1]).
 -export([await_exit/1]).
 -export([exit_of/3]).
@@ -33,6 +35,9 @@
 -export([eventually/1]).
 -export([eventually/2]).
 -export([missing/1]).
+-export([resources/0]).
+-export([nothing_left/1]).
+-export([enough_fds/1]).
 -export([count_fds/0]).
 -export([count_threads/0]).
 -export([watch_memory/0]).
@@ -69,16 +74,22 @@ require_cowboy() ->
 
 %% Cowboy on a port of its own choosing, with every route of ws_echo_h.
 start_cowboy() ->
+	start_cowboy(ws_echo_h:routes(), [{port, 0}]).
+
+%% No timeout or limit of its own ends a connection.
+start_cowboy(Routes, SocketOpts) ->
 	ok = require_cowboy(),
 	Ref = make_ref(),
 	{ok, _} = cowboy:start_clear(Ref, #{
 		max_connections => infinity,
 		num_acceptors => 16,
 		shutdown => brutal_kill,
-		socket_opts => [{port, 0}, {backlog, 4096}, {nodelay, true}]
+		socket_opts => [{backlog, 4096}, {nodelay, true}, {send_timeout, infinity}|SocketOpts]
 	}, #{
-		env => #{dispatch => cowboy_router:compile([{'_', ws_echo_h:routes()}])},
-		idle_timeout => infinity
+		env => #{dispatch => cowboy_router:compile([{'_', Routes}])},
+		idle_timeout => infinity,
+		max_keepalive => infinity,
+		request_timeout => infinity
 	}),
 	{Ref, ranch:get_port(Ref)}.
 
@@ -131,6 +142,34 @@ open_ws(Port, Path, Opts) ->
 	StreamRef = gun_rs:ws_upgrade(ConnPid, Path),
 	ok = ?EXPECT({gun_upgrade, ConnPid, StreamRef, [<<"websocket">>], _}),
 	{ConnPid, StreamRef}.
+
+%% What a request came to: its status, headers and body, and its trailers where there are any. An error stands where
+%% the trailers would, or alone when there was no response.
+answer(ConnPid, StreamRef) ->
+	receive
+		{gun_response, ConnPid, StreamRef, fin, Status, Headers} ->
+			{Status, Headers, <<>>};
+		{gun_response, ConnPid, StreamRef, nofin, Status, Headers} ->
+			answer(ConnPid, StreamRef, Status, Headers, []);
+		{gun_error, ConnPid, StreamRef, Reason} ->
+			{error, Reason}
+	after ?WAIT ->
+		missing("gun_response")
+	end.
+
+answer(ConnPid, StreamRef, Status, Headers, Body) ->
+	receive
+		{gun_data, ConnPid, StreamRef, nofin, Data} ->
+			answer(ConnPid, StreamRef, Status, Headers, [Body, Data]);
+		{gun_data, ConnPid, StreamRef, fin, Data} ->
+			{Status, Headers, iolist_to_binary([Body, Data])};
+		{gun_trailers, ConnPid, StreamRef, Trailers} ->
+			{Status, Headers, iolist_to_binary(Body), Trailers};
+		{gun_error, ConnPid, StreamRef, Reason} ->
+			{Status, Headers, iolist_to_binary(Body), {error, Reason}}
+	after ?WAIT ->
+		missing("gun_data")
+	end.
 
 %% A monitor that is set when this returns. A scheduler may hold that of monitor/2 back until its caller rests, and
 %% what the caller asks of others before may end the process first.
@@ -209,9 +248,45 @@ eventually(Fun, Left) ->
 			eventually(Fun, Left - 20)
 	end.
 
+%% Common Test prints a reason many times, and a megabyte in it would cost minutes and gigabytes: messages are told cut
+%% short, as text.
 missing(Pattern) ->
 	{messages, Mailbox} = process_info(self(), messages),
-	error({no_message, Pattern, {mailbox, lists:nthtail(max(0, length(Mailbox) - 20), Mailbox)}}).
+	Last = lists:nthtail(max(0, length(Mailbox) - 20), Mailbox),
+	error({no_message, Pattern, {mailbox, [lists:flatten(io_lib:format("~0tP", [Message, 40])) || Message <- Last]}}).
+
+%% What connections could leave behind.
+resources() ->
+	#{connections := Connections, tasks := Tasks} = gun_rs_native:stats(),
+	#{
+		connections => Connections,
+		tasks => Tasks,
+		processes => erlang:system_info(process_count),
+		fds => count_fds(),
+		threads => count_threads()
+	}.
+
+%% There is no more of anything than before, at last.
+nothing_left(Before) ->
+	case eventually(fun() ->
+		After = resources(),
+		case [Key || {Key, N} <- maps:to_list(After), N > maps:get(Key, Before)] of
+			[] -> true;
+			More -> {left, More, Before, After}
+		end
+	end) of
+		true -> ok;
+		Left -> error(Left)
+	end.
+
+%% Each connection has two ends in this VM.
+enough_fds(Connections) ->
+	Enough = 2 * Connections + 500,
+	Limit = string:trim(os:cmd("ulimit -n")),
+	case Limit =:= "unlimited" orelse list_to_integer(Limit) >= Enough of
+		true -> ok;
+		false -> exit(lists:concat(["This case needs ", Enough, " file descriptors: say `ulimit -n ", Enough, "` first."]))
+	end.
 
 %% Of the whole VM: its files and its threads, as the operating system counts them.
 count_fds() ->

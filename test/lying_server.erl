@@ -7,6 +7,9 @@
 %%     {request, Binary}       a request's header block, as it was on the wire
 %%     {frame, Type, Payload}  a client frame, unmasked; {unmasked, Type, Payload} when it wasn't masked; Type is
 %%                             {fragment, Type} without FIN, and {Rsv, Type} with reserved bits
+%%     {body, Binary}          the body of a request that {http, Fun} read
+%%     {read, Binary}          what {read, Size} or {read_to, Binary} read
+%%     {sunk, Size, Sha256}    the body that sink read
 %%     {flooded, Bytes}        how much a flood could send
 %%     closed                  the client closed
 %%
@@ -18,6 +21,11 @@
 %%     {answer, Fun}           read a request, answer with Fun(Key), Key being its sec-websocket-key
 %%     {answer_cut, Fun, At}   the same, in two packets, cut after At bytes
 %%     {answer_bytewise, Fun}  the same, one packet for each byte
+%%     {http, Fun}             read a request and its body, answer with Fun(Request, Body)
+%%     {sink, Part}            read a request and its body, which is hashed and dropped; wait for go/1 before each Part
+%%                             bytes of it
+%%     {read, Size}            read that many bytes, whatever they are
+%%     {read_to, Binary}       read until that has come
 %%     {send, IoData}          send it at once
 %%     {send_cut, IoData, At}  send it in two packets, cut after At bytes
 %%     {send_bytewise, IoData} one packet for each byte
@@ -25,6 +33,7 @@
 %%     {flood, IoData, Max}    send it again and again, until the client closes or Max bytes are sent
 %%     frame                   read one frame
 %%     frames                  read frames until the client closes
+%%     {repeat, Script}        play it again and again
 %%     wait                    until go/1
 %%     close                   close the socket
 %%     reset                   close the socket with a TCP reset
@@ -38,6 +47,9 @@
 -export([go/1]).
 -export([stop/1]).
 
+-export([ok/1]).
+-export([ok/2]).
+-export([header/2]).
 -export([key/1]).
 -export([accept/1]).
 -export([response/1]).
@@ -75,6 +87,18 @@ stop(Server) ->
 	receive {'DOWN', MRef, process, Server, _} -> ok end.
 
 %% Messages, well made. RFC 6455, 4.2.2 and 5.2.
+
+ok(Body) ->
+	ok([], Body).
+
+ok(Headers, Body) ->
+	[
+		"HTTP/1.1 200 OK\r\n"
+		"content-length: ", integer_to_list(iolist_size(Body)), "\r\n",
+		[[Name, ": ", Value, "\r\n"] || {Name, Value} <- Headers],
+		"\r\n",
+		Body
+	].
 
 accept(Key) ->
 	base64:encode(crypto:hash(sha, [Key, "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"])).
@@ -164,7 +188,11 @@ acceptor(Server, Listener, Parent, Script) ->
 	Pid = spawn_link(fun() ->
 		receive start -> ok end,
 		Tell(accepted),
-		play(Script, Socket, <<>>, Tell)
+		try
+			play(Script, Socket, <<>>, Tell)
+		catch throw:closed ->
+			Tell(closed)
+		end
 	end),
 	ok = gen_tcp:controlling_process(Socket, Pid),
 	Server ! {conn, Pid},
@@ -199,6 +227,26 @@ play([{answer_bytewise, Fun}|Script], Socket, Buffer, Tell) ->
 		{ok, Key, Rest} -> play([{send_bytewise, Fun(Key)}|Script], Socket, Rest, Tell);
 		closed -> Tell(closed)
 	end;
+play([{http, Fun}|Script], Socket, Buffer, Tell) ->
+	{Request, Body0, Rest} = message(Socket, Buffer, Tell, fun(Data, Body) -> [Body, Data] end, []),
+	Body = iolist_to_binary(Body0),
+	_ = [Tell({body, Body}) || Body =/= <<>>],
+	play([{send, Fun(Request, Body)}|Script], Socket, Rest, Tell);
+play([{sink, Part}|Script], Socket, Buffer, Tell) ->
+	{_, {Size, Hash}, Rest} = message(Socket, Buffer, Tell,
+		fun(Data, Sunk) -> sink(Data, Sunk, Part) end, {0, crypto:hash_init(sha256)}),
+	Tell({sunk, Size, crypto:hash_final(Hash)}),
+	play(Script, Socket, Rest, Tell);
+play([{read, Size}|Script], Socket, Buffer, Tell) ->
+	{Data, Rest} = read(Socket, Buffer, Size),
+	Tell({read, Data}),
+	play(Script, Socket, Rest, Tell);
+play([{read_to, End}|Script], Socket, Buffer, Tell) ->
+	{Data, Rest} = read_to(Socket, Buffer, End),
+	Tell({read, <<Data/binary, End/binary>>}),
+	play(Script, Socket, Rest, Tell);
+play([{repeat, Steps}|_], Socket, Buffer, Tell) ->
+	play(Steps ++ [{repeat, Steps}], Socket, Buffer, Tell);
 play([{send, Data}|Script], Socket, Buffer, Tell) ->
 	_ = gen_tcp:send(Socket, Data),
 	play(Script, Socket, Buffer, Tell);
@@ -255,22 +303,98 @@ flood(_, _, _, Sent, _) ->
 	Sent.
 
 request(Socket, Buffer, Tell) ->
-	case binary:split(Buffer, <<"\r\n\r\n">>) of
-		[Request, Rest] ->
+	case head(Socket, Buffer) of
+		{ok, Request, Rest} ->
 			Tell({request, Request}),
 			{ok, key(Request), Rest};
+		closed ->
+			closed
+	end.
+
+%% A client may send empty lines before a request: RFC 9112, 2.2.
+head(Socket, <<"\r\n", Buffer/binary>>) ->
+	head(Socket, Buffer);
+head(Socket, Buffer) ->
+	case binary:split(Buffer, <<"\r\n\r\n">>) of
+		[Request, Rest] ->
+			{ok, Request, Rest};
 		[_] ->
 			case gen_tcp:recv(Socket, 0) of
-				{ok, Data} -> request(Socket, <<Buffer/binary, Data/binary>>, Tell);
+				{ok, Data} -> head(Socket, <<Buffer/binary, Data/binary>>);
 				{error, _} -> closed
 			end
 	end.
 
+%% A request with its body, which is folded over as it comes. From here on, closed is thrown.
+message(Socket, Buffer, Tell, Fun, Acc0) ->
+	case head(Socket, Buffer) of
+		{ok, Request, Rest0} ->
+			Tell({request, Request}),
+			{Acc, Rest} = case {header("transfer-encoding", Request), header("content-length", Request)} of
+				{<<"chunked">>, _} -> chunks(Socket, Rest0, Fun, Acc0);
+				{none, none} -> {Acc0, Rest0};
+				{none, Size} -> fold(Socket, Rest0, binary_to_integer(Size), Fun, Acc0)
+			end,
+			{Request, Acc, Rest};
+		closed ->
+			throw(closed)
+	end.
+
+chunks(Socket, Buffer0, Fun, Acc0) ->
+	{Line, Buffer1} = read_to(Socket, Buffer0, <<"\r\n">>),
+	Size = binary_to_integer(Line, 16),
+	{Acc, Buffer2} = fold(Socket, Buffer1, Size, Fun, Acc0),
+	{<<>>, Buffer} = read_to(Socket, Buffer2, <<"\r\n">>),
+	case Size of
+		0 -> {Acc, Buffer};
+		_ -> chunks(Socket, Buffer, Fun, Acc)
+	end.
+
+%% The next Size bytes, in parts.
+fold(_, Buffer, 0, _, Acc) ->
+	{Acc, Buffer};
+fold(Socket, <<>>, Size, Fun, Acc) ->
+	fold(Socket, recv(Socket, min(Size, 16#10000)), Size, Fun, Acc);
+fold(Socket, Buffer, Size, Fun, Acc) ->
+	Part = min(Size, byte_size(Buffer)),
+	<<Data:Part/binary, Rest/binary>> = Buffer,
+	fold(Socket, Rest, Size - Part, Fun, Fun(Data, Acc)).
+
+sink(Data, {Size0, Hash}, Part) ->
+	Size = Size0 + byte_size(Data),
+	_ = [receive go -> ok end || (Size0 + Part - 1) div Part < (Size + Part - 1) div Part],
+	{Size, crypto:hash_update(Hash, Data)}.
+
+read(Socket, Buffer, Size) ->
+	case Buffer of
+		<<Data:Size/binary, Rest/binary>> -> {Data, Rest};
+		_ -> read(Socket, <<Buffer/binary, (recv(Socket, 0))/binary>>, Size)
+	end.
+
+read_to(Socket, Buffer, End) ->
+	case binary:split(Buffer, End) of
+		[Data, Rest] -> {Data, Rest};
+		[_] -> read_to(Socket, <<Buffer/binary, (recv(Socket, 0))/binary>>, End)
+	end.
+
+recv(Socket, Size) ->
+	case gen_tcp:recv(Socket, Size) of
+		{ok, Data} -> Data;
+		{error, _} -> throw(closed)
+	end.
+
+%% The value of a request's header, or none.
+header(Name, Request) ->
+	case re:run(Request, ["^", Name, ": *([^\r]*)"], [caseless, multiline, {capture, [1], binary}]) of
+		{match, [Value]} -> Value;
+		nomatch -> none
+	end.
+
 %% The sec-websocket-key of a request.
 key(Request) ->
-	case re:run(Request, "^sec-websocket-key: *([^\r]*)", [caseless, multiline, {capture, [1], binary}]) of
-		{match, [Key]} -> Key;
-		nomatch -> <<>>
+	case header("sec-websocket-key", Request) of
+		none -> <<>>;
+		Key -> Key
 	end.
 
 frame(Socket, Buffer, Tell) ->

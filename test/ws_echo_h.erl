@@ -31,7 +31,9 @@ init(Req0, mychat) ->
 		false -> Req0
 	end,
 	{cowboy_websocket, Req, mychat};
-init(Req, deflate) ->
+init(Req0, deflate) ->
+	Offer = cowboy_req:header(<<"sec-websocket-extensions">>, Req0, <<>>),
+	Req = cowboy_req:set_resp_header(<<"x-offer">>, Offer, Req0),
 	{cowboy_websocket, Req, echo, #{
 		compress => true,
 		deflate_opts => maps:from_list([deflate_opt(Opt) || Opt <- cowboy_req:parse_qs(Req)]),
@@ -41,7 +43,7 @@ init(Req, deflate) ->
 init(Req, Mode) ->
 	{cowboy_websocket, Req, Mode, #{idle_timeout => infinity, max_frame_size => infinity}}.
 
-%% deflate: Cowboy's deflate_opts are those of the query string.
+%% deflate: Cowboy's deflate_opts are those of the query string; the answer repeats the offer.
 deflate_opt({Name, Value}) ->
 	{binary_to_atom(Name, utf8), try
 		binary_to_integer(Value)

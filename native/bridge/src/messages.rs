@@ -192,7 +192,9 @@ impl BeamSink {
     fn message(&self, pid: &LocalPid, build: impl for<'a> FnOnce(Env<'a>) -> Term<'a>) {
         if !self.silent.load(Ordering::Acquire) {
             MESSAGE.with_borrow_mut(|message| {
-                let _ = message.send_and_clear(pid, build);
+                // Sent as a copy: the environment itself would take its own room, some 2 KB, along to the mailbox.
+                let _ = message.run(|env| env.send(pid, build(env)));
+                message.clear();
             });
         }
     }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
@@ -256,7 +256,8 @@ pub fn spawn_on<K: Sink>(
                 Err(stop) => connection.stop(stop),
             }
         };
-        if let Some(panic) = caught(work).await {
+        let panic = caught(pin!(work)).await;
+        if let Some(panic) = panic {
             connection.panicked(&*panic, &[]);
         }
     });
@@ -302,14 +303,15 @@ pub(crate) enum Stop {
 }
 
 async fn run<K: Sink>(mut connection: Connection<K>) {
-    if let Some(panic) = caught(connection.work()).await {
+    let panic = caught(pin!(connection.work())).await;
+    if let Some(panic) = panic {
         connection.panicked(&*panic, &[]);
     }
 }
 
-/// Runs the work to its end, or to its panic.
-async fn caught(work: impl Future<Output = ()>) -> Option<Box<dyn Any + Send>> {
-    let mut work = pin!(work);
+/// Runs the work to its end, or to its panic. The work is pinned by the caller: a future that is moved into another takes
+/// its room twice there.
+async fn caught(mut work: Pin<&mut impl Future<Output = ()>>) -> Option<Box<dyn Any + Send>> {
     poll_fn(|cx| poll_caught(|| work.as_mut().poll(cx))).await.err()
 }
 
@@ -466,6 +468,8 @@ impl<K: Sink> Connection<K> {
                 let subprotocol = chosen.subprotocol.as_deref();
                 let fragments = options.tells_fragments(subprotocol);
                 self.sink.event(Event::Upgraded { stream: &stream, headers: &headers, subprotocol, fragments });
+                // They hold the buffer that hyper has read into, of 8 KiB.
+                drop(headers);
                 let session = Session::new(session::Parts {
                     io,
                     received,

@@ -640,7 +640,8 @@ impl<K: Sink> Http<'_, K> {
         }
         End::Upgraded(Box::new(Upgraded {
             io: parts.io.into_inner().into_inner(),
-            received: parts.read_buf,
+            // An empty slice of hyper's buffer would hold all of it for as long as the session lives.
+            received: if parts.read_buf.is_empty() { Bytes::new() } else { parts.read_buf },
             stream,
             headers,
             chosen,

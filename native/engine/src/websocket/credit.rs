@@ -3,7 +3,7 @@
 use crate::options::Flow;
 
 /// How many messages may be under way to a receiver that has not shown that it keeps up.
-const WINDOW_MESSAGES: i64 = 1024;
+const WINDOW_MESSAGES: i64 = 4096;
 
 /// And how many bytes.
 const WINDOW_BYTES: i64 = 4 * 1024 * 1024;

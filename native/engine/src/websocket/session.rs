@@ -91,8 +91,9 @@ pub(crate) struct Session<'a, S, K: Sink> {
     send_timeout: Option<Duration>,
     inbound: Inbound<K::Payload>,
     outbound: Outbound<K>,
-    /// What came with the 101, until it is decoded.
-    early: Bytes,
+    /// What has been received and may be decoded before anything else is read: what came with the 101, or what a
+    /// receiver that is asked whether it keeps up was not given yet.
+    undecoded: Bytes,
     /// Bytes received that are not a whole header or control frame yet.
     pending: Vec<u8>,
     bytes_received: u64,
@@ -151,9 +152,9 @@ impl<'a, S: ByteStream, K: Sink> Session<'a, S, K> {
             credit: Credit::new(options.flow),
             options,
             send_timeout,
-            early: received,
+            bytes_received: received.len() as u64,
+            undecoded: received,
             pending: Vec::new(),
-            bytes_received: 0,
             phase: Phase::Open,
             draining: None,
             shutdown: false,
@@ -457,8 +458,8 @@ impl<'a, S: ByteStream, K: Sink> Session<'a, S, K> {
             return Poll::Pending;
         }
         self.lookout = None;
-        if !self.early.is_empty() {
-            return Poll::Ready(self.decode_early());
+        if !self.undecoded.is_empty() {
+            return Poll::Ready(self.decode_undecoded());
         }
         let decoding = self.is_decoding();
         let read = match self.inbound.direct() {
@@ -515,7 +516,10 @@ impl<'a, S: ByteStream, K: Sink> Session<'a, S, K> {
             let input = &scratch[..before + n];
             let (consumed, reason) = self.decode(input);
             let rest = &input[consumed..];
-            if rest.is_empty() {
+            if self.awaits_grant() {
+                self.undecoded = Bytes::copy_from_slice(rest);
+                self.pending = Vec::new();
+            } else if rest.is_empty() {
                 self.pending = Vec::new();
             } else {
                 self.pending.clear();
@@ -525,20 +529,34 @@ impl<'a, S: ByteStream, K: Sink> Session<'a, S, K> {
         })
     }
 
-    fn decode_early(&mut self) -> Option<DownReason> {
-        let early = std::mem::take(&mut self.early);
-        self.bytes_received += early.len() as u64;
-        let (consumed, reason) = self.decode(&early);
-        self.pending = early[consumed..].to_vec();
+    fn decode_undecoded(&mut self) -> Option<DownReason> {
+        let undecoded = std::mem::take(&mut self.undecoded);
+        let (consumed, reason) = self.decode(&undecoded);
+        let rest = undecoded.slice(consumed..);
+        if self.awaits_grant() {
+            self.undecoded = rest;
+        } else {
+            self.pending = rest.to_vec();
+        }
         reason
     }
 
-    /// Delivers every message in `input`; how much of it is done with, and the reason if the session is over.
+    /// Whether the receiver must first show that it keeps up. It is then given nothing more, not even what one read
+    /// has brought with what it was given: that may be thousands of messages, or inflate to a thousand times its size.
+    fn awaits_grant(&self) -> bool {
+        self.credit.asks() && self.credit.is_exhausted()
+    }
+
+    /// Delivers every message in `input`, or as many as the receiver may be given; how much of it is done with, and the
+    /// reason if the session is over.
     fn decode(&mut self, input: &[u8]) -> (usize, Option<DownReason>) {
         let mut consumed = 0;
         while self.is_decoding() {
             if self.draining == Some(0) {
                 return (input.len(), Some(DownReason::Closed));
+            }
+            if self.awaits_grant() {
+                return (consumed, None);
             }
             match self.inbound.next(input, &mut consumed) {
                 Ok(None) => return (consumed, None),

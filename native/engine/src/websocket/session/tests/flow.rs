@@ -4,15 +4,20 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep, timeout};
+use zlib_rs::{Deflate, DeflateFlush};
 
 use crate::command::Command;
 use crate::connection::spawn_on;
 use crate::options::{ConnectOptions, Flow, WsOptions};
 use crate::testing::*;
+use crate::websocket::deflate::DeflateOptions;
 use crate::websocket::frame::Opcode;
 
 /// For the tests with real sockets, which have a real clock.
 const LIMIT: Duration = Duration::from_secs(30);
+
+/// How many messages a receiver that is asked is given before it has answered.
+const WINDOW: u32 = 4096;
 
 fn flow(flow: Flow) -> ConnectOptions {
     with_ws(WsOptions { flow, ..WsOptions::default() })
@@ -187,37 +192,61 @@ async fn flooded(messages: u32) -> (Client, tokio::task::JoinHandle<Peer>) {
 
 #[tokio::test(start_paused = true)]
 async fn auto_asks_once_at_half_of_its_window_and_pauses_at_its_end_until_it_is_granted() {
-    let (mut client, flood) = flooded(3000).await;
-    client.expect(&texts(0..512)).await;
-    client.expect(&[Told::FlowCheck(STREAM, 512)]).await;
-    client.expect(&texts(512..1024)).await;
-    settle().await;
-    // The read that spends the last of it may bring some more.
-    let mut next = 1024;
-    while let Ok(told) = client.told.try_recv() {
-        assert_eq!(told, Told::Text(STREAM, next.to_string()));
-        next += 1;
+    let (mut client, flood) = flooded(3 * WINDOW).await;
+    for window in 0..3 {
+        let (first, last) = (window * WINDOW, (window + 1) * WINDOW);
+        client.expect(&texts(first..first + WINDOW / 2)).await;
+        client.expect(&[Told::FlowCheck(STREAM, u64::from(WINDOW / 2))]).await;
+        client.expect_only(&texts(first + WINDOW / 2..last)).await;
+        sleep(LIMIT).await;
+        client.expect_only(&[]).await;
+        client.handle.send(Command::FlowGrant);
     }
-    assert!(next < 1050, "{next} came");
-    sleep(LIMIT).await;
-    client.expect_only(&[]).await;
-    client.handle.send(Command::FlowGrant);
-    let mut checks = 0;
-    while next < 3000 {
-        match client.next().await {
-            Some(Told::FlowCheck(STREAM, messages)) => {
-                assert!((512..1050).contains(&messages), "{messages}");
-                checks += 1;
-                client.handle.send(Command::FlowGrant);
-            }
-            told => {
-                assert_eq!(told, Some(Told::Text(STREAM, next.to_string())));
-                next += 1;
+    flood.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn auto_gives_no_more_than_its_window_of_what_one_read_brings() {
+    let (mut client, mut peer) = connected(flow(Flow::Auto), BUFFER);
+    client.upgrade(STREAM);
+    let answer = switching(&peer.request().await);
+    // Two bytes each, so that one read has several windows of them; the first ones come with the 101.
+    let empty = frame(Opcode::Text, b"").repeat(3 * WINDOW as usize);
+    peer.write([answer, empty.clone()].concat()).await;
+    client.expect(&[Told::Upgraded(STREAM)]).await;
+    peer.write([&empty, &frame(Opcode::Close, b"")[..]].concat()).await;
+    let message = Told::Text(STREAM, String::new());
+    for _ in 0..6 {
+        client.expect(&vec![message.clone(); WINDOW as usize / 2]).await;
+        client.expect(&[Told::FlowCheck(STREAM, u64::from(WINDOW / 2))]).await;
+        client.expect_only(&vec![message.clone(); WINDOW as usize / 2]).await;
+        client.handle.send(Command::FlowGrant);
+    }
+    client.expect(&[Told::Close(STREAM, None), Told::Down(Ws, Reason::Normal, vec![STREAM])]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn auto_counts_the_bytes_that_compressed_messages_inflate_to() {
+    let ws = WsOptions { flow: Flow::Auto, compress: Some(DeflateOptions::default()), ..WsOptions::default() };
+    let agreed = "sec-websocket-extensions: permessage-deflate; server_no_context_takeover\r\n";
+    let (mut client, mut peer) = open_with(with_ws(ws), BUFFER, agreed).await;
+    // 16 messages of 1 MiB in one read.
+    let mut zeros = vec![0; 1 << 12];
+    let mut deflate = Deflate::new(6, false, 15);
+    deflate.compress(&[0; 1 << 20], &mut zeros, DeflateFlush::SyncFlush).unwrap();
+    zeros.truncate(deflate.total_out() as usize - 4);
+    peer.write(compressed(Opcode::Binary, true, &zeros).repeat(16)).await;
+    for _ in 0..4 {
+        for event in ["message", "message", "check", "message", "message"] {
+            match client.next().await {
+                Some(Told::Binary(_, payload)) => assert_eq!((event, payload.len()), ("message", 1 << 20)),
+                Some(Told::FlowCheck(STREAM, 2)) => assert_eq!(event, "check"),
+                other => panic!("{:?}", other.is_some()),
             }
         }
+        client.expect_only(&[]).await;
+        client.handle.send(Command::FlowGrant);
     }
-    assert!((2..4).contains(&checks), "{checks} checks");
-    flood.await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -228,7 +257,8 @@ async fn auto_never_pauses_for_a_receiver_that_keeps_up() {
     while next < 100_000 {
         match client.next().await {
             Some(Told::FlowCheck(STREAM, messages)) => {
-                assert!((512..600).contains(&messages), "{messages}");
+                let half = u64::from(WINDOW / 2);
+                assert!((half..half + 100).contains(&messages), "{messages}");
                 client.handle.send(Command::FlowGrant);
             }
             told => {
