@@ -6,6 +6,7 @@
 %% to its `reply_to'.
 -module(gun_rs).
 
+-export([open/1]).
 -export([open/2]).
 -export([open/3]).
 -export([open_unix/2]).
@@ -91,10 +92,18 @@
 
 -define(AWAIT_TIMEOUT, 5000).
 
-%% @doc Opens a connection to Host, which is a string, an atom, a binary or an IP
-%% tuple. Returns before the connection is up; the caller is its owner.
--spec open(Host :: gun_rs_options:host(), inet:port_number())
-	-> {ok, ConnPid :: pid()} | {error, Reason :: term()}.
+%% @doc Opens a connection to the host and port of a URL, with TLS where its scheme is wss
+%% or https, without it where that is ws or http. The path is for the request or the upgrade.
+-spec open(Url :: string() | binary()) -> {ok, ConnPid :: pid()} | {error, Reason :: term()}.
+open(Url) ->
+	open_url(Url, #{}).
+
+%% @doc Opens a connection to a URL with options, or to Host, which is a string, an atom, a
+%% binary or an IP tuple. Returns before the connection is up; the caller is its owner.
+-spec open(Host :: gun_rs_options:host(), inet:port_number()) -> {ok, ConnPid :: pid()} | {error, Reason :: term()};
+	(Url :: string() | binary(), opts()) -> {ok, ConnPid :: pid()} | {error, Reason :: term()}.
+open(Url, Opts) when is_map(Opts) ->
+	open_url(Url, Opts);
 open(Host, Port) ->
 	open(Host, Port, #{}).
 
@@ -103,6 +112,12 @@ open(Host, Port) ->
 open(Host, Port, Opts) ->
 	case gun_rs_options:open(Host, Port, Opts) of
 		{ok, Config} -> start_conn(gun_rs_native:load_error(), Config);
+		Error -> Error
+	end.
+
+open_url(Url, Opts) ->
+	case gun_rs_options:url(Url, Opts) of
+		{ok, Host, Port, OptsWithTransport} -> open(Host, Port, OptsWithTransport);
 		Error -> Error
 	end.
 
@@ -115,14 +130,20 @@ open_unix(Path, Opts) ->
 		Error -> Error
 	end.
 
-start_conn(undefined, Config=#{supervise := Supervise}) ->
+start_conn(undefined, Config) ->
 	case gun_rs_native:runtime_is_running() of
-		true when Supervise -> gun_rs_conns_sup:start_conn(self(), Config);
-		true -> gun_rs_conn:start_link(self(), Config);
+		true -> start_conn(Config);
 		false -> {error, {not_started, gun_rs}}
 	end;
 start_conn(LoadError, _) ->
 	{error, {nif_not_loaded, LoadError}}.
+
+start_conn(Config=#{supervise := Supervise}) ->
+	case gun_rs_tls:new(Config) of
+		{ok, Tls} when Supervise -> gun_rs_conns_sup:start_conn(self(), Config, Tls);
+		{ok, Tls} -> gun_rs_conn:start_link(self(), Config, Tls);
+		Error -> Error
+	end.
 
 %% @doc Waits for gun_up. The second argument is a timeout in ms or a monitor
 %% reference; the default timeout is 5000.

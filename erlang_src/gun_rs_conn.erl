@@ -6,7 +6,7 @@
 -module(gun_rs_conn).
 -behaviour(gen_statem).
 
--export([start_link/2]).
+-export([start_link/3]).
 -export([info/1]).
 -export([set_owner/2]).
 -export([shutdown/1]).
@@ -30,6 +30,7 @@
 -record(data, {
 	conn :: gun_rs_native:conn(),
 	config :: gun_rs_options:config(),
+	tls :: gun_rs_tls:tls(),
 	owner :: pid(),
 	owner_ref :: reference(),
 	%% A connection that is not supervised ends with the application all the same.
@@ -60,9 +61,9 @@
 -type state() :: waiting | connecting | connected | closing.
 -type result() :: gen_statem:event_handler_result(state()).
 
--spec start_link(Owner :: pid(), gun_rs_options:config()) -> {ok, pid()} | {error, term()}.
-start_link(Owner, Config) ->
-	gen_statem:start_link(?MODULE, {Owner, Config}, [{hibernate_after, ?HIBERNATE_AFTER}]).
+-spec start_link(Owner :: pid(), gun_rs_options:config(), gun_rs_tls:tls()) -> {ok, pid()} | {error, term()}.
+start_link(Owner, Config, Tls) ->
+	gen_statem:start_link(?MODULE, {Owner, Config, Tls}, [{hibernate_after, ?HIBERNATE_AFTER}]).
 
 %% A pid that is no connection is treated as a dead one: it is sent nothing.
 -spec info(pid()) -> map().
@@ -228,15 +229,15 @@ cast(ConnPid, Message) ->
 -spec callback_mode() -> state_functions.
 callback_mode() -> state_functions.
 
--spec init({pid(), gun_rs_options:config()}) -> gen_statem:init_result(state()).
-init({Owner, Config=#{retry := Retries, ws_opts := WsOpts}}) ->
+-spec init({pid(), gun_rs_options:config(), gun_rs_tls:tls()}) -> gen_statem:init_result(state()).
+init({Owner, Config=#{retry := Retries, ws_opts := WsOpts}, Tls}) ->
 	OwnerRef = monitor(process, Owner),
 	ReplyTo = maps:get(reply_to, WsOpts, undefined),
 	Handler = gun_rs_options:handler(WsOpts),
 	case gun_rs_native:conn_new(Owner, ReplyTo, Handler, gun_rs_options:native_open(Config)) of
 		{ok, Conn} ->
-			ok = gun_rs_native:conn_connect(Conn),
-			{ok, connecting, #data{conn=Conn, config=Config, owner=Owner, owner_ref=OwnerRef,
+			ok = gun_rs_native:conn_connect(Conn, gun_rs_tls:config(Tls)),
+			{ok, connecting, #data{conn=Conn, config=Config, tls=Tls, owner=Owner, owner_ref=OwnerRef,
 				sup_ref=monitor_sup(Config), retries=Retries, streams=gun_rs_streams:init(Config)}};
 		{error, Reason} ->
 			{stop, {shutdown, Reason}}
@@ -247,9 +248,15 @@ monitor_sup(_) -> monitor(process, gun_rs_sup).
 
 %% The time until the next attempt runs.
 -spec waiting(gen_statem:event_type(), term(), #data{}) -> result().
-waiting(state_timeout, connect, Data=#data{conn=Conn}) ->
-	ok = gun_rs_native:conn_connect(Conn),
-	{next_state, connecting, Data};
+waiting(state_timeout, connect, Data=#data{conn=Conn, tls=Tls0}) ->
+	case gun_rs_tls:renew(Tls0) of
+		{ok, Tls} ->
+			ok = gun_rs_native:conn_connect(Conn, gun_rs_tls:config(Tls)),
+			{next_state, connecting, Data#data{tls=Tls}};
+		%% A file that is being replaced may be there the next time.
+		{error, Reason} ->
+			retry(Reason, Data)
+	end;
 waiting(Type, Event, Data) ->
 	handle_not_connected(Type, Event, Data).
 
@@ -483,7 +490,7 @@ info_map(#data{conn=Conn, config=Config, owner=Owner, sockname=SockName, streams
 		socket => Conn,
 		transport => Transport,
 		state_name => state_name(NativeState),
-		origin_scheme => <<"http">>,
+		origin_scheme => gun_rs_options:scheme(Config),
 		origin_host => origin_host(Host),
 		origin_port => Port,
 		intermediaries => [],

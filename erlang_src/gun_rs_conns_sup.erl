@@ -3,16 +3,16 @@
 -behaviour(supervisor).
 
 -export([start_link/0]).
--export([start_conn/2]).
+-export([start_conn/3]).
 -export([init/1]).
 
 -spec start_link() -> supervisor:startlink_ret().
 start_link() ->
 	supervisor:start_link({local, ?MODULE}, ?MODULE, []).
 
--spec start_conn(Owner :: pid(), gun_rs_options:config()) -> {ok, pid()} | {error, term()}.
-start_conn(Owner, Config) ->
-	supervisor:start_child(?MODULE, [Owner, Config]).
+-spec start_conn(Owner :: pid(), gun_rs_options:config(), gun_rs_tls:tls()) -> {ok, pid()} | {error, term()}.
+start_conn(Owner, Config, Tls) ->
+	supervisor:start_child(?MODULE, [Owner, Config, Tls]).
 
 -spec init([]) -> {ok, {supervisor:sup_flags(), [supervisor:child_spec()]}}.
 init([]) ->

@@ -44,6 +44,11 @@ english({options, {port, Port}}) ->
 english({options, {tcp_opts, Element}}) ->
 	sentence("In tcp_opts, ~ts is no list, or an element that is unknown, ill-typed, "
 		"contradicts another one or cannot be honoured; correct the call", [term(Element)]);
+english({options, {tls_opts, Element}}) ->
+	sentence("~ts; correct the call", [gun_rs_tls_options:refusal(Element)]);
+english({options, {url, Url}}) ->
+	sentence("The URL ~ts must have the scheme ws, wss, http or https, a host, and no user; "
+		"correct the call", [term(Url)]);
 english({options, {Key, Value}}) ->
 	option("The option", open, Key, Value);
 english({options, Opts}) ->
@@ -99,6 +104,9 @@ english(nxdomain) ->
 english(timeout) ->
 	"The other side did not answer in time; check that it runs and can be reached, or "
 	"allow more time.";
+english(truncated) ->
+	"The other side, or somebody on the way, cut the TLS connection without a close_notify, so that "
+	"what it had to send may be incomplete.";
 english(econnrefused) ->
 	"The connection was refused (econnrefused); check that a server listens on this "
 	"host and port.";
@@ -150,7 +158,7 @@ english({posix, Number}) ->
 	sentence("The operating system or the network failed with the error number ~ts (errno)",
 		[term(Number)]);
 english({tls_alert, {Name, Text}}) ->
-	sentence("The TLS handshake failed with the alert ~ts: ~ts", [term(Name), clause(Text)]);
+	sentence("TLS failed with the alert ~ts: ~ts", [term(Name), clause(Text)]);
 
 %% The end of a connection, of a stream, of the process.
 english(normal) ->

@@ -10,7 +10,8 @@
 -export([runtime_is_running/0]).
 -export([stats/0]).
 -export([conn_new/4]).
--export([conn_connect/1]).
+-export([tls_config/1]).
+-export([conn_connect/2]).
 -export([conn_shutdown/1]).
 -export([conn_set_owner/2]).
 -export([conn_state/1]).
@@ -35,8 +36,8 @@
 -export([is_public_suffix/1]).
 
 -nifs([runtime_start/1, runtime_stop/1, runtime_is_running/0, stats/0,
-	conn_new/4, conn_connect/1, conn_shutdown/1, conn_set_owner/2, conn_state/1, conn_stats/1, conn_silence/1,
-	is_conn/1, debug_panic/1, http_request/5, http_request_dirty/5, http_data/5, http_data_dirty/5, http_cancel/3,
+	tls_config/1, conn_new/4, conn_connect/2, conn_shutdown/1, conn_set_owner/2, conn_state/1, conn_stats/1,
+	conn_silence/1, is_conn/1, debug_panic/1, http_request/5, http_request_dirty/5, http_data/5, http_data_dirty/5, http_cancel/3,
 	stream_info/3, update_flow/3, ws_upgrade/6, ws_send/4, ws_send_dirty/4, ws_send_receipt/3,
 	ws_check/1, ws_flow_grant/1, ws_settled/1,
 	is_public_suffix/1]).
@@ -45,6 +46,9 @@
 
 -opaque conn() :: reference().
 -export_type([conn/0]).
+
+-opaque tls_config() :: reference().
+-export_type([tls_config/0]).
 
 %% What the handler of a WebSocket's frames is started with, where it isn't gun_rs_ws_h.
 -type handler() :: map() | undefined.
@@ -118,9 +122,14 @@ stats() -> ?NOT_LOADED.
 	-> {ok, conn()} | {error, not_started}.
 conn_new(_Owner, _ReplyTo, _Handler, _Options) -> ?NOT_LOADED.
 
-%% @doc Makes one attempt to connect.
--spec conn_connect(conn()) -> ok.
-conn_connect(_Conn) -> ?NOT_LOADED.
+%% @doc The configuration of TLS for these options. In an error, the key is the one whose
+%% value cannot be honoured.
+-spec tls_config(gun_rs_tls_options:native()) -> {ok, tls_config()} | {error, {Key :: atom(), Text :: string()}}.
+tls_config(_Options) -> ?NOT_LOADED.
+
+%% @doc Makes one attempt to connect; over TLS where there is a configuration.
+-spec conn_connect(conn(), tls_config() | undefined) -> ok.
+conn_connect(_Conn, _Tls) -> ?NOT_LOADED.
 
 %% @doc Begins the graceful end.
 -spec conn_shutdown(conn()) -> ok.

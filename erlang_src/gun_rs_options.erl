@@ -5,18 +5,21 @@
 %%
 %% `{options, {Key, Value}}' for an option of open; `{options, {ws, {Key, Value}}}'
 %% and `{options, {http, {Key, Value}}}' for one of ws_opts and http_opts;
-%% `{options, {tcp_opts, Element}}' for an element of tcp_opts;
+%% `{options, {tcp_opts, Element}}' for an element of tcp_opts, and so for tls_opts;
+%% `{options, {url, Url}}' for what is no URL of a known scheme;
 %% `{options, {host, Host}}' and `{options, {port, Port}}' for the first two arguments;
 %% `{options, Opts}' when the options are no map. `gun_rs:format_error/1' has a
 %% sentence for each.
 -module(gun_rs_options).
 
+-export([url/2]).
 -export([open/3]).
 -export([open_unix/2]).
 -export([request/1]).
 -export([ws_upgrade/1]).
 -export([native_open/1]).
 -export([authority/1]).
+-export([scheme/1]).
 -export([native_ws/1]).
 -export([handler/1]).
 -export([handler_module/2]).
@@ -47,8 +50,10 @@
 	retry_timeout => milliseconds(),
 	supervise => boolean(),
 	tcp_opts => [tcp_opt()],
+	tls_handshake_timeout => milliseconds() | infinity,
+	tls_opts => [gun_rs_tls_options:tls_opt()],
 	trace => false,
-	transport => tcp,
+	transport => tcp | tls | ssl,
 	ws_opts => ws_opts()
 }.
 -export_type([opts/0]).
@@ -151,8 +156,10 @@
 	retry_timeout := milliseconds(),
 	supervise := boolean(),
 	tcp_opts := tcp(),
+	tls_handshake_timeout := milliseconds() | infinity,
+	tls_opts := [gun_rs_tls_options:tls_opt()],
 	trace := false,
-	transport := tcp,
+	transport := tcp | tls,
 	ws_opts := ws_opts()
 }.
 -export_type([config/0]).
@@ -165,6 +172,39 @@
 -define(IS_TIMEOUT(T), (T =:= infinity orelse ?IS_MS(T))).
 -define(IS_POS_TIMEOUT(T), (?IS_TIMEOUT(T) andalso T =/= 0)).
 -define(IS_PROPER_LIST(L), (is_list(L) andalso length(L) >= 0)).
+
+%% @doc The arguments of `gun_rs:open/3' for a URL. Options that name another transport
+%% contradict it.
+-spec url(Url :: term(), opts()) -> {ok, host(), Port :: term(), opts()}
+	| {error, {options, {url | transport, term()}}}.
+url(Url, Opts) when ?IS_PROPER_LIST(Url); is_binary(Url) ->
+	try uri_string:parse(unicode:characters_to_list(Url)) of
+		URI=#{scheme := Scheme, host := Host} when Host =/= [], not is_map_key(userinfo, URI) ->
+			url(Url, string:lowercase(Scheme), URI, Opts);
+		_ ->
+			{error, {options, {url, Url}}}
+	catch error:_ ->
+		{error, {options, {url, Url}}}
+	end;
+url(Url, _) ->
+	{error, {options, {url, Url}}}.
+
+url(Url, Scheme, URI=#{host := Host}, Opts) ->
+	Transport = case lists:member(Scheme, ["wss", "https"]) of
+		true -> tls;
+		false -> tcp
+	end,
+	Port = case maps:get(port, URI, undefined) of
+		undefined when Transport =:= tls -> 443;
+		undefined -> 80;
+		P -> P
+	end,
+	Given = transport_name(maps:get(transport, Opts, Transport)),
+	case lists:member(Scheme, ["ws", "wss", "http", "https"]) of
+		false -> {error, {options, {url, Url}}};
+		true when Given =/= Transport -> {error, {options, {transport, maps:get(transport, Opts)}}};
+		true -> {ok, Host, Port, Opts#{transport => Transport}}
+	end.
 
 %% @doc Checks the arguments of `gun_rs:open/3' and fills in the defaults.
 -spec open(Host :: term(), Port :: term(), Opts :: term())
@@ -235,7 +275,8 @@ ws_upgrade(WsOpts) ->
 %% takes, `authority' the value of the Host header.
 -spec native_open(config()) -> map().
 native_open(Config=#{host := Host, port := Port, tcp_opts := Tcp, http_opts := HttpOpts, ws_opts := WsOpts,
-		connect_timeout := ConnectTimeout, domain_lookup_timeout := LookupTimeout}) ->
+		connect_timeout := ConnectTimeout, domain_lookup_timeout := LookupTimeout,
+		tls_handshake_timeout := HandshakeTimeout}) ->
 	#{
 		endpoint => endpoint(Host, Port),
 		authority => authority(Config),
@@ -244,6 +285,7 @@ native_open(Config=#{host := Host, port := Port, tcp_opts := Tcp, http_opts := H
 		http => native_http(HttpOpts),
 		processed => gun_rs_streams:is_needed(Config),
 		tcp => native_tcp(Tcp),
+		tls_handshake_timeout => HandshakeTimeout,
 		ws => native_ws(WsOpts)
 	}.
 
@@ -260,6 +302,11 @@ authority(#{host := {local, _}}) ->
 authority(#{host := Host, port := Port, transport := Transport}) ->
 	{ok, HostBin} = host_to_binary(Host),
 	authority(HostBin, Port, Transport).
+
+%% @doc The scheme of its requests.
+-spec scheme(config()) -> binary().
+scheme(#{transport := tcp}) -> <<"http">>;
+scheme(#{transport := tls}) -> <<"https">>.
 
 native_http(HttpOpts=#{max_header_block_size := Headers, max_trailer_block_size := Trailers}) ->
 	Native = maps:with([closing_timeout, flow, keepalive, max_header_block_size, max_send_queue,
@@ -326,8 +373,7 @@ handler_module(Subprotocol, #{protocols := Protocols}) ->
 %% To build one is to give it a clause below and to take it out of here.
 -spec planned(open | http | req | ws) -> [atom()].
 planned(open) ->
-	[event_handler, http2_opts, raw_opts, socks_opts,
-		tls_handshake_timeout, tls_opts];
+	[event_handler, http2_opts, raw_opts, socks_opts];
 planned(http) ->
 	[];
 planned(req) ->
@@ -342,8 +388,7 @@ check_open(Host, Port, Opts) ->
 		{error, _} ->
 			{error, {options, {host, Host}}};
 		{_, _} when is_integer(Port), Port > 0, Port =< 65535 ->
-			%% With the transport that port 443 implies, which the user did not name.
-			check_open_opts(sorted(maps:merge(#{transport => transport(Port)}, Opts)));
+			check_open_opts(sorted(Opts));
 		{_, _} ->
 			{error, {options, {port, Port}}}
 	end.
@@ -388,9 +433,17 @@ check_open_opts([{tcp_opts, L}|Opts]) when ?IS_PROPER_LIST(L) ->
 		{ok, _} -> check_open_opts(Opts);
 		{error, Element} -> {error, {options, {tcp_opts, Element}}}
 	end;
+check_open_opts([{tls_handshake_timeout, T}|Opts]) when ?IS_TIMEOUT(T) ->
+	check_open_opts(Opts);
+%% Also where there is no TLS: whether there is may depend on the port.
+check_open_opts([{tls_opts, L}|Opts]) ->
+	case gun_rs_tls_options:check(L) of
+		ok -> check_open_opts(Opts);
+		{error, Element} -> {error, {options, {tls_opts, Element}}}
+	end;
 check_open_opts([{trace, false}|Opts]) ->
 	check_open_opts(Opts);
-check_open_opts([{transport, tcp}|Opts]) ->
+check_open_opts([{transport, T}|Opts]) when T =:= tcp; T =:= tls; T =:= ssl ->
 	check_open_opts(Opts);
 check_open_opts([{ws_opts, WsOpts}|Opts]) when is_map(WsOpts) ->
 	case check_ws_opts(sorted(WsOpts), open) of
@@ -552,8 +605,14 @@ sorted(Opts) ->
 
 %% Defaults.
 
-config(Host, Port, Opts) ->
-	{ok, Tcp} = tcp(maps:get(tcp_opts, Opts, [{send_timeout, 15000}])),
+config(Host, Port, Opts0) ->
+	{ok, Tcp} = tcp(maps:get(tcp_opts, Opts0, [{send_timeout, 15000}])),
+	TlsOpts = gun_rs_tls_options:without_decoded(maps:get(tls_opts, Opts0, [])),
+	%% Every connection has a copy of them.
+	Opts = case Opts0 of
+		#{tls_opts := _} -> Opts0#{tls_opts := TlsOpts};
+		_ -> Opts0
+	end,
 	Config = maps:merge(open_defaults(), Opts),
 	Config#{
 		host => Host,
@@ -562,7 +621,8 @@ config(Host, Port, Opts) ->
 		port => Port,
 		protocols => [http],
 		tcp_opts => Tcp,
-		transport => tcp,
+		tls_opts => TlsOpts,
+		transport => transport_name(maps:get(transport, Opts, transport(Port))),
 		ws_opts => maps:merge(ws_defaults(), maps:get(ws_opts, Opts, #{}))
 	}.
 
@@ -573,6 +633,9 @@ http_opts(_) -> #{}.
 
 transport(443) -> tls;
 transport(_) -> tcp.
+
+transport_name(ssl) -> tls;
+transport_name(Transport) -> Transport.
 
 open_defaults() ->
 	#{
@@ -585,6 +648,7 @@ open_defaults() ->
 		retry_fun => undefined,
 		retry_timeout => 5000,
 		supervise => true,
+		tls_handshake_timeout => infinity,
 		trace => false
 	}.
 

@@ -41,8 +41,9 @@ is_needed(_) ->
 -spec init(gun_rs_options:config()) -> state() | undefined.
 init(Config=#{cookie_store := CookieStore, http_opts := HttpOpts=#{content_handlers := Handlers}}) ->
 	case is_needed(Config) of
-		true -> #state{scheme= <<"http">>, authority=gun_rs_options:authority(Config), cookie_store=CookieStore,
-			cookie_opts=maps:with([cookie_ignore_informational], HttpOpts), content_handlers=Handlers};
+		true -> #state{scheme=gun_rs_options:scheme(Config), authority=gun_rs_options:authority(Config),
+			cookie_store=CookieStore, cookie_opts=maps:with([cookie_ignore_informational], HttpOpts),
+			content_handlers=Handlers};
 		false -> undefined
 	end.
 

@@ -28,7 +28,7 @@ every_option_is_named_in_its_sentence_test_() ->
 	end} || Reason <- option_errors()].
 
 a_planned_option_is_told_from_an_unknown_one_test() ->
-	?assertNotEqual(nomatch, string:find(sentence({options, {tls_opts, []}}), "not built yet")),
+	?assertNotEqual(nomatch, string:find(sentence({options, {raw_opts, #{}}}), "not built yet")),
 	?assertNotEqual(nomatch, string:find(sentence({options, {tsl_opts, []}}), "unknown")),
 	?assertNotEqual(nomatch,
 		string:find(sentence({options, {req, {tunnel, 1}}}), "not built yet")),
@@ -61,8 +61,9 @@ whatever_open_refuses_gets_a_sentence_that_blames_the_call_test_() ->
 			orelse string:find(Text, "not built yet") =/= nomatch)
 	end} || Args <- [
 		["bad host", 80, #{}], ["localhost", 0, #{}], ["localhost", 80, []],
-		["localhost", 443, #{}], ["localhost", 80, #{retry => -1}],
-		["localhost", 80, #{tls_opts => []}], ["localhost", 80, #{unknown => 1}],
+		["localhost", 80, #{retry => -1}], ["localhost", 80, #{raw_opts => #{}}],
+		["localhost", 80, #{tls_opts => [{verify_fun, undefined}]}], ["localhost", 80, #{tls_opts => #{}}],
+		["localhost", 80, #{unknown => 1}],
 		["localhost", 80, #{tcp_opts => [binary]}], ["localhost", 80, #{tcp_opts => undefined}],
 		["localhost", 80, #{ws_opts => #{keepalive => 0}}],
 		["localhost", 80, #{ws_opts => #{compress => #{level => 10}}}],
@@ -176,6 +177,7 @@ reasons() ->
 	] ++ [
 		{{posix, 4242}, ["4242"]},
 		{{tls_alert, {unknown_ca, "Unknown CA"}}, ["unknown_ca", "unknown CA"]},
+		{truncated, ["close_notify"]},
 		{normal, ["normally"]},
 		{closed, ["closed"]},
 		{shutdown, ["shut down"]},

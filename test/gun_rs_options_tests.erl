@@ -38,8 +38,10 @@ valid_open() ->
 		{retry_fun, [fun(N, _) -> #{retries => N - 1, timeout => 0} end, fun maps:get/2]},
 		{retry_timeout, [0, 1, 5000, ?MAX_MS]},
 		{supervise, [true, false]},
+		{tls_handshake_timeout, [infinity, 0, 1, 5000, ?MAX_MS]},
+		{tls_opts, [[], [{verify, verify_none}]]},
 		{trace, [false]},
-		{transport, [tcp]}
+		{transport, [tcp, tls]}
 	]) ++ cases([
 		{http_opts, [#{}, #{version => 'HTTP/1.1'}, #{version => 'HTTP/1.0'},
 			#{content_handlers => [gun_sse_h, gun_rs_data_h]},
@@ -68,15 +70,14 @@ invalid_open() ->
 		{retry_timeout, [-1, ?MAX_MS + 1, 1.0, infinity, undefined]},
 		{supervise, [0, undefined, "false"]},
 		{trace, [true, undefined, 1]},
-		{transport, [tls, ssl, quic, unix, "tcp", undefined]},
+		{tls_handshake_timeout, [-1, ?MAX_MS + 1, 1.0, undefined, "5000"]},
+		{transport, [quic, unix, "tcp", undefined]},
 		{ws_opts, [[], [{silence_pings, true}], undefined]},
 		%% Of gun, and not built yet.
 		{event_handler, [{gun_default_event_h, undefined}, undefined]},
 		{http2_opts, [#{}, #{keepalive => 5000}, []]},
 		{raw_opts, [#{}, #{flow => 1}]},
 		{socks_opts, [#{}, #{host => "localhost", port => 1080}]},
-		{tls_handshake_timeout, [infinity, 5000]},
-		{tls_opts, [[], [{verify, verify_none}]]},
 		%% Unknown.
 		{unknown, [true, undefined]},
 		{conect_timeout, [5000]},
@@ -130,6 +131,8 @@ open_fills_in_every_default_test() ->
 		supervise => true,
 		tcp_opts => #{family => any, ip => undefined, keepalive => false, nodelay => true,
 			recbuf => undefined, send_timeout => 15000, sndbuf => undefined},
+		tls_handshake_timeout => infinity,
+		tls_opts => [],
 		trace => false,
 		transport => tcp,
 		ws_opts => #{
@@ -173,15 +176,62 @@ options_beside_a_protocol_replace_http_opts_test() ->
 
 %% Transport.
 
-port_443_implies_tls_which_is_refused_by_name_test_() ->
-	[
-		?_assertEqual({error, {options, {transport, tls}}},
-			gun_rs_options:open(?HOST, 443, #{})),
-		?_assertEqual({error, {options, {transport, tls}}},
-			gun_rs_options:open(?HOST, 443, #{retry => 0})),
-		?_assertMatch({ok, #{transport := tcp, port := 443}},
-			gun_rs_options:open(?HOST, 443, #{transport => tcp}))
-	].
+port_443_implies_tls_test_() ->
+	[?_assertMatch({ok, #{transport := Transport, port := Port}}, gun_rs_options:open(?HOST, Port, Opts))
+	|| {Port, Opts, Transport} <- [
+		{443, #{}, tls},
+		{443, #{retry => 0}, tls},
+		{443, #{transport => tcp}, tcp},
+		{80, #{}, tcp},
+		{4430, #{}, tcp},
+		{80, #{transport => tls}, tls},
+		{80, #{transport => ssl}, tls}
+	]].
+
+every_element_of_tls_opts_is_checked_with_and_without_tls_test_() ->
+	[?_assertEqual({error, {options, {tls_opts, Bad}}},
+		gun_rs_options:open(?HOST, Port, #{tls_opts => TlsOpts}))
+	|| Port <- [80, 443], {TlsOpts, Bad} <- [
+		{[{verify, verify_none}, {verify_fun, undefined}], {verify_fun, undefined}},
+		{[{versions, ['tlsv1.1']}], {versions, ['tlsv1.1']}},
+		{#{verify => verify_none}, #{verify => verify_none}},
+		{undefined, undefined}
+	]].
+
+%% Each connection's process has a copy of its options.
+roots_are_kept_without_what_public_key_made_of_them_test() ->
+	TlsOpts = [{cacerts, [{cert, <<16#30, 0>>, decoded}, <<16#30, 0>>]}],
+	Kept = [{cacerts, [<<16#30, 0>>, <<16#30, 0>>]}],
+	?assertMatch({ok, #{tls_opts := Kept, opts := #{tls_opts := Kept}}},
+		gun_rs_options:open(?HOST, 443, #{tls_opts => TlsOpts})).
+
+%% URLs.
+
+a_url_gives_host_port_and_transport_test_() ->
+	[?_assertEqual({ok, Host, Port, #{transport => Transport}}, gun_rs_options:url(Url, #{}))
+	|| {Url, Host, Port, Transport} <- [
+		{"wss://example.org", "example.org", 443, tls},
+		{<<"wss://example.org/path?q=1#f">>, "example.org", 443, tls},
+		{"WSS://example.org:8443/", "example.org", 8443, tls},
+		{"https://example.org", "example.org", 443, tls},
+		{"ws://example.org", "example.org", 80, tcp},
+		{"http://example.org:443", "example.org", 443, tcp},
+		{"ws://[::1]:81/", "::1", 81, tcp}
+	]].
+
+what_is_no_url_of_a_known_scheme_is_refused_test_() ->
+	[?_assertEqual({error, {options, {url, Url}}}, gun_rs_options:url(Url, #{})) || Url <- [
+		"", "example.org", "//example.org", "wss://", "wss:///path", "ftp://example.org", "wss://user:word@example.org",
+		"wss://user@example.org", <<"wss://", 255>>, undefined, 1, ["wss"|"://"], "wss://[::1"]].
+
+a_transport_that_contradicts_the_url_is_refused_test_() ->
+	[?_assertEqual(Result, gun_rs_options:url(Url, #{transport => Transport})) || {Url, Transport, Result} <- [
+		{"wss://a", tls, {ok, "a", 443, #{transport => tls}}},
+		{"wss://a", ssl, {ok, "a", 443, #{transport => tls}}},
+		{"wss://a", tcp, {error, {options, {transport, tcp}}}},
+		{"ws://a", tls, {error, {options, {transport, tls}}}},
+		{"ws://a", quic, {error, {options, {transport, quic}}}}
+	]].
 
 %% Hosts and ports.
 
@@ -252,10 +302,7 @@ the_authority_leaves_out_the_port_of_its_scheme_test_() ->
 		]].
 
 the_authority_leaves_out_port_443_on_tls_test_() ->
-	{ok, Config} = gun_rs_options:open(?HOST, 443, #{transport => tcp}),
-	%% No user's map gives this transport yet.
-	[?_assertMatch(#{authority := Authority},
-		gun_rs_options:native_open(Config#{transport := tls, port := Port}))
+	[?_assertMatch(#{authority := Authority}, native("localhost", Port, #{transport => tls}))
 	|| {Port, Authority} <- [{443, <<"localhost">>}, {80, <<"localhost:80">>}]].
 
 %% tcp_opts.
@@ -443,7 +490,7 @@ every_other_path_is_refused_test_() ->
 the_options_of_open_unix_are_those_of_open_but_for_tcp_test_() ->
 	[?_assertEqual({error, {options, Bad}}, gun_rs_options:open_unix("s", Opts)) || {Opts, Bad} <- [
 		{#{retry => -1}, {retry, -1}},
-		{#{transport => tls}, {transport, tls}},
+		{#{transport => quic}, {transport, quic}},
 		{#{tcp_opts => [{send_timeout, 1}, {nodelay, true}]}, {tcp_opts, {nodelay, true}}},
 		{#{tcp_opts => [inet]}, {tcp_opts, inet}},
 		{#{tcp_opts => inet}, {tcp_opts, inet}},
@@ -631,6 +678,7 @@ native_open_is_complete_test() ->
 		processed => false,
 		tcp => #{family => any, ip => undefined, keepalive => false, nodelay => true,
 			recbuf => undefined, send_timeout => 15000, sndbuf => undefined},
+		tls_handshake_timeout => infinity,
 		ws => #{closing_timeout => 15000, compress => undefined, flow => infinity,
 			fragments => [], fragments_by_default => false, keepalive => infinity,
 			keepalive_tolerance => infinity, max_frame_size => infinity,

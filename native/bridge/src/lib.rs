@@ -11,6 +11,7 @@
 //! | [`registry`] | from a ConnPid to its connection |
 //! | [`runtime`] | the one tokio runtime |
 //! | [`suffixes`] | the public suffix list, for cookies |
+//! | [`tls`] | from TLS options, checked by Erlang, to a configuration that connections share |
 
 mod frames;
 mod messages;
@@ -21,5 +22,6 @@ mod reasons;
 mod registry;
 mod runtime;
 mod suffixes;
+mod tls;
 
 rustler::init!("gun_rs_native");

@@ -14,6 +14,7 @@ use rustler::{Atom, Binary, Encoder, Env, Error, LocalPid, NifResult, ResourceAr
 use crate::frames::{Refused, Scheduler, encode_frames};
 use crate::messages::{BeamSink, Kept, Receiver, SetOwner, Stream, StreamId};
 use crate::registry::{Connection, WsOptsOfOpen};
+use crate::tls::TlsConfig;
 use crate::{messages, options, reasons, registry, runtime};
 
 mod atoms {
@@ -111,10 +112,17 @@ fn conn_new<'a>(
     Ok((atoms::ok(), connection).encode(env))
 }
 
+/// Over TLS with this configuration; `undefined` is without TLS.
 #[rustler::nif]
-fn conn_connect(connection: ResourceArc<Connection>) -> Atom {
-    connection.handle.send(Command::Connect);
-    atoms::ok()
+fn conn_connect(connection: ResourceArc<Connection>, tls: Term<'_>) -> NifResult<Atom> {
+    let tls = if atoms::undefined() == tls {
+        None
+    } else {
+        let config: ResourceArc<TlsConfig> = tls.decode()?;
+        Some(Arc::clone(&config.0))
+    };
+    connection.handle.send(Command::Connect(tls));
+    Ok(atoms::ok())
 }
 
 #[rustler::nif]

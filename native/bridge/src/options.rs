@@ -52,6 +52,7 @@ mod atoms {
         subprotocols,
         tcp,
         title_case_headers,
+        tls_handshake_timeout,
         undefined,
         unix,
         version,
@@ -67,6 +68,7 @@ pub(crate) fn connect_options(map: Term<'_>) -> NifResult<ConnectOptions> {
         authority: text(map, atoms::authority())?,
         connect_timeout: milliseconds(map, atoms::connect_timeout())?,
         domain_lookup_timeout: milliseconds(map, atoms::domain_lookup_timeout())?,
+        tls_handshake_timeout: milliseconds(map, atoms::tls_handshake_timeout())?,
         tcp: TcpOptions {
             ip: unless(tcp, atoms::ip(), atoms::undefined(), |term| to_text(term)?.parse::<IpAddr>().map_err(bad))?,
             family: one_of(

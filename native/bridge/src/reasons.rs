@@ -4,6 +4,7 @@ use std::io;
 
 use gun_rs_engine::error::{BadState, ConnectError, ConnectionError, DownReason, HandshakeError, ProtocolError};
 use gun_rs_engine::event::{NotSent, StreamError};
+use gun_rs_engine::transport::tls::TlsError;
 use rustler::{Atom, Encoder, Env, NewBinary, Term};
 
 mod atoms {
@@ -43,6 +44,8 @@ mod atoms {
         shutdown,
         subprotocol,
         timeout,
+        tls_alert,
+        truncated,
         unexpected_continuation,
         ws_handshake,
         ws_protocol,
@@ -50,11 +53,13 @@ mod atoms {
     }
 }
 
-/// Why an attempt to connect failed: a POSIX atom, `nxdomain` or `timeout`.
+/// Why an attempt to connect failed: a POSIX atom, `nxdomain`, `timeout`, `closed` or `{tls_alert, {Name, Text}}`.
 pub(crate) fn connect_error<'a>(env: Env<'a>, error: &ConnectError) -> Term<'a> {
     match error {
         ConnectError::NameNotFound => atoms::nxdomain().encode(env),
         ConnectError::Timeout => atoms::timeout().encode(env),
+        ConnectError::Closed => atoms::closed().encode(env),
+        ConnectError::Tls(error) => tls_alert(env, error),
         ConnectError::Io(error) => posix(env, error),
     }
 }
@@ -72,6 +77,8 @@ pub(crate) fn down_reason<'a>(env: Env<'a>, reason: &DownReason) -> Term<'a> {
 pub(crate) fn connection_error<'a>(env: Env<'a>, error: &ConnectionError) -> Term<'a> {
     match error {
         ConnectionError::Io(error) => posix(env, error),
+        ConnectionError::Tls(error) => tls_alert(env, error),
+        ConnectionError::Truncated => atoms::truncated().encode(env),
         ConnectionError::KeepaliveTimeout => atoms::keepalive_timeout().encode(env),
         ConnectionError::SendTimeout => atoms::timeout().encode(env),
         ConnectionError::Handshake(error) => handshake_error(env, error),
@@ -159,6 +166,12 @@ fn protocol_error<'a>(env: Env<'a>, error: &ProtocolError) -> Term<'a> {
         ProtocolError::MessageTooBig => atoms::message_too_big(),
     };
     (atoms::ws_protocol(), what).encode(env)
+}
+
+/// `{tls_alert, {Name, Text}}`, as OTP's ssl has it.
+fn tls_alert<'a>(env: Env<'a>, error: &TlsError) -> Term<'a> {
+    let name = Atom::from_str(env, error.alert).map_or_else(|_| atoms::error().encode(env), |name| name.encode(env));
+    (atoms::tls_alert(), (name, string(env, &error.text))).encode(env)
 }
 
 /// A text for a person: an Erlang string, as gun's are.

@@ -1,17 +1,20 @@
 //! What a connection can be told.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Uri};
 
 use crate::options::WsOptions;
 use crate::sink::Sink;
+use crate::transport::tls::TlsClient;
 use crate::websocket::frame::Opcode;
 
 /// One command. Commands are done in the order given; those that need a connection wait until there is one.
 /// Every variant is small, because an idle connection's queue holds room for some of them.
 pub enum Command<K: Sink> {
-    /// Makes one attempt to connect: answered by `Up` or `ConnectFailed`.
-    Connect,
+    /// Makes one attempt to connect, over TLS where there is a configuration for it: answered by `Up` or `ConnectFailed`.
+    Connect(Option<Arc<TlsClient>>),
     /// Upgrades to WebSocket: answered by `Upgraded`, `Response` or `StreamError`.
     Upgrade(Box<Upgrade<K>>),
     /// Makes a request: answered by `Response` or `StreamError`.

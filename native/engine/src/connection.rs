@@ -17,9 +17,10 @@ use crate::command::{Command, Reply};
 use crate::error::{BadState, ConnectError, DownReason};
 use crate::event::{Event, NotSent, Protocol, StreamInfo};
 use crate::http;
-use crate::options::{ConnectOptions, Endpoint};
+use crate::options::ConnectOptions;
 use crate::sink::Sink;
-use crate::transport::{ByteStream, tcp, unix};
+use crate::transport::tls::{self, TlsClient};
+use crate::transport::{ByteStream, socket};
 use crate::websocket::session::{self, Session};
 use crate::websocket::{inbound, outbound};
 
@@ -333,7 +334,7 @@ impl<K: Sink> Connection<K> {
     async fn work(&mut self) {
         loop {
             let stop = match self.told_to_connect().await {
-                Ok(()) => self.attempt().await,
+                Ok(tls) => self.attempt(tls).await,
                 Err(stop) => Err(stop),
             };
             if let Err(stop) = stop {
@@ -362,12 +363,12 @@ impl<K: Sink> Connection<K> {
     }
 
     /// Waits for the command to connect; what else comes is kept for the connection.
-    async fn told_to_connect(&mut self) -> Result<(), Stop> {
+    async fn told_to_connect(&mut self) -> Result<Option<Arc<TlsClient>>, Stop> {
         // Commands kept from the time before are looked through too: they are not for this loop, but stay kept.
         let mut kept = std::mem::take(&mut self.commands.kept);
         let result = loop {
             match self.commands.receiver.recv().await {
-                Some(Command::Connect) => break Ok(()),
+                Some(Command::Connect(tls)) => break Ok(tls),
                 Some(command) => {
                     if let Err(stop) = self.while_idle(command, &mut kept) {
                         break Err(stop);
@@ -387,7 +388,7 @@ impl<K: Sink> Connection<K> {
             Command::Control(control) => self.sink.control(*control),
             Command::Panic => panic_on_command(),
             // Answers that a WebSocket has not lived to see.
-            Command::Connect | Command::UpdateFlow(None, _) | Command::FlowGrant | Command::Settled => {}
+            Command::Connect(_) | Command::UpdateFlow(None, _) | Command::FlowGrant | Command::Settled => {}
             Command::StreamInfo(asked) => {
                 let event = Event::StreamInfo { receipt: &asked.1, info: StreamInfo::NotConnected };
                 self.sink.event(event);
@@ -403,18 +404,21 @@ impl<K: Sink> Connection<K> {
     }
 
     /// One attempt to connect, and the whole life of the connection if it succeeds.
-    async fn attempt(&mut self) -> Result<(), Stop> {
+    async fn attempt(&mut self, tls: Option<Arc<TlsClient>>) -> Result<(), Stop> {
         self.status.set(State::Connecting);
         let options = self.options.clone();
-        match &options.endpoint {
-            Endpoint::Tcp { host, port } => match self.connect(tcp::connect(host, *port, &options)).await? {
-                Ok(stream) => self.up(stream.local_addr().ok(), stream).await,
-                Err(error) => self.connect_failed(error),
-            },
-            Endpoint::Unix(path) => match self.connect(unix::connect(path, &options)).await? {
-                Ok(stream) => self.up(None, stream).await,
-                Err(error) => self.connect_failed(error),
-            },
+        let socket = match self.connect(socket::connect(&options)).await? {
+            Ok(socket) => socket,
+            Err(error) => return self.connect_failed(error),
+        };
+        let local = socket.local_addr();
+        let Some(client) = tls else { return self.up(local, socket).await };
+        let host = options.endpoint.host();
+        // Away from this future, which lives as long as the connection does, in a box that does not.
+        let shake_hands = Box::pin(tls::connect(socket, host, &client, options.tls_handshake_timeout));
+        match self.connect(shake_hands).await? {
+            Ok(stream) => self.up(local, stream).await,
+            Err(error) => self.connect_failed(error),
         }
     }
 

@@ -3,6 +3,8 @@
 use std::io;
 
 use crate::sink::OutOfMemory;
+use crate::transport::tls::{TlsError, Truncated};
+use crate::transport::{inner, is_cut};
 
 /// An attempt to connect failed.
 #[derive(Debug, thiserror::Error)]
@@ -13,6 +15,12 @@ pub enum ConnectError {
     /// The network or the server: `connect_timeout` or `domain_lookup_timeout` has passed.
     #[error("timed out")]
     Timeout,
+    /// The network or the server: it closed the byte stream during the TLS handshake.
+    #[error("the connection was closed during the TLS handshake")]
+    Closed,
+    /// The server, or the user's configuration: TLS has failed.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The network or the server: what the operating system said of the last address tried.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -32,12 +40,34 @@ pub enum DownReason {
     Error(#[from] ConnectionError),
 }
 
+impl From<&io::Error> for DownReason {
+    /// What an error of the byte stream means for a connection that is up.
+    fn from(error: &io::Error) -> Self {
+        if let Some(error) = inner::<TlsError>(error) {
+            ConnectionError::Tls(error.clone()).into()
+        } else if inner::<Truncated>(error).is_some() {
+            ConnectionError::Truncated.into()
+        } else if is_cut(error) {
+            Self::Closed
+        } else {
+            let errno = error.raw_os_error();
+            ConnectionError::Io(errno.map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)).into()
+        }
+    }
+}
+
 /// What ended a connection against the protocol's intent.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectionError {
     /// The network: what the operating system said.
     #[error(transparent)]
     Io(io::Error),
+    /// The peer: its alert, or its TLS that is none.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The peer, or the network: the end of the byte stream came without TLS's word for it.
+    #[error("the TLS connection was cut without a close_notify")]
+    Truncated,
     /// The peer, or the network: more than `keepalive_tolerance` pings are unanswered.
     #[error("the peer answers no pings")]
     KeepaliveTimeout,

@@ -73,6 +73,7 @@
 //!     authority: format!("127.0.0.1:{port}"),
 //!     connect_timeout: None,
 //!     domain_lookup_timeout: None,
+//!     tls_handshake_timeout: None,
 //!     tcp: TcpOptions::default(),
 //!     http: HttpOptions::default(),
 //!     ws: WsOptions::default(),
@@ -82,7 +83,7 @@
 //! let connection = spawn(runtime.handle(), options, Channel(sender));
 //!
 //! // Commands are done in order, as soon as they can be.
-//! connection.send(Command::Connect);
+//! connection.send(Command::Connect(None));
 //! connection.send(Command::Upgrade(Box::new(Upgrade {
 //!     stream: 1,
 //!     caller: (),

@@ -17,6 +17,8 @@ pub struct ConnectOptions {
     pub connect_timeout: Option<Duration>,
     /// The longest time that the name's resolution may take.
     pub domain_lookup_timeout: Option<Duration>,
+    /// The longest time that a TLS handshake may take.
+    pub tls_handshake_timeout: Option<Duration>,
     /// Options of the socket.
     pub tcp: TcpOptions,
     /// How HTTP is spoken.
@@ -37,6 +39,17 @@ pub enum Endpoint {
     },
     /// At a Unix domain socket.
     Unix(PathBuf),
+}
+
+impl Endpoint {
+    /// The host that a server there is asked for.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        match self {
+            Self::Tcp { host, .. } => host,
+            Self::Unix(_) => "localhost",
+        }
+    }
 }
 
 /// Options of a TCP socket.

@@ -99,6 +99,8 @@ pub(crate) enum Unsent {
 pub(crate) enum Failure {
     NameNotFound,
     Timeout,
+    Closed,
+    Tls(&'static str),
     Io(io::ErrorKind),
 }
 
@@ -108,6 +110,8 @@ pub(crate) enum Reason {
     Closed,
     Normal,
     Io(io::ErrorKind),
+    Tls(&'static str),
+    Truncated,
     KeepaliveTimeout,
     SendTimeout,
     Handshake(HandshakeError),
@@ -146,6 +150,8 @@ fn owned(event: Event<'_, Recorder>) -> Told {
         Event::ConnectFailed(error) => Told::ConnectFailed(match error {
             ConnectError::NameNotFound => Failure::NameNotFound,
             ConnectError::Timeout => Failure::Timeout,
+            ConnectError::Closed => Failure::Closed,
+            ConnectError::Tls(error) => Failure::Tls(error.alert),
             ConnectError::Io(error) => Failure::Io(error.kind()),
         }),
         Event::Down { protocol, reason, killed } => Told::Down(protocol, reason.into(), killed.to_vec()),
@@ -234,6 +240,8 @@ impl From<&ConnectionError> for Reason {
     fn from(error: &ConnectionError) -> Self {
         match error {
             ConnectionError::Io(error) => Self::Io(error.kind()),
+            ConnectionError::Tls(error) => Self::Tls(error.alert),
+            ConnectionError::Truncated => Self::Truncated,
             ConnectionError::KeepaliveTimeout => Self::KeepaliveTimeout,
             ConnectionError::SendTimeout => Self::SendTimeout,
             ConnectionError::Handshake(error) => Self::Handshake(error.clone()),
@@ -253,6 +261,7 @@ pub(crate) fn options() -> ConnectOptions {
         authority: "localhost".into(),
         connect_timeout: None,
         domain_lookup_timeout: None,
+        tls_handshake_timeout: None,
         tcp: TcpOptions::default(),
         http: HttpOptions::default(),
         ws: WsOptions::default(),

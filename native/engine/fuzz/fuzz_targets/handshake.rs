@@ -58,6 +58,7 @@ fn options() -> ConnectOptions {
         authority: "localhost".into(),
         connect_timeout: None,
         domain_lookup_timeout: None,
+        tls_handshake_timeout: None,
         tcp: TcpOptions::default(),
         http: HttpOptions::default(),
         ws: WsOptions {

@@ -10,6 +10,7 @@ use tokio::time::timeout;
 use super::*;
 use crate::command::Command;
 use crate::error::BadState;
+use crate::options::Endpoint;
 use crate::testing::*;
 use crate::websocket::frame::Opcode;
 
@@ -36,7 +37,7 @@ async fn commands_given_before_the_connection_are_kept_and_done_in_order_once_it
     client.send(vec![text("no websocket yet")]);
     client.upgrade(1);
     client.upgrade(2);
-    client.handle.send(Command::Connect);
+    client.handle.send(Command::Connect(None));
     client.upgrade(3);
     let mut peer = accepted(&listener).await;
     client.expect(&[Told::Up(Http), Told::BadState(CALLER, BadState::NotWebsocket)]).await;
@@ -56,12 +57,12 @@ async fn commands_given_before_the_connection_are_kept_and_done_in_order_once_it
 #[tokio::test]
 async fn a_connection_that_went_down_connects_again_when_told_and_does_what_was_kept() {
     let (mut client, listener) = with_listener().await;
-    client.handle.send(Command::Connect);
+    client.handle.send(Command::Connect(None));
     drop(accepted(&listener).await);
     client.expect(&[Told::Up(Http), Told::Down(Http, Reason::Closed, Vec::new())]).await;
     client.upgrade(1);
     assert_eq!(client.handle.state(), State::Idle);
-    client.handle.send(Command::Connect);
+    client.handle.send(Command::Connect(None));
     let mut peer = accepted(&listener).await;
     peer.accept().await;
     client.expect(&[Told::Up(Http), Told::Upgraded(1)]).await;
@@ -77,11 +78,11 @@ async fn a_failed_attempt_is_told_and_may_be_followed_by_another() {
     let address = listener.local_addr().unwrap();
     drop(listener);
     client.upgrade(1);
-    client.handle.send(Command::Connect);
+    client.handle.send(Command::Connect(None));
     client.expect(&[Told::ConnectFailed(Failure::Io(io::ErrorKind::ConnectionRefused))]).await;
     assert_eq!(client.handle.state(), State::Idle);
     let listener = TcpListener::bind(address).await.unwrap();
-    client.handle.send(Command::Connect);
+    client.handle.send(Command::Connect(None));
     accepted(&listener).await.accept().await;
     client.expect(&[Told::Up(Http), Told::Upgraded(1)]).await;
 }
@@ -91,7 +92,7 @@ async fn a_name_without_an_address_is_told_as_such() {
     let (sink, told) = recorder();
     let options = ConnectOptions { endpoint: Endpoint::Tcp { host: "no address".into(), port: 0 }, ..options() };
     let mut client = Client { handle: spawn(&runtime::Handle::current(), options, sink), told };
-    client.handle.send(Command::Connect);
+    client.handle.send(Command::Connect(None));
     let event = timeout(LIMIT, client.told.recv()).await;
     assert_eq!(event.unwrap(), Some(Told::ConnectFailed(Failure::NameNotFound)));
 }

@@ -327,7 +327,7 @@ impl<K: Sink> Http<'_, K> {
             Command::Control(control) => self.connection.sink.control(*control),
             Command::Panic => panic_on_command(),
             // Answers that a WebSocket has not lived to see.
-            Command::Connect | Command::UpdateFlow(None, _) | Command::FlowGrant | Command::Settled => {}
+            Command::Connect(_) | Command::UpdateFlow(None, _) | Command::FlowGrant | Command::Settled => {}
         }
         None
     }
@@ -714,11 +714,8 @@ fn down_reason(error: &hyper::Error) -> DownReason {
                 ConnectionError::Http(text).into()
             }
         }
-        Some(error) if !is_cut(error) => {
-            let errno = error.raw_os_error();
-            ConnectionError::Io(errno.map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)).into()
-        }
-        _ => DownReason::Closed,
+        Some(error) => error.into(),
+        None => DownReason::Closed,
     }
 }
 
@@ -727,7 +724,12 @@ const HYPER_TRAILERS_TOO_LARGE: &str = "chunk trailers bytes over limit";
 
 /// The same, with none under way: a peer that speaks unasked is left without a fuss, as gun does it.
 fn idle_down_reason(error: &hyper::Error) -> DownReason {
-    if io_error(error).is_none() && !error.is_incomplete_message() { DownReason::Normal } else { down_reason(error) }
+    match io_error(error) {
+        None if !error.is_incomplete_message() => DownReason::Normal,
+        // With nothing awaited nothing is lost (RFC 9112, 9.8).
+        Some(error) if is_cut(error) => DownReason::Closed,
+        _ => down_reason(error),
+    }
 }
 
 fn io_error(error: &hyper::Error) -> Option<&io::Error> {

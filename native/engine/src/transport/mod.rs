@@ -1,9 +1,12 @@
 //! From a host name to a byte stream.
 
 mod happy_eyeballs;
+pub mod socket;
 pub mod tcp;
+pub mod tls;
 pub mod unix;
 
+use std::error::Error;
 use std::future::Future;
 use std::io;
 use std::pin::pin;
@@ -22,17 +25,33 @@ pub trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send + 'static {
     fn peer_closed(&self) -> bool {
         false
     }
+
+    /// Writes as much as can be written at once.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::WouldBlock`] where that is nothing, and what the operating system says.
+    fn try_write(&self, _bytes: &[u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::WouldBlock.into())
+    }
 }
 
 impl ByteStream for TcpStream {
     fn peer_closed(&self) -> bool {
         is_read_closed(self.ready(Interest::READABLE))
     }
+
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.try_write(bytes)
+    }
 }
 
 impl ByteStream for UnixStream {
     fn peer_closed(&self) -> bool {
         is_read_closed(self.ready(Interest::READABLE))
+    }
+
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        self.try_write(bytes)
     }
 }
 
@@ -58,4 +77,9 @@ async fn within<T>(
 pub(crate) fn is_cut(error: &io::Error) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, UnexpectedEof, WriteZero};
     matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected | UnexpectedEof | WriteZero)
+}
+
+/// The error that a byte stream of ours has put into this one.
+pub(crate) fn inner<E: Error + 'static>(error: &io::Error) -> Option<&E> {
+    error.get_ref().and_then(|error| error.downcast_ref())
 }

@@ -263,7 +263,7 @@ impl<'a, S: ByteStream, K: Sink> Session<'a, S, K> {
                 Command::Shutdown => self.start_shutdown(),
                 Command::Control(control) => self.sink.control(*control),
                 Command::Panic => crate::connection::panic_on_command(),
-                Command::Connect => {}
+                Command::Connect(_) => {}
             }
         }
         cx.waker().wake_by_ref();
@@ -386,7 +386,7 @@ impl<'a, S: ByteStream, K: Sink> Session<'a, S, K> {
                 self.write_failed = true;
                 self.drop_unsent();
             }
-            Poll::Ready(Err(error)) => return Some(ConnectionError::Io(error).into()),
+            Poll::Ready(Err(error)) => return Some((&error).into()),
             Poll::Pending => return self.poll_stalled(progress, cx),
         }
         if matches!(self.phase, Phase::Answering) {
@@ -473,14 +473,14 @@ impl<'a, S: ByteStream, K: Sink> Session<'a, S, K> {
             Err(error) => return Poll::Ready(Some(error.into())),
         };
         Poll::Ready(match read {
-            Ok((0, _)) => Some(self.cut()),
+            Ok((0, _)) => Some(self.cut(DownReason::Closed)),
             Ok((n, reason)) => {
                 self.alive = true;
                 self.bytes_received += n as u64;
                 reason
             }
-            Err(error) if is_cut(&error) => Some(self.cut()),
-            Err(error) => Some(ConnectionError::Io(error).into()),
+            Err(error) if is_cut(&error) => Some(self.cut((&error).into())),
+            Err(error) => Some((&error).into()),
         })
     }
 
@@ -497,11 +497,11 @@ impl<'a, S: ByteStream, K: Sink> Session<'a, S, K> {
         }
     }
 
-    /// The peer closed the byte stream.
-    fn cut(&mut self) -> DownReason {
+    /// The peer closed the byte stream: the reason, unless the session was about to end.
+    fn cut(&mut self, reason: DownReason) -> DownReason {
         match self.phase {
             Phase::Failing(_) | Phase::Settling(_) | Phase::Answering => self.end_reason(),
-            Phase::Open | Phase::Closing => DownReason::Closed,
+            Phase::Open | Phase::Closing => reason,
         }
     }
 

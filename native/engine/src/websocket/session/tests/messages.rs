@@ -220,7 +220,7 @@ async fn pings_and_pongs_are_shown_to_a_user_who_wants_them() {
 async fn an_upgrade_on_a_websocket_is_refused_and_harms_nothing() {
     let (mut client, mut peer) = open(options(), BUFFER).await;
     client.upgrade(2);
-    client.handle.send(Command::Connect);
+    client.handle.send(Command::Connect(None));
     client.expect_only(&[Told::BadState(CALLER, BadState::OnlyWebsocket)]).await;
     client.send(vec![text("still here")]);
     peer.expect(Opcode::Text, "still here").await;

@@ -1,0 +1,45 @@
+%% @doc The TLS configuration of a connection: what every attempt to connect needs of its
+%% tls_opts. Connections with the same options have the same one.
+-module(gun_rs_tls).
+
+-export([new/1]).
+-export([config/1]).
+-export([renew/1]).
+
+%% The options are kept where what they stand for may change: certificates in files, or
+%% the system's roots.
+-opaque tls() :: undefined | {gun_rs_native:tls_config(), constant | [gun_rs_tls_options:tls_opt()]}.
+-export_type([tls/0]).
+
+%% @doc The configuration for the options of a connection: files are read, and what they
+%% hold is checked. The element is the one of tls_opts that cannot be honoured.
+-spec new(gun_rs_options:config()) -> {ok, tls()} | {error, {options, {tls_opts, Element :: term()}}}.
+new(#{transport := tcp}) ->
+	{ok, undefined};
+new(#{tls_opts := TlsOpts}) ->
+	make(TlsOpts).
+
+make(TlsOpts) ->
+	case gun_rs_tls_options:native(TlsOpts, [<<"http/1.1">>]) of
+		{ok, Native} -> make(TlsOpts, gun_rs_native:tls_config(Native));
+		{error, Element} -> {error, {options, {tls_opts, Element}}}
+	end.
+
+make(TlsOpts, {ok, Config}) ->
+	case gun_rs_tls_options:is_constant(TlsOpts) of
+		true -> {ok, {Config, constant}};
+		false -> {ok, {Config, TlsOpts}}
+	end;
+make(TlsOpts, {error, {Key, _}}) ->
+	{error, {options, {tls_opts, gun_rs_tls_options:at_fault(Key, TlsOpts)}}}.
+
+%% @doc What the native library takes.
+-spec config(tls()) -> gun_rs_native:tls_config() | undefined.
+config(undefined) -> undefined;
+config({Config, _}) -> Config.
+
+%% @doc The same for the next attempt: files are read anew.
+-spec renew(tls()) -> {ok, tls()} | {error, {options, {tls_opts, Element :: term()}}}.
+renew(undefined) -> {ok, undefined};
+renew(Tls={_, constant}) -> {ok, Tls};
+renew({_, TlsOpts}) -> make(TlsOpts).

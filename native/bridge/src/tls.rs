@@ -1,0 +1,137 @@
+//! From the map of `gun_rs_tls_options` to a configuration of TLS, which connections share.
+
+use std::sync::Arc;
+
+use gun_rs_engine::transport::tls::{Identity, Key, Name, Roots, TlsClient, TlsOptionError, TlsOptions};
+use rustler::{Atom, Binary, Encoder, Env, Error, NifResult, ResourceArc, Term};
+
+use crate::reasons;
+
+mod atoms {
+    rustler::atoms! {
+        alpn,
+        ciphers,
+        default,
+        depth,
+        disable,
+        error,
+        groups,
+        host,
+        identities,
+        none,
+        ok,
+        peer,
+        pkcs1,
+        pkcs8,
+        resume,
+        roots,
+        sec1,
+        server_name,
+        signature_algs,
+        system,
+        tls12 = "tlsv1.2",
+        tls13 = "tlsv1.3",
+        verify,
+        versions,
+    }
+}
+
+/// What Erlang holds of a configuration.
+pub(crate) struct TlsConfig(pub(crate) Arc<TlsClient>);
+
+#[rustler::resource_impl]
+impl rustler::Resource for TlsConfig {}
+
+/// The configuration for these options: `{ok, Config}`, or `{error, {Key, Text}}` with the option that cannot be honoured.
+#[rustler::nif(schedule = "DirtyIo")]
+fn tls_config<'a>(env: Env<'a>, map: Term<'a>) -> NifResult<Term<'a>> {
+    Ok(match TlsClient::new(options(map)?) {
+        Ok(client) => (atoms::ok(), ResourceArc::new(TlsConfig(client))).encode(env),
+        Err(TlsOptionError { option, text }) => {
+            let option = Atom::from_str(env, option)?;
+            (atoms::error(), (option, reasons::string(env, &text))).encode(env)
+        }
+    })
+}
+
+fn options(map: Term<'_>) -> NifResult<TlsOptions> {
+    let versions: Vec<Atom> = map.map_get(atoms::versions())?.decode()?;
+    let verify = map.map_get(atoms::verify())?;
+    Ok(TlsOptions {
+        verify: match verify {
+            _ if atoms::peer() == verify => true,
+            _ if atoms::none() == verify => false,
+            _ => return Err(Error::BadArg),
+        },
+        roots: roots(map.map_get(atoms::roots())?)?,
+        name: name(map.map_get(atoms::server_name())?)?,
+        identities: map
+            .map_get(atoms::identities())?
+            .decode::<Vec<Term<'_>>>()?
+            .into_iter()
+            .map(identity)
+            .collect::<NifResult<_>>()?,
+        tls12: versions.contains(&atoms::tls12()),
+        tls13: versions.contains(&atoms::tls13()),
+        ciphers: names(map.map_get(atoms::ciphers())?)?,
+        signature_schemes: names(map.map_get(atoms::signature_algs())?)?,
+        groups: names(map.map_get(atoms::groups())?)?,
+        alpn: binaries(map.map_get(atoms::alpn())?)?,
+        depth: map.map_get(atoms::depth())?.decode()?,
+        resume: map.map_get(atoms::resume())?.decode()?,
+    })
+}
+
+fn roots(term: Term<'_>) -> NifResult<Roots> {
+    if atoms::system() == term { Ok(Roots::System) } else { binaries(term).map(Roots::These) }
+}
+
+fn name(term: Term<'_>) -> NifResult<Name> {
+    if atoms::host() == term {
+        Ok(Name::Host)
+    } else if atoms::disable() == term {
+        Ok(Name::Disabled)
+    } else {
+        text(term).map(Name::Other)
+    }
+}
+
+/// `{Chain, {Format, Key}}`, all in DER.
+fn identity(term: Term<'_>) -> NifResult<Identity> {
+    let (chain, (format, key)): (Term<'_>, (Atom, Term<'_>)) = term.decode()?;
+    let key = binary(key)?;
+    let key = match format {
+        _ if atoms::pkcs1() == format => Key::Pkcs1(key),
+        _ if atoms::sec1() == format => Key::Sec1(key),
+        _ if atoms::pkcs8() == format => Key::Pkcs8(key),
+        _ => return Err(Error::BadArg),
+    };
+    Ok(Identity { chain: binaries(chain)?, key })
+}
+
+/// Names, or `default`.
+fn names(term: Term<'_>) -> NifResult<Option<Vec<String>>> {
+    if atoms::default() == term {
+        return Ok(None);
+    }
+    term.decode::<Vec<Term<'_>>>()?
+        .into_iter()
+        .map(|name| match name.decode::<Atom>() {
+            Ok(_) => name.atom_to_string(),
+            Err(_) => text(name),
+        })
+        .collect::<NifResult<_>>()
+        .map(Some)
+}
+
+fn text(term: Term<'_>) -> NifResult<String> {
+    String::from_utf8(binary(term)?).map_err(|_| Error::BadArg)
+}
+
+fn binaries(term: Term<'_>) -> NifResult<Vec<Vec<u8>>> {
+    term.decode::<Vec<Term<'_>>>()?.into_iter().map(binary).collect()
+}
+
+fn binary(term: Term<'_>) -> NifResult<Vec<u8>> {
+    term.decode::<Binary<'_>>().map(|binary| binary.to_vec())
+}

@@ -1,0 +1,96 @@
+//! The sockets that a connection may have, as one type: what stands above is then compiled once for both.
+
+use std::io::{self, IoSlice};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+
+use super::{ByteStream, tcp, unix};
+use crate::error::ConnectError;
+use crate::options::{ConnectOptions, Endpoint};
+
+/// A socket that is connected.
+#[derive(Debug)]
+pub enum Socket {
+    /// Over TCP.
+    Tcp(TcpStream),
+    /// On this machine.
+    Unix(UnixStream),
+}
+
+/// Connects to the endpoint.
+///
+/// # Errors
+/// See [`ConnectError`].
+pub async fn connect(options: &ConnectOptions) -> Result<Socket, ConnectError> {
+    match &options.endpoint {
+        Endpoint::Tcp { host, port } => tcp::connect(host, *port, options).await.map(Socket::Tcp),
+        Endpoint::Unix(path) => unix::connect(path, options).await.map(Socket::Unix),
+    }
+}
+
+impl Socket {
+    /// The local address, where there is one of the Internet's.
+    #[must_use]
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(stream) => stream.local_addr().ok(),
+            Self::Unix(_) => None,
+        }
+    }
+}
+
+/// The same of either stream.
+macro_rules! of_either {
+    ($socket:expr, $stream:ident => $result:expr) => {
+        match $socket {
+            Socket::Tcp($stream) => $result,
+            Socket::Unix($stream) => $result,
+        }
+    };
+}
+
+impl ByteStream for Socket {
+    fn peer_closed(&self) -> bool {
+        of_either!(self, stream => stream.peer_closed())
+    }
+
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        of_either!(self, stream => stream.try_write(bytes))
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        of_either!(self.get_mut(), stream => Pin::new(stream).poll_read(cx, buf))
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        of_either!(self.get_mut(), stream => Pin::new(stream).poll_write(cx, bytes))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        of_either!(self.get_mut(), stream => Pin::new(stream).poll_write_vectored(cx, slices))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        of_either!(self, stream => stream.is_write_vectored())
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        of_either!(self.get_mut(), stream => Pin::new(stream).poll_flush(cx))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        of_either!(self.get_mut(), stream => Pin::new(stream).poll_shutdown(cx))
+    }
+}

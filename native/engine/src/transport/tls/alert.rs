@@ -1,0 +1,182 @@
+//! What goes wrong with TLS, in the terms of its alerts (RFC 8446, 6).
+
+use std::fmt::Write as _;
+use std::io;
+
+use rustls::{AlertDescription, CertificateError, Error, PeerIncompatible};
+
+use super::name::date;
+use super::verifier::Objection;
+use crate::transport::inner;
+
+/// An alert, from either side.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text}")]
+pub struct TlsError {
+    /// The name of the alert, as OTP's `ssl` has it.
+    pub alert: &'static str,
+    /// What happened, in English.
+    pub text: String,
+}
+
+impl TlsError {
+    /// What rustls says by an error of the byte stream, if it says it.
+    pub(crate) fn from_io(error: &io::Error) -> Option<Self> {
+        inner::<Error>(error).map(Self::from)
+    }
+
+    /// What the host is called can't be the name of a server.
+    pub(super) fn bad_name(host: &str) -> Self {
+        Self { alert: "unrecognized_name", text: format!("{host} is no name that a server can have a certificate for") }
+    }
+
+    /// The same with the name of the server.
+    pub(super) fn with_host(self, host: &str) -> Self {
+        Self { text: format!("{host}: {}", self.text), ..self }
+    }
+
+    /// The same for a handshake: with the name of the server, and what is wrong with its certificate.
+    pub(super) fn during_handshake(self, host: &str, problem: Option<String>) -> Self {
+        Self { text: problem.unwrap_or(self.text), ..self }.with_host(host)
+    }
+}
+
+impl From<&Error> for TlsError {
+    fn from(error: &Error) -> Self {
+        let alert = match error {
+            Error::AlertReceived(alert) => {
+                let alert = name(*alert);
+                return Self { alert, text: format!("the server sent the alert {alert}") };
+            }
+            Error::InvalidCertificate(error) => of_certificate(error),
+            Error::InvalidMessage(_)
+            | Error::InappropriateMessage { .. }
+            | Error::InappropriateHandshakeMessage { .. } => {
+                return Self {
+                    alert: "unexpected_message",
+                    text: format!("the server sent what is no TLS, or no TLS that is expected there ({error})"),
+                };
+            }
+            Error::NoApplicationProtocol => "no_application_protocol",
+            Error::PeerIncompatible(incompatible) => of_incompatible(incompatible),
+            Error::PeerSentOversizedRecord => "record_overflow",
+            Error::DecryptError => "bad_record_mac",
+            Error::PeerMisbehaved(_) => "illegal_parameter",
+            Error::NoCertificatesPresented => "bad_certificate",
+            _ => "internal_error",
+        };
+        Self { alert, text: error.to_string() }
+    }
+}
+
+/// OTP's names: an expired certificate and one that is not valid yet share one, and so do all faults in the handshake's
+/// sense of it, a wrong name among them.
+fn of_certificate(error: &CertificateError) -> &'static str {
+    use CertificateError::{
+        ApplicationVerificationFailure, Expired, ExpiredContext, InvalidPurpose, InvalidPurposeContext,
+        NotValidForName, NotValidForNameContext, NotValidYet, NotValidYetContext, Other, Revoked, UnknownIssuer,
+        UnsupportedSignatureAlgorithmContext, UnsupportedSignatureAlgorithmForPublicKeyContext,
+    };
+    match error {
+        Expired | ExpiredContext { .. } | NotValidYet | NotValidYetContext { .. } => "certificate_expired",
+        NotValidForName | NotValidForNameContext { .. } => "handshake_failure",
+        Revoked => "certificate_revoked",
+        UnknownIssuer => "unknown_ca",
+        InvalidPurpose | InvalidPurposeContext { .. } => "unsupported_certificate",
+        UnsupportedSignatureAlgorithmContext { .. } | UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
+            "insufficient_security"
+        }
+        ApplicationVerificationFailure => "access_denied",
+        Other(other) if matches!(other.0.downcast_ref(), Some(Objection::WeakKey)) => "insufficient_security",
+        _ => "bad_certificate",
+    }
+}
+
+fn of_incompatible(error: &PeerIncompatible) -> &'static str {
+    match error {
+        PeerIncompatible::ServerDoesNotSupportTls12Or13
+        | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig
+        | PeerIncompatible::Tls12NotOfferedOrEnabled => "protocol_version",
+        _ => "handshake_failure",
+    }
+}
+
+/// What is wrong with a certificate, in English.
+pub(super) fn describe(error: &CertificateError, subject: &str, issuer: &str) -> String {
+    let mut text = format!("the server's certificate ({subject}) ");
+    // To write into a string does not fail.
+    let _ = match error {
+        CertificateError::ExpiredContext { not_after, .. } => {
+            write!(text, "has expired: it was valid until {}", date(not_after.as_secs()))
+        }
+        CertificateError::NotValidYetContext { not_before, .. } => {
+            write!(text, "is not valid yet: it will be from {} on", date(not_before.as_secs()))
+        }
+        CertificateError::NotValidForNameContext { presented, .. } if presented.is_empty() => {
+            write!(text, "is for no host")
+        }
+        CertificateError::NotValidForNameContext { presented, .. } => {
+            write!(text, "is for another host: it is valid for {}", presented.join(", "))
+        }
+        CertificateError::UnknownIssuer => {
+            write!(text, "is not vouched for by any root that is trusted here; its issuer is {issuer}")
+        }
+        CertificateError::Revoked => write!(text, "has been revoked"),
+        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
+            write!(text, "is not meant for servers")
+        }
+        CertificateError::BadSignature => write!(text, "has a signature that is wrong"),
+        CertificateError::UnsupportedSignatureAlgorithmContext { .. }
+        | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
+            write!(text, "has a signature, or a key, of a kind or a length that is not accepted")
+        }
+        CertificateError::BadEncoding => write!(text, "cannot be decoded"),
+        CertificateError::Other(other) => match other.0.downcast_ref::<Objection>() {
+            Some(objection) => write!(text, "{objection}"),
+            None => write!(text, "is not accepted: {}", other.0),
+        },
+        error => write!(text, "is not accepted ({error})"),
+    };
+    text
+}
+
+/// The name of an alert, as OTP's `ssl` has it.
+fn name(alert: AlertDescription) -> &'static str {
+    match alert {
+        AlertDescription::CloseNotify => "close_notify",
+        AlertDescription::UnexpectedMessage => "unexpected_message",
+        AlertDescription::BadRecordMac => "bad_record_mac",
+        AlertDescription::DecryptionFailed => "decryption_failed_reserved",
+        AlertDescription::RecordOverflow => "record_overflow",
+        AlertDescription::DecompressionFailure => "decompression_failure",
+        AlertDescription::HandshakeFailure => "handshake_failure",
+        AlertDescription::NoCertificate => "no_certificate_reserved",
+        AlertDescription::BadCertificate => "bad_certificate",
+        AlertDescription::UnsupportedCertificate => "unsupported_certificate",
+        AlertDescription::CertificateRevoked => "certificate_revoked",
+        AlertDescription::CertificateExpired => "certificate_expired",
+        AlertDescription::CertificateUnknown => "certificate_unknown",
+        AlertDescription::IllegalParameter => "illegal_parameter",
+        AlertDescription::UnknownCA => "unknown_ca",
+        AlertDescription::AccessDenied => "access_denied",
+        AlertDescription::DecodeError => "decode_error",
+        AlertDescription::DecryptError => "decrypt_error",
+        AlertDescription::ExportRestriction => "export_restriction",
+        AlertDescription::ProtocolVersion => "protocol_version",
+        AlertDescription::InsufficientSecurity => "insufficient_security",
+        AlertDescription::InternalError => "internal_error",
+        AlertDescription::InappropriateFallback => "inappropriate_fallback",
+        AlertDescription::UserCanceled => "user_canceled",
+        AlertDescription::NoRenegotiation => "no_renegotiation",
+        AlertDescription::MissingExtension => "missing_extension",
+        AlertDescription::UnsupportedExtension => "unsupported_extension",
+        AlertDescription::CertificateUnobtainable => "certificate_unobtainable",
+        AlertDescription::UnrecognisedName => "unrecognized_name",
+        AlertDescription::BadCertificateStatusResponse => "bad_certificate_status_response",
+        AlertDescription::BadCertificateHashValue => "bad_certificate_hash_value",
+        AlertDescription::UnknownPSKIdentity => "unknown_psk_identity",
+        AlertDescription::CertificateRequired => "certificate_required",
+        AlertDescription::NoApplicationProtocol => "no_application_protocol",
+        _ => "unknown_alert",
+    }
+}

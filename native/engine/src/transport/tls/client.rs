@@ -1,0 +1,226 @@
+//! One configuration of rustls for each set of options, shared by all connections that have it.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+
+use rustls::client::{ClientSessionMemoryCache, ResolvesClientCert, Resumption};
+use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, ring};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
+use rustls::{ClientConfig, KeyLog, KeyLogFile, SignatureScheme, SupportedProtocolVersion, version};
+
+use super::roots::{self, Anchors};
+use super::verifier::Verifier;
+use super::{Identity, Key, Name, Roots, TlsOptions};
+
+/// How many configurations are kept while no connection has them, for their sessions to be resumed.
+const MAX_KEPT: usize = 64;
+
+/// How many servers' sessions a configuration remembers.
+const MAX_SESSIONS: usize = 256;
+
+/// An option has a value that it can't have.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{option}: {text}")]
+pub struct TlsOptionError {
+    /// Which.
+    pub option: &'static str,
+    /// What is wrong with it, in English.
+    pub text: String,
+}
+
+/// A configuration.
+#[derive(Debug)]
+pub struct TlsClient {
+    options: TlsOptions,
+    /// What the options' roots stood for when it was made.
+    anchors: Option<Anchors>,
+    config: Arc<ClientConfig>,
+}
+
+static CLIENTS: Mutex<VecDeque<Arc<TlsClient>>> = Mutex::new(VecDeque::new());
+
+/// The file that the environment variable SSLKEYLOGFILE names, if it does.
+static KEY_LOG: LazyLock<Arc<dyn KeyLog>> = LazyLock::new(|| Arc::new(KeyLogFile::new()));
+
+/// How many configurations there are, of those that are kept.
+#[must_use]
+pub fn clients() -> usize {
+    CLIENTS.lock().unwrap_or_else(PoisonError::into_inner).len()
+}
+
+impl TlsClient {
+    /// The configuration for these options: the one that others have, if there is one.
+    ///
+    /// It may read the system's certificates from files.
+    ///
+    /// # Errors
+    /// An option that rustls can't honour.
+    pub fn new(options: TlsOptions) -> Result<Arc<Self>, TlsOptionError> {
+        let anchors = match &options.roots {
+            _ if !options.verify => None,
+            Roots::System => Some(roots::system()?),
+            Roots::These(_) => None,
+        };
+        let mut clients = CLIENTS.lock().unwrap_or_else(PoisonError::into_inner);
+        let same = |client: &Arc<Self>| {
+            let roots = match (&client.anchors, &anchors) {
+                (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+                (None, None) => true,
+                _ => false,
+            };
+            roots && client.options == options
+        };
+        if let Some(client) = clients.iter().find(|client| same(client)) {
+            return Ok(Arc::clone(client));
+        }
+        let config = Arc::new(config(&options, anchors.clone())?);
+        let client = Arc::new(Self { options, anchors, config });
+        clients.push_back(Arc::clone(&client));
+        if clients.len() > MAX_KEPT {
+            clients.pop_front();
+        }
+        Ok(client)
+    }
+
+    pub(super) fn config(&self) -> Arc<ClientConfig> {
+        Arc::clone(&self.config)
+    }
+
+    pub(super) fn name(&self) -> &Name {
+        &self.options.name
+    }
+}
+
+fn config(options: &TlsOptions, system: Option<Anchors>) -> Result<ClientConfig, TlsOptionError> {
+    let provider = provider(options)?;
+    let algorithms = provider.signature_verification_algorithms;
+    let anchors = match &options.roots {
+        _ if !options.verify => None,
+        Roots::System => system,
+        Roots::These(certificates) => Some(roots::these(certificates)?),
+    };
+    let verifier = Verifier {
+        anchors,
+        checks_name: options.name != Name::Disabled,
+        depth: options.depth,
+        schemes: schemes(options, &algorithms)?,
+        algorithms,
+    };
+    let builder = ClientConfig::builder_with_provider(Arc::new(provider))
+        .with_protocol_versions(&versions(options))
+        .map_err(|error| TlsOptionError { option: "versions", text: error.to_string() })?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier));
+    let mut config = if options.identities.is_empty() {
+        builder.with_no_client_auth()
+    } else {
+        builder.with_client_cert_resolver(Arc::new(Identities::new(&options.identities)?))
+    };
+    config.alpn_protocols.clone_from(&options.alpn);
+    config.enable_sni = options.name != Name::Disabled;
+    config.key_log = Arc::clone(&KEY_LOG);
+    config.resumption = if options.resume {
+        Resumption::store(Arc::new(ClientSessionMemoryCache::new(MAX_SESSIONS)))
+    } else {
+        Resumption::disabled()
+    };
+    Ok(config)
+}
+
+fn versions(options: &TlsOptions) -> Vec<&'static SupportedProtocolVersion> {
+    let versions = [(options.tls13, &version::TLS13), (options.tls12, &version::TLS12)];
+    versions.into_iter().filter(|(wanted, _)| *wanted).map(|(_, version)| version).collect()
+}
+
+/// ring's algorithms, as far as they are wanted, in the order in which they are.
+fn provider(options: &TlsOptions) -> Result<CryptoProvider, TlsOptionError> {
+    let mut provider = ring::default_provider();
+    if let Some(names) = &options.ciphers {
+        // rustls has the names of RFC 8446 with a prefix of its own.
+        provider.cipher_suites = pick("ciphers", names, &provider.cipher_suites, |suite| {
+            format!("{:?}", suite.suite()).replacen("TLS13_", "TLS_", 1)
+        })?;
+    }
+    if let Some(names) = &options.groups {
+        provider.kx_groups =
+            pick("groups", names, &provider.kx_groups, |group| format!("{:?}", group.name()).to_lowercase())?;
+    }
+    Ok(provider)
+}
+
+fn schemes(
+    options: &TlsOptions,
+    algorithms: &WebPkiSupportedAlgorithms,
+) -> Result<Vec<SignatureScheme>, TlsOptionError> {
+    let all = algorithms.supported_schemes();
+    let Some(names) = &options.signature_schemes else { return Ok(all) };
+    pick("signature_algs", names, &all, |scheme| scheme_name(*scheme).to_owned())
+}
+
+/// RFC 8446, 4.2.3, as far as ring can verify it.
+fn scheme_name(scheme: SignatureScheme) -> &'static str {
+    match scheme {
+        SignatureScheme::RSA_PKCS1_SHA256 => "rsa_pkcs1_sha256",
+        SignatureScheme::RSA_PKCS1_SHA384 => "rsa_pkcs1_sha384",
+        SignatureScheme::RSA_PKCS1_SHA512 => "rsa_pkcs1_sha512",
+        SignatureScheme::ECDSA_NISTP256_SHA256 => "ecdsa_secp256r1_sha256",
+        SignatureScheme::ECDSA_NISTP384_SHA384 => "ecdsa_secp384r1_sha384",
+        SignatureScheme::RSA_PSS_SHA256 => "rsa_pss_rsae_sha256",
+        SignatureScheme::RSA_PSS_SHA384 => "rsa_pss_rsae_sha384",
+        SignatureScheme::RSA_PSS_SHA512 => "rsa_pss_rsae_sha512",
+        SignatureScheme::ED25519 => "ed25519",
+        _ => "",
+    }
+}
+
+/// Those of `all` that have one of the names, in the order of the names.
+fn pick<T: Copy>(
+    option: &'static str,
+    names: &[String],
+    all: &[T],
+    name: impl Fn(&T) -> String,
+) -> Result<Vec<T>, TlsOptionError> {
+    let picked: Vec<T> =
+        names.iter().filter_map(|wanted| all.iter().find(|one| name(one) == *wanted)).copied().collect();
+    if picked.is_empty() {
+        return Err(TlsOptionError { option, text: "none of them is supported".into() });
+    }
+    Ok(picked)
+}
+
+/// The certificates of ours, the first of which that can sign as the server wants it is the one it gets.
+#[derive(Debug)]
+struct Identities(Vec<Arc<CertifiedKey>>);
+
+impl Identities {
+    fn new(identities: &[Identity]) -> Result<Self, TlsOptionError> {
+        identities.iter().map(certified_key).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+impl ResolvesClientCert for Identities {
+    fn resolve(&self, _root_hint_subjects: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        self.0.iter().find(|identity| identity.key.choose_scheme(schemes).is_some()).cloned()
+    }
+
+    fn has_certs(&self) -> bool {
+        !self.0.is_empty()
+    }
+}
+
+fn certified_key(identity: &Identity) -> Result<Arc<CertifiedKey>, TlsOptionError> {
+    let chain = identity.chain.iter().map(|certificate| CertificateDer::from(certificate.clone())).collect();
+    let key = match &identity.key {
+        Key::Pkcs1(der) => PrivateKeyDer::Pkcs1(der.clone().into()),
+        Key::Sec1(der) => PrivateKeyDer::Sec1(der.clone().into()),
+        Key::Pkcs8(der) => PrivateKeyDer::Pkcs8(der.clone().into()),
+    };
+    let bad = |error: rustls::Error| TlsOptionError { option: "identities", text: error.to_string() };
+    let certified = CertifiedKey::new(chain, ring::sign::any_supported_type(&key).map_err(bad)?);
+    match certified.keys_match() {
+        // Whether they match cannot be known of every kind of key.
+        Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => Ok(Arc::new(certified)),
+        Err(error) => Err(bad(error)),
+    }
+}

@@ -1,0 +1,147 @@
+//! TLS on a byte stream, by rustls: who is at the other end is known before a byte of ours is sent.
+
+mod alert;
+mod client;
+mod name;
+mod roots;
+mod stream;
+mod verifier;
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::time::Duration;
+
+use rustls::pki_types::ServerName;
+use tokio_rustls::TlsConnector;
+
+pub use self::alert::TlsError;
+pub use self::client::{TlsClient, TlsOptionError, clients};
+pub use self::stream::{TlsByteStream, Truncated};
+use super::{ByteStream, within};
+use crate::error::ConnectError;
+
+/// Everything about TLS that can be set. Equal options share one configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct TlsOptions {
+    /// Whether the server must prove that it is who it is asked for.
+    pub verify: bool,
+    /// Who may vouch for it.
+    pub roots: Roots,
+    /// The name that it is asked for.
+    pub name: Name,
+    /// The certificates that a server may have when it asks for one, in order of preference.
+    pub identities: Vec<Identity>,
+    /// Whether TLS 1.2 may be spoken.
+    pub tls12: bool,
+    /// Whether TLS 1.3 may be spoken.
+    pub tls13: bool,
+    /// The cipher suites, by their IANA names, in order of preference; all where there is no list.
+    pub ciphers: Option<Vec<String>>,
+    /// The signature schemes, by their names in RFC 8446, 4.2.3, in order of preference; all where there is no list.
+    pub signature_schemes: Option<Vec<String>>,
+    /// The groups, by their names in RFC 8446, 4.2.7, in order of preference; all where there is no list.
+    pub groups: Option<Vec<String>>,
+    /// The protocols to offer (RFC 7301), in order of preference.
+    pub alpn: Vec<Vec<u8>>,
+    /// The most certificates that may stand between the server's and the root's.
+    pub depth: u8,
+    /// Whether sessions are resumed.
+    pub resume: bool,
+}
+
+/// Who may vouch for a server.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Roots {
+    /// Whom the operating system trusts.
+    System,
+    /// These certificates, in DER.
+    These(Vec<Vec<u8>>),
+}
+
+/// The name that a server is asked for, and must prove to have.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Name {
+    /// The host's.
+    Host,
+    /// Another one.
+    Other(String),
+    /// None: it is not asked for a name, and any one will do.
+    Disabled,
+}
+
+/// A certificate of ours.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Identity {
+    /// It, and those that vouch for it, in DER.
+    pub chain: Vec<Vec<u8>>,
+    /// Its private key.
+    pub key: Key,
+}
+
+/// Nothing of it is for a log.
+impl std::fmt::Debug for Identity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Identity")
+    }
+}
+
+/// A private key, in DER.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub enum Key {
+    /// RFC 8017, A.1.2.
+    Pkcs1(Vec<u8>),
+    /// RFC 5915.
+    Sec1(Vec<u8>),
+    /// RFC 5958.
+    Pkcs8(Vec<u8>),
+}
+
+/// Shakes hands with the server behind `io`, which is asked for as `host`.
+///
+/// # Errors
+/// See [`ConnectError`]; the server's faults and its alerts are [`ConnectError::Tls`].
+pub async fn connect<S: ByteStream>(
+    io: S,
+    host: &str,
+    client: &TlsClient,
+    timeout: Option<Duration>,
+) -> Result<TlsByteStream<S>, ConnectError> {
+    within(timeout, shake_hands(io, host, client)).await
+}
+
+async fn shake_hands<S: ByteStream>(io: S, host: &str, client: &TlsClient) -> Result<TlsByteStream<S>, ConnectError> {
+    let name = server_name(host, client.name())?;
+    let connector = TlsConnector::from(client.config());
+    let mut connecting = pin!(connector.connect(name.clone(), io));
+    // The verifier, which connections share, says here what is wrong with a certificate: on this thread, during one poll.
+    let (result, problem) = poll_fn(|cx| {
+        verifier::take_problem();
+        connecting.as_mut().poll(cx).map(|result| (result, verifier::take_problem()))
+    })
+    .await;
+    match result {
+        Ok(stream) => Ok(TlsByteStream::new(stream, &name.to_str())),
+        Err(error) => match TlsError::from_io(&error) {
+            Some(error) => Err(error.during_handshake(&name.to_str(), problem).into()),
+            None if super::is_cut(&error) => Err(ConnectError::Closed),
+            None => Err(error.into()),
+        },
+    }
+}
+
+/// A name without its final dot (RFC 6066, 3), or an address, for which no name is sent.
+fn server_name(host: &str, name: &Name) -> Result<ServerName<'static>, ConnectError> {
+    let host = match name {
+        Name::Other(name) => name,
+        Name::Host => host,
+        // rustls wants a name, but neither sends it nor has it checked.
+        Name::Disabled => "localhost",
+    };
+    // The zone of an address means nothing to the other end.
+    let host = host.split('%').next().unwrap_or(host);
+    let host = host.strip_suffix('.').unwrap_or(host);
+    ServerName::try_from(host).map(|name| name.to_owned()).map_err(|_| TlsError::bad_name(host).into())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,63 @@
+//! Who may vouch for a server.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustls::pki_types::{CertificateDer, TrustAnchor};
+
+use super::client::TlsOptionError;
+
+/// The roots, each as far as it is needed to check a signature of it.
+pub(super) type Anchors = Arc<[TrustAnchor<'static>]>;
+
+/// How long the system's roots are taken to be as they were.
+const SYSTEM_ROOTS_LIFETIME: Duration = Duration::from_secs(60);
+
+struct SystemRoots {
+    looked_at: Instant,
+    certificates: Vec<CertificateDer<'static>>,
+    anchors: Anchors,
+}
+
+static SYSTEM_ROOTS: Mutex<Option<SystemRoots>> = Mutex::new(None);
+
+/// Whom the operating system trusts: the same as long as its certificates are.
+///
+/// # Errors
+/// It trusts nobody.
+pub(super) fn system() -> Result<Anchors, TlsOptionError> {
+    let mut known = SYSTEM_ROOTS.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = known.as_ref().filter(|known| known.looked_at.elapsed() < SYSTEM_ROOTS_LIFETIME) {
+        return Ok(Arc::clone(&known.anchors));
+    }
+    let found = rustls_native_certs::load_native_certs();
+    if let Some(known) = known.as_mut().filter(|known| known.certificates == found.certs) {
+        known.looked_at = Instant::now();
+        return Ok(Arc::clone(&known.anchors));
+    }
+    // A certificate of the system's that cannot be read vouches for nobody; the others do nonetheless.
+    let anchors: Anchors = found.certs.iter().filter_map(|certificate| anchor(certificate)).collect();
+    if anchors.is_empty() {
+        let text = found.errors.first().map_or_else(|| "there are none".into(), ToString::to_string);
+        return Err(TlsOptionError { option: "roots", text });
+    }
+    let looked_at = Instant::now();
+    *known = Some(SystemRoots { looked_at, certificates: found.certs, anchors: Arc::clone(&anchors) });
+    Ok(anchors)
+}
+
+/// These certificates.
+///
+/// # Errors
+/// One of them is none.
+pub(super) fn these(certificates: &[Vec<u8>]) -> Result<Anchors, TlsOptionError> {
+    let anchors = certificates.iter().map(|certificate| {
+        let bad = || TlsOptionError { option: "roots", text: "a certificate cannot be decoded".into() };
+        anchor(&CertificateDer::from_slice(certificate)).ok_or_else(bad)
+    });
+    anchors.collect()
+}
+
+fn anchor(certificate: &CertificateDer<'_>) -> Option<TrustAnchor<'static>> {
+    webpki::anchor_from_trusted_cert(certificate).ok().map(|anchor| anchor.to_owned())
+}
