@@ -447,6 +447,15 @@ await(ConnPid, StreamRef, Timeout, MRef) ->
 			{upgrade, Protocols, Headers};
 		{gun_ws, ConnPid, StreamRef, Frame} ->
 			{ws, Frame};
+		%% The older dialects do not name the stream.
+		{gun_ws_upgrade, ConnPid, ok, Headers} ->
+			{upgrade, [<<"websocket">>], Headers};
+		{gun_ws_upgrade, ConnPid, ok} ->
+			{upgrade, [<<"websocket">>], []};
+		{gun_ws_upgrade, ConnPid, error, IsFin, Status, Headers} ->
+			{response, IsFin, Status, Headers};
+		{gun_ws, ConnPid, Frame} ->
+			{ws, Frame};
 		{gun_tunnel_up, ConnPid, StreamRef, Protocol} ->
 			{up, Protocol};
 		{gun_notify, ConnPid, Type, Info} ->
@@ -511,6 +520,11 @@ flush(ConnPid) when is_pid(ConnPid) ->
 	receive
 		{gun_up, ConnPid, _} -> flush(ConnPid);
 		{gun_down, ConnPid, _, _, _} -> flush(ConnPid);
+		{gun_down, ConnPid, _, _, _, _} -> flush(ConnPid);
+		{gun_ws_upgrade, ConnPid, ok} -> flush(ConnPid);
+		{gun_ws_upgrade, ConnPid, ok, _} -> flush(ConnPid);
+		{gun_ws_upgrade, ConnPid, error, _, _, _} -> flush(ConnPid);
+		{gun_ws, ConnPid, _} -> flush(ConnPid);
 		{gun_inform, ConnPid, _, _, _} -> flush(ConnPid);
 		{gun_response, ConnPid, _, _, _, _} -> flush(ConnPid);
 		{gun_data, ConnPid, _, _, _} -> flush(ConnPid);

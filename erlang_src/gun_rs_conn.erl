@@ -38,6 +38,10 @@
 	%% How many retries are left.
 	retries :: non_neg_integer(),
 	sockname :: undefined | {inet:ip_address(), inet:port_number()},
+	%% In ms of monotonic time.
+	up_since :: undefined | integer(),
+	%% Whether a WebSocket that is upgraded again and again was short-lived the last time.
+	hasty = false :: boolean(),
 	%% The user's module that takes the WebSocket's frames, with its state.
 	handler :: undefined | {module(), term()},
 	%% Where modules of the user's take part in requests and their responses.
@@ -262,15 +266,15 @@ waiting(Type, Event, Data) ->
 
 -spec connecting(gen_statem:event_type(), term(), #data{}) -> result().
 connecting(info, {gun_rs_native, {up, _Protocol, SockName}}, Data) ->
-	{next_state, connected, Data#data{sockname=SockName}};
+	{next_state, connected, Data#data{sockname=SockName, up_since=erlang:monotonic_time(millisecond)}};
 connecting(info, {gun_rs_native, {connect_failed, Reason}}, Data) ->
 	retry(Reason, Data);
 connecting(Type, Event, Data) ->
 	handle_not_connected(Type, Event, Data).
 
 -spec connected(gen_statem:event_type(), term(), #data{}) -> result().
-connected(info, {gun_rs_native, {down, Reason}}, Data=#data{config=#{retry := Retries}, streams=Streams}) ->
-	retry(Reason, Data#data{retries=Retries, sockname=undefined, handler=undefined,
+connected(info, {gun_rs_native, {down, Reason, Next}}, Data=#data{config=#{retry := Retries}, streams=Streams}) ->
+	down(Reason, Next, Data#data{retries=Retries, sockname=undefined, handler=undefined,
 		streams=gun_rs_streams:down(Streams)});
 connected(cast, shutdown, Data) ->
 	start_closing(shutdown, Data);
@@ -283,7 +287,7 @@ connected(Type, Event, Data) ->
 -spec closing(gen_statem:event_type(), term(), #data{}) -> result().
 closing(info, {gun_rs_native, shut_down}, #data{status=Status}) ->
 	{stop, Status};
-closing(info, {gun_rs_native, {down, _}}, #data{status=Status}) ->
+closing(info, {gun_rs_native, {down, _, _}}, #data{status=Status}) ->
 	{stop, Status};
 closing(cast, shutdown, Data) ->
 	{keep_state, Data#data{status=shutdown}};
@@ -390,14 +394,33 @@ start_closing(Status, Data=#data{conn=Conn}) ->
 	ok = gun_rs_native:conn_shutdown(Conn),
 	{next_state, closing, Data#data{status=Status}}.
 
-%% The attempts are counted as in gun: each retry asks retry_fun, the first one too.
-retry(normal, #data{retries=0}) ->
+%% In the oldest dialects a close frame of the user's ends the connection.
+down(_, closed_by_user, #data{config=#{dialect := Dialect}}) when Dialect =:= gun_1_pre; Dialect =:= gun_0 ->
 	{stop, normal};
-retry(Reason, Data=#data{retries=0}) ->
+%% A server that takes every upgrade and then goes away is not asked without a rest.
+down(Reason, reupgrade, Data=#data{up_since=Since, hasty=Hasty,
+		config=#{retry_fun := undefined, retry_timeout := Timeout}}) ->
+	Short = erlang:monotonic_time(millisecond) - Since < Timeout,
+	Shortest = case Short andalso Hasty of
+		true -> Timeout;
+		false -> 0
+	end,
+	retry(Reason, Shortest, Data#data{hasty=Short});
+down(Reason, _, Data) ->
+	retry(Reason, Data).
+
+%% The attempts are counted as in gun: each retry asks retry_fun, the first one too.
+retry(Reason, Data) ->
+	retry(Reason, 0, Data).
+
+retry(normal, _, #data{retries=0}) ->
+	{stop, normal};
+retry(Reason, _, Data=#data{retries=0}) ->
 	notify_retry(Reason, 0, 0, Data),
 	{stop, {shutdown, Reason}};
-retry(Reason, Data=#data{retries=Retries0, config=Config}) ->
-	#{retries := Retries, timeout := Timeout} = retry_fun(Retries0, Config),
+retry(Reason, Shortest, Data=#data{retries=Retries0, config=Config}) ->
+	#{retries := Retries, timeout := Timeout0} = retry_fun(Retries0, Config),
+	Timeout = max(Timeout0, Shortest),
 	notify_retry(Reason, Retries, Timeout, Data),
 	{next_state, waiting, Data#data{retries=Retries}, {state_timeout, Timeout, connect}}.
 

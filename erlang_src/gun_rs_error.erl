@@ -248,7 +248,7 @@ expected(open, connect_timeout) -> milliseconds();
 expected(open, cookie_store) ->
 	"{Module, State}, the module one that can be loaded and exports the callbacks of "
 	"gun_rs_cookies,";
-expected(open, dialect) -> "gun_2, the only dialect of this release,";
+expected(open, dialect) -> "gun_2, gun_1, gun_1_pre or gun_0";
 expected(open, domain_lookup_timeout) -> milliseconds();
 expected(open, http_opts) -> "a map";
 expected(open, notify_retries) -> "true or false";
@@ -258,7 +258,9 @@ expected(open, retry_fun) -> "a fun of two arguments";
 expected(open, retry_timeout) -> "an integer of 0 to 4294967295 milliseconds";
 expected(open, supervise) -> "true or false";
 expected(open, trace) -> "false, since this release cannot trace,";
-expected(open, transport) -> "tcp, the only transport of this release (port 443 implies tls),";
+expected(open, tls_handshake_timeout) -> milliseconds();
+expected(open, transport) ->
+	"tcp, tls or ssl, and tls or tcp as the scheme of a URL says,";
 expected(open, ws_opts) -> "a map";
 expected(http, closing_timeout) -> positive_milliseconds();
 expected(http, flow) -> "a positive number of parts of a body, or infinity";
@@ -293,6 +295,7 @@ expected(ws, protocols) ->
 	"a list of {Name, Module}, not empty, each name a token and given once, each module one "
 	"that can be loaded and exports init/4 and handle/2,";
 expected(ws, reply_to) -> "a pid, a fun of one argument, {Fun, Args} or {M, F, Args}";
+expected(ws, reupgrade) -> "true, false or #{queue => Bytes}, a positive number";
 expected(ws, silence_pings) -> "true or false";
 expected(cookies_list, max_cookies) -> "an integer of 0 or more or infinity";
 expected(cookies_list, max_cookies_per_domain) -> "an integer of 0 or more or infinity";

@@ -30,6 +30,12 @@
 
 -type milliseconds() :: 0..16#ffffffff.
 
+%% Whose messages, and whose ways, a connection has: those of gun 2, of gun 1.2 and 1.3, of
+%% the pre-releases of gun 1.0, or of what was before. The default is the environment of
+%% the application, `{gun_rs, dialect}', and gun_2 where that has none.
+-type dialect() :: gun_2 | gun_1 | gun_1_pre | gun_0.
+-export_type([dialect/0]).
+
 -type reply_to() :: pid()
 	| fun((_) -> _)
 	| {fun(), list()}
@@ -40,7 +46,7 @@
 -type opts() :: #{
 	connect_timeout => milliseconds() | infinity,
 	cookie_store => gun_rs_cookies:store(),
-	dialect => gun_2,
+	dialect => dialect(),
 	domain_lookup_timeout => milliseconds() | infinity,
 	http_opts => http_opts(),
 	notify_retries => boolean(),
@@ -111,6 +117,7 @@
 	max_send_queue => pos_integer() | infinity,
 	protocols => [{iodata(), module()}],
 	reply_to => reply_to(),
+	reupgrade => boolean() | #{queue := pos_integer()},
 	silence_pings => boolean(),
 	user_opts => term()
 }.
@@ -143,7 +150,7 @@
 -type config() :: #{
 	connect_timeout := milliseconds() | infinity,
 	cookie_store := undefined | gun_rs_cookies:store(),
-	dialect := gun_2,
+	dialect := dialect(),
 	domain_lookup_timeout := milliseconds() | infinity,
 	host := host() | {local, binary()},
 	http_opts := http_opts(),
@@ -165,6 +172,7 @@
 -export_type([config/0]).
 
 -define(MAX_SIZE, (1 bsl 62)).
+-define(IS_DIALECT(D), (D =:= gun_2 orelse D =:= gun_1 orelse D =:= gun_1_pre orelse D =:= gun_0)).
 -define(IS_SIZE(N), (is_integer(N) andalso N > 0 andalso N =< ?MAX_SIZE)).
 %% A socket's buffer size is a C int.
 -define(IS_BUFFER(N), (is_integer(N) andalso N > 0 andalso N =< 16#7fffffff)).
@@ -236,11 +244,11 @@ open_unix(Path0, Opts) ->
 %% Of the options of a TCP socket, those for all sockets.
 check_unix(Opts=#{tcp_opts := TcpOpts}) when ?IS_PROPER_LIST(TcpOpts) ->
 	case [Opt || Opt <- TcpOpts, not is_tuple(Opt) orelse not lists:member(element(1, Opt), [send_timeout, send_timeout_close])] of
-		[] -> check_open_opts(sorted(Opts));
+		[] -> check_open_opts(sorted(check_dialect(Opts)));
 		[Opt|_] -> {error, {options, {tcp_opts, Opt}}}
 	end;
 check_unix(Opts) ->
-	check_open_opts(sorted(Opts)).
+	check_open_opts(sorted(check_dialect(Opts))).
 
 %% @doc Checks the options of a request.
 -spec request(ReqOpts :: term()) -> ok | {error, {options, {req, Bad :: term()}}}.
@@ -276,8 +284,9 @@ ws_upgrade(WsOpts) ->
 -spec native_open(config()) -> map().
 native_open(Config=#{host := Host, port := Port, tcp_opts := Tcp, http_opts := HttpOpts, ws_opts := WsOpts,
 		connect_timeout := ConnectTimeout, domain_lookup_timeout := LookupTimeout,
-		tls_handshake_timeout := HandshakeTimeout}) ->
+		tls_handshake_timeout := HandshakeTimeout, dialect := Dialect}) ->
 	#{
+		dialect => Dialect,
 		endpoint => endpoint(Host, Port),
 		authority => authority(Config),
 		connect_timeout => ConnectTimeout,
@@ -336,11 +345,12 @@ header_names(Fun) ->
 native_ws(WsOpts) ->
 	%% Without one of its own, an upgrade has the keepalive of open.
 	Complete = maps:merge((ws_defaults())#{keepalive => undefined}, WsOpts),
-	#{compress := Compress, default_protocol := Default, protocols := Protocols} = Complete,
+	#{compress := Compress, default_protocol := Default, protocols := Protocols, reupgrade := Reupgrade} = Complete,
 	Native = maps:with([closing_timeout, flow, keepalive, keepalive_tolerance,
 		max_frame_size, max_message_size, max_send_queue, silence_pings], Complete),
 	Native#{
 		compress => native_compress(Compress),
+		reupgrade => native_reupgrade(Reupgrade),
 		subprotocols => [iolist_to_binary(Name) || {Name, _} <- Protocols],
 		fragments => [iolist_to_binary(Name) || {Name, Module} <- Protocols, Module =/= gun_rs_ws_h],
 		fragments_by_default => Default =/= gun_rs_ws_h
@@ -349,6 +359,11 @@ native_ws(WsOpts) ->
 native_compress(false) -> undefined;
 native_compress(true) -> compress_defaults();
 native_compress(Opts) -> maps:merge(compress_defaults(), Opts).
+
+%% How many bytes of frames may wait for it.
+native_reupgrade(false) -> undefined;
+native_reupgrade(true) -> 0;
+native_reupgrade(#{queue := Bytes}) -> Bytes.
 
 %% @doc What a module of the user's is started with, if one may take the frames: the
 %% ws_opts. Undefined if none may.
@@ -379,16 +394,25 @@ planned(http) ->
 planned(req) ->
 	[tunnel];
 planned(ws) ->
-	[reupgrade, tunnel].
+	[tunnel].
 
 %% Checks.
+
+%% The environment is the node's, and a fault in it is told where it counts.
+check_dialect(Opts=#{dialect := _}) ->
+	Opts;
+check_dialect(Opts) ->
+	Opts#{dialect => default_dialect()}.
+
+default_dialect() ->
+	application:get_env(gun_rs, dialect, gun_2).
 
 check_open(Host, Port, Opts) ->
 	case {host_to_binary(Host), Port} of
 		{error, _} ->
 			{error, {options, {host, Host}}};
 		{_, _} when is_integer(Port), Port > 0, Port =< 65535 ->
-			check_open_opts(sorted(Opts));
+			check_open_opts(sorted(check_dialect(Opts)));
 		{_, _} ->
 			{error, {options, {port, Port}}}
 	end.
@@ -402,7 +426,7 @@ check_open_opts([Opt={cookie_store, {Module, _}}|Opts]) ->
 		true -> check_open_opts(Opts);
 		false -> {error, {options, Opt}}
 	end;
-check_open_opts([{dialect, gun_2}|Opts]) ->
+check_open_opts([{dialect, D}|Opts]) when ?IS_DIALECT(D) ->
 	check_open_opts(Opts);
 check_open_opts([{domain_lookup_timeout, T}|Opts]) when ?IS_TIMEOUT(T) ->
 	check_open_opts(Opts);
@@ -530,6 +554,13 @@ check_ws_opts([Opt={protocols, L}|Opts], For) when ?IS_PROPER_LIST(L) ->
 		true -> check_ws_opts(Opts, For);
 		false -> {error, {options, {ws, Opt}}}
 	end;
+check_ws_opts([{reupgrade, B}|Opts], For) when is_boolean(B) ->
+	check_ws_opts(Opts, For);
+check_ws_opts([Opt={reupgrade, Reupgrade}|Opts], For) ->
+	case Reupgrade of
+		#{queue := N} when ?IS_SIZE(N), map_size(Reupgrade) =:= 1 -> check_ws_opts(Opts, For);
+		_ -> {error, {options, {ws, Opt}}}
+	end;
 check_ws_opts([Opt={reply_to, ReplyTo}|Opts], For) ->
 	case is_reply_to(ReplyTo) of
 		true -> check_ws_opts(Opts, For);
@@ -613,17 +644,17 @@ config(Host, Port, Opts0) ->
 		#{tls_opts := _} -> Opts0#{tls_opts := TlsOpts};
 		_ -> Opts0
 	end,
-	Config = maps:merge(open_defaults(), Opts),
+	Config = #{dialect := Dialect} = maps:merge(open_defaults(), Opts),
 	Config#{
 		host => Host,
-		http_opts => maps:merge(http_defaults(), http_opts(Opts)),
+		http_opts => maps:merge(http_defaults(Dialect), http_opts(Opts)),
 		opts => Opts,
 		port => Port,
 		protocols => [http],
 		tcp_opts => Tcp,
 		tls_opts => TlsOpts,
 		transport => transport_name(maps:get(transport, Opts, transport(Port))),
-		ws_opts => maps:merge(ws_defaults(), maps:get(ws_opts, Opts, #{}))
+		ws_opts => maps:merge(ws_defaults(Dialect), maps:get(ws_opts, Opts, #{}))
 	}.
 
 %% The options beside a protocol replace http_opts, as in gun.
@@ -641,7 +672,7 @@ open_defaults() ->
 	#{
 		connect_timeout => infinity,
 		cookie_store => undefined,
-		dialect => gun_2,
+		dialect => default_dialect(),
 		domain_lookup_timeout => infinity,
 		notify_retries => false,
 		retry => 5,
@@ -651,6 +682,13 @@ open_defaults() ->
 		tls_handshake_timeout => infinity,
 		trace => false
 	}.
+
+%% The older dialects keep connections alive without being asked to.
+http_defaults(gun_2) -> http_defaults();
+http_defaults(_) -> (http_defaults())#{keepalive := 5000}.
+
+ws_defaults(gun_2) -> ws_defaults();
+ws_defaults(_) -> (ws_defaults())#{keepalive := 5000}.
 
 http_defaults() ->
 	#{
@@ -678,6 +716,7 @@ ws_defaults() ->
 		max_message_size => 64 * 1024 * 1024,
 		max_send_queue => infinity,
 		protocols => [],
+		reupgrade => false,
 		silence_pings => true
 	}.
 

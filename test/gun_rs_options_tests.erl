@@ -31,7 +31,7 @@ valid_open() ->
 	cases([
 		{connect_timeout, [infinity, 0, 1, 5000, ?MAX_MS]},
 		{cookie_store, [gun_rs_cookies_list:init(), {gun_rs_cookies_list, anything}]},
-		{dialect, [gun_2]},
+		{dialect, [gun_2, gun_1, gun_1_pre, gun_0]},
 		{domain_lookup_timeout, [infinity, 0, 1, 5000, ?MAX_MS]},
 		{notify_retries, [true, false]},
 		{retry, [0, 1, 5, 1 bsl 70]},
@@ -57,7 +57,7 @@ invalid_open() ->
 		{cookie_store, [undefined, gun_rs_cookies_list, {gun_rs_cookies_list}, {gun_rs_no_module, #{}},
 			{gun_rs_cookies, #{}}, {lists, []}, {"gun_rs_cookies_list", #{}}, {<<"lists">>, []},
 			{gun_rs_cookies_list, #{}, 1}, [], #{}]},
-		{dialect, [gun_1, gun_1_pre, gun_0, gun, 2, undefined]},
+		{dialect, [gun_3, gun, 2, undefined, "gun_2"]},
 		{domain_lookup_timeout, [-1, ?MAX_MS + 1, 1.0, undefined, "5000", <<"1">>]},
 		{http_opts, [[], [{version, 'HTTP/1.1'}], undefined, 'HTTP/1.1']},
 		{notify_retries, [1, undefined, "true"]},
@@ -147,6 +147,7 @@ open_fills_in_every_default_test() ->
 			max_message_size => 67108864,
 			max_send_queue => infinity,
 			protocols => [],
+			reupgrade => false,
 			silence_pings => true
 		}
 	}, Config).
@@ -547,6 +548,7 @@ valid_ws() ->
 		{reply_to, [self(), fun(_) -> ok end, fun erlang:display/1,
 			{fun(_) -> ok end, []}, {fun(_, _) -> ok end, [a]}, {fun(_, _, _) -> ok end, [a, b]},
 			{erlang, send, []}, {erlang, send, [self()]}]},
+		{reupgrade, [true, false, #{queue => 1}, #{queue => ?MAX_SIZE}]},
 		{silence_pings, [true, false]},
 		{user_opts, [undefined, #{}, [{room, 1}], {a, b}, self(), fun() -> ok end]}
 	]).
@@ -608,8 +610,8 @@ invalid_ws() ->
 			{erlang, send, [a|b]}, {"erlang", send, []}, {erlang, "send", []},
 			{erlang, send, [], []}, make_ref()]},
 		{silence_pings, [1, undefined, "true"]},
-		%% Of gun or of gun_rs, and not built yet.
-		{reupgrade, [true, false]},
+		{reupgrade, [undefined, 1, #{}, #{queue => 0}, #{queue => infinity}, #{queue => 1, more => 1}, [{queue, 1}]]},
+		%% Of gun, and not built yet.
 		{tunnel, [make_ref(), [make_ref()]]},
 		%% Unknown.
 		{unknown, [true]},
@@ -670,6 +672,7 @@ native_open_is_complete_test() ->
 	?assertEqual(#{
 		authority => <<"localhost">>,
 		connect_timeout => infinity,
+		dialect => gun_2,
 		domain_lookup_timeout => infinity,
 		endpoint => {tcp, <<"localhost">>, 80},
 		http => #{closing_timeout => 15000, flow => infinity, keepalive => infinity,
@@ -682,8 +685,8 @@ native_open_is_complete_test() ->
 		ws => #{closing_timeout => 15000, compress => undefined, flow => infinity,
 			fragments => [], fragments_by_default => false, keepalive => infinity,
 			keepalive_tolerance => infinity, max_frame_size => infinity,
-			max_message_size => 67108864, max_send_queue => infinity, silence_pings => true,
-			subprotocols => []}
+			max_message_size => 67108864, max_send_queue => infinity, reupgrade => undefined,
+			silence_pings => true, subprotocols => []}
 	}, native("localhost", 80, #{})).
 
 native_open_carries_the_users_values_test() ->
@@ -701,7 +704,7 @@ native_open_carries_the_users_values_test() ->
 native_ws_has_the_same_keys_whatever_the_user_gave_test_() ->
 	Keys = lists:sort(maps:keys(gun_rs_options:native_ws(#{}))),
 	?assertEqual([closing_timeout, compress, flow, fragments, fragments_by_default, keepalive,
-		keepalive_tolerance, max_frame_size, max_message_size, max_send_queue, silence_pings,
+		keepalive_tolerance, max_frame_size, max_message_size, max_send_queue, reupgrade, silence_pings,
 		subprotocols], Keys),
 	[?_assertEqual(Keys, lists:sort(maps:keys(gun_rs_options:native_ws(maps:from_list([Opt])))))
 		|| Opt <- valid_ws()].

@@ -8,8 +8,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use gun_rs_engine::error::BadState;
-use gun_rs_engine::event::StreamInfo;
+use gun_rs_engine::error::{BadState, DownReason};
+use gun_rs_engine::event::{Next, StreamError, StreamInfo};
 use gun_rs_engine::{Data, Event, Message, Protocol, Sink};
 use http::HeaderMap;
 use rustler::env::SavedTerm;
@@ -22,6 +22,7 @@ mod atoms {
     rustler::atoms! {
         binary,
         close,
+        closed_by_user,
         connect_failed,
         deliver,
         down,
@@ -39,6 +40,7 @@ mod atoms {
         gun_up,
         gun_upgrade,
         gun_ws,
+        gun_ws_upgrade,
         http,
         nofin,
         not_connected,
@@ -48,6 +50,7 @@ mod atoms {
         pong,
         r#ref = "ref",
         reply_to,
+        reupgrade,
         running,
         send_queue_full,
         sent,
@@ -141,24 +144,51 @@ pub(crate) struct Stream {
     id: StreamId,
     stream_ref: Kept,
     reply_to: Receiver,
+    /// Whether it was opened to become a WebSocket.
+    upgrade: bool,
     /// The user's options, where a module of the user's may take the frames.
     handler: Option<Kept>,
 }
 
 impl Stream {
     /// The stream `stream_ref`, with messages for `reply_to`.
-    pub(crate) fn new(stream_ref: Term<'_>, reply_to: Term<'_>, handler: Option<Kept>) -> Self {
-        Self { id: StreamId::new(stream_ref), stream_ref: Kept::new(stream_ref), reply_to: reply_to.into(), handler }
+    pub(crate) fn new(stream_ref: Term<'_>, reply_to: Term<'_>) -> Self {
+        Self {
+            id: StreamId::new(stream_ref),
+            stream_ref: Kept::new(stream_ref),
+            reply_to: reply_to.into(),
+            upgrade: false,
+            handler: None,
+        }
+    }
+
+    /// The same for an upgrade.
+    pub(crate) fn new_upgrade(stream_ref: Term<'_>, reply_to: Term<'_>, handler: Option<Kept>) -> Self {
+        Self { upgrade: true, handler, ..Self::new(stream_ref, reply_to) }
     }
 }
 
 /// A command to the sink: a new owner.
 pub(crate) struct SetOwner(pub(crate) Receiver);
 
+/// Which gun's messages a connection sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    /// 2.x.
+    Gun2,
+    /// 1.2 and 1.3.
+    Gun1,
+    /// The pre-releases of 1.0.
+    Gun1Pre,
+    /// What was before.
+    Gun0,
+}
+
 /// The sink of a connection: it knows ConnPid and the owner.
 pub(crate) struct BeamSink {
     connection: LocalPid,
     owner: Receiver,
+    dialect: Dialect,
     /// Whether a module of the user's takes the WebSocket's frames, in the process behind ConnPid.
     handled: bool,
     /// Whether everything goes through that process, because something has: what is sent straight would overtake it.
@@ -172,8 +202,28 @@ pub(crate) struct BeamSink {
 impl BeamSink {
     /// For the connection of this process, and with this owner. With `processed`, every message goes through the
     /// process, which has modules of the user's to run on them.
-    pub(crate) fn new(connection: LocalPid, owner: Receiver, processed: bool, silent: Arc<AtomicBool>) -> Self {
-        Self { connection, owner, handled: false, relayed: processed, processed, silent }
+    pub(crate) fn new(
+        connection: LocalPid,
+        owner: Receiver,
+        dialect: Dialect,
+        processed: bool,
+        silent: Arc<AtomicBool>,
+    ) -> Self {
+        Self { connection, owner, dialect, handled: false, relayed: processed, processed, silent }
+    }
+
+    /// gun_down; the older ones had a list for what the server had not begun with, which HTTP/1.1 cannot know, and
+    /// did not name the stream of a WebSocket.
+    fn gun_down(&self, protocol: Protocol, killed: &[Stream], reason: impl for<'a> FnOnce(Env<'a>) -> Term<'a>) {
+        let pid = self.connection;
+        self.send(&self.owner, |env| {
+            let (term, reason) = (protocol_term(env, protocol), reason(env));
+            if self.dialect == Dialect::Gun2 {
+                return (atoms::gun_down(), pid, term, reason, stream_refs(env, killed)).encode(env);
+            }
+            let killed = if protocol == Protocol::Ws { Vec::new() } else { stream_refs(env, killed) };
+            (atoms::gun_down(), pid, term, reason, killed, Vec::<Term<'_>>::new()).encode(env)
+        });
     }
 
     /// To the owner, or to a stream's reply_to. A receiver that has died misses nothing.
@@ -225,12 +275,14 @@ impl Sink for BeamSink {
                 self.tell(|env| (atoms::connect_failed(), reasons::connect_error(env, &error)).encode(env));
             }
             // The process knows it last, because it may exit by it.
-            Event::Down { protocol, reason, killed } => {
-                self.send(&self.owner, |env| {
-                    let (protocol, killed) = (protocol_term(env, protocol), stream_refs(env, killed));
-                    (atoms::gun_down(), pid, protocol, reasons::down_reason(env, reason), killed).encode(env)
-                });
-                self.tell(|env| (atoms::down(), reasons::down_reason(env, reason)).encode(env));
+            Event::Down { protocol, reason, killed, next } => {
+                self.gun_down(protocol, killed, |env| reasons::down_reason(env, reason));
+                let next = match next {
+                    Next::Nothing => atoms::undefined(),
+                    Next::ClosedByUser => atoms::closed_by_user(),
+                    Next::Reupgrade => atoms::reupgrade(),
+                };
+                self.tell(|env| (atoms::down(), reasons::down_reason(env, reason), next).encode(env));
                 // The process connects again only when it has done with all of it.
                 (self.handled, self.relayed) = (false, self.processed);
             }
@@ -238,18 +290,21 @@ impl Sink for BeamSink {
             Event::Panicked { protocol, text, killed } => {
                 self.send(&self.owner, |env| (atoms::gun_error(), pid, reasons::panic(env, &text)).encode(env));
                 if let Some(protocol) = protocol {
-                    self.send(&self.owner, |env| {
-                        let reason = reasons::error(env, reasons::panic(env, &text));
-                        let (protocol, killed) = (protocol_term(env, protocol), stream_refs(env, killed));
-                        (atoms::gun_down(), pid, protocol, reason, killed).encode(env)
-                    });
+                    self.gun_down(protocol, killed, |env| reasons::error(env, reasons::panic(env, &text)));
                 }
                 self.tell(|env| (atoms::panic(), reasons::panic(env, &text)).encode(env));
             }
             Event::Upgraded { stream, headers, subprotocol, fragments } => {
-                self.tell_stream(stream, |env, stream_ref| {
-                    let protocols = vec![binary(env, b"websocket")];
-                    (atoms::gun_upgrade(), pid, stream_ref, protocols, headers_term(env, headers)).encode(env)
+                let dialect = self.dialect;
+                self.tell_stream(stream, |env, stream_ref| match dialect {
+                    Dialect::Gun2 | Dialect::Gun1 => {
+                        let protocols = vec![binary(env, b"websocket")];
+                        (atoms::gun_upgrade(), pid, stream_ref, protocols, headers_term(env, headers)).encode(env)
+                    }
+                    Dialect::Gun1Pre => {
+                        (atoms::gun_ws_upgrade(), pid, atoms::ok(), headers_term(env, headers)).encode(env)
+                    }
+                    Dialect::Gun0 => (atoms::gun_ws_upgrade(), pid, atoms::ok()).encode(env),
                 });
                 self.handled = fragments;
                 self.relayed |= fragments;
@@ -269,10 +324,17 @@ impl Sink for BeamSink {
             Event::Inform { stream, status, headers } => self.tell_stream(stream, |env, stream_ref| {
                 (atoms::gun_inform(), pid, stream_ref, status.as_u16(), headers_term(env, headers)).encode(env)
             }),
-            Event::Response { stream, fin, status, headers } => self.tell_stream(stream, |env, stream_ref| {
-                let headers = headers_term(env, headers);
-                (atoms::gun_response(), pid, stream_ref, fin_term(env, fin), status.as_u16(), headers).encode(env)
-            }),
+            Event::Response { stream, fin, status, headers } => {
+                let refused = stream.upgrade && self.dialect == Dialect::Gun0;
+                self.tell_stream(stream, |env, stream_ref| {
+                    let (fin, status, headers) = (fin_term(env, fin), status.as_u16(), headers_term(env, headers));
+                    if refused {
+                        (atoms::gun_ws_upgrade(), pid, atoms::error(), fin, status, headers).encode(env)
+                    } else {
+                        (atoms::gun_response(), pid, stream_ref, fin, status, headers).encode(env)
+                    }
+                });
+            }
             Event::Data { stream, fin, data } => self.tell_stream(stream, |env, stream_ref| {
                 (atoms::gun_data(), pid, stream_ref, fin_term(env, fin), binary(env, &data)).encode(env)
             }),
@@ -289,12 +351,27 @@ impl Sink for BeamSink {
             Event::Message { message, .. } if self.handled => {
                 self.tell(|env| (atoms::ws_frame(), frame(env, message)).encode(env));
             }
-            Event::Message { stream, message } => self.tell_stream(stream, |env, stream_ref| {
-                (atoms::gun_ws(), pid, stream_ref, frame(env, message)).encode(env)
-            }),
-            Event::StreamError { stream, error } => self.tell_stream(stream, |env, stream_ref| {
-                (atoms::gun_error(), pid, stream_ref, reasons::stream_error(env, &error)).encode(env)
-            }),
+            Event::Message { stream, message } => {
+                let dialect = self.dialect;
+                self.tell_stream(stream, |env, stream_ref| match dialect {
+                    Dialect::Gun2 | Dialect::Gun1 => {
+                        (atoms::gun_ws(), pid, stream_ref, frame(env, message)).encode(env)
+                    }
+                    Dialect::Gun1Pre | Dialect::Gun0 => (atoms::gun_ws(), pid, frame(env, message)).encode(env),
+                });
+            }
+            Event::StreamError { stream, error } => {
+                let dialect = self.dialect;
+                self.tell_stream(stream, |env, stream_ref| {
+                    let reason = match (dialect, &error) {
+                        (Dialect::Gun1 | Dialect::Gun1Pre | Dialect::Gun0, StreamError::Closed(DownReason::Closed)) => {
+                            reasons::connection_lost(env)
+                        }
+                        _ => reasons::stream_error(env, &error),
+                    };
+                    (atoms::gun_error(), pid, stream_ref, reason).encode(env)
+                });
+            }
             Event::ConnectionError(error) => self
                 .send(&self.owner, |env| (atoms::gun_error(), pid, reasons::connection_error(env, error)).encode(env)),
             Event::FlowCheck { stream, messages, bytes } => {

@@ -88,6 +88,7 @@ fn conn_new<'a>(
     options: Term<'a>,
 ) -> NifResult<Term<'a>> {
     let processed = options.map_get(atoms::processed())?.decode()?;
+    let dialect = options::dialect(options)?;
     let flow = options::http_flow(options.map_get(atoms::http())?)?;
     let options = options::connect_options(options)?;
     let ws_opts = Mutex::new(WsOptsOfOpen {
@@ -100,7 +101,7 @@ fn conn_new<'a>(
     };
     let pid = env.pid();
     let silent = Arc::new(AtomicBool::new(false));
-    let sink = BeamSink::new(pid, Receiver::from(owner), processed, Arc::clone(&silent));
+    let sink = BeamSink::new(pid, Receiver::from(owner), dialect, processed, Arc::clone(&silent));
     let handle = gun_rs_engine::spawn(&runtime, options, sink);
     let connection = ResourceArc::new(Connection { handle, silent, processed, flow, ws_opts });
     // The caller is alive, for it is running this.
@@ -215,7 +216,7 @@ fn ws_upgrade<'a>(
     drop(of_open);
     let handler = (atoms::undefined() != handler).then(|| Kept::new(handler));
     let upgrade = Command::Upgrade(Box::new(Upgrade {
-        stream: Stream::new(stream_ref, reply_to, handler),
+        stream: Stream::new_upgrade(stream_ref, reply_to, handler),
         caller: Receiver::from(reply_to),
         target,
         headers,
@@ -296,7 +297,7 @@ fn make_request<'a>(
         return Ok(atoms::relay().encode(env));
     }
     let request = Command::Request(Box::new(Request {
-        stream: Stream::new(stream_ref, reply_to, None),
+        stream: Stream::new(stream_ref, reply_to),
         caller: Receiver::from(reply_to),
         method,
         target,

@@ -10,6 +10,8 @@ use gun_rs_engine::options::{ConnectOptions, Endpoint, Family, Flow, HttpOptions
 use gun_rs_engine::websocket::deflate::DeflateOptions;
 use rustler::{Atom, Binary, Decoder, Error, NifResult, Term};
 
+use crate::messages::Dialect;
+
 mod atoms {
     rustler::atoms! {
         any,
@@ -20,12 +22,17 @@ mod atoms {
         closing_timeout,
         compress,
         connect_timeout,
+        dialect,
         domain_lookup_timeout,
         endpoint,
         family,
         flow,
         fragments,
         fragments_by_default,
+        gun_0,
+        gun_1,
+        gun_1_pre,
+        gun_2,
         http,
         http_1_0 = "HTTP/1.0",
         http_1_1 = "HTTP/1.1",
@@ -44,6 +51,7 @@ mod atoms {
         mem_level,
         nodelay,
         recbuf,
+        reupgrade,
         send_timeout,
         server_max_window_bits,
         server_no_context_takeover,
@@ -85,6 +93,20 @@ pub(crate) fn connect_options(map: Term<'_>) -> NifResult<ConnectOptions> {
         http: http_options(map.map_get(atoms::http())?)?,
         ws: ws_options(map.map_get(atoms::ws())?, None)?,
     })
+}
+
+/// Which gun's messages are sent.
+pub(crate) fn dialect(map: Term<'_>) -> NifResult<Dialect> {
+    one_of(
+        map,
+        atoms::dialect(),
+        &[
+            (atoms::gun_2(), Dialect::Gun2),
+            (atoms::gun_1(), Dialect::Gun1),
+            (atoms::gun_1_pre(), Dialect::Gun1Pre),
+            (atoms::gun_0(), Dialect::Gun0),
+        ],
+    )
 }
 
 /// `{tcp, Host, Port}` or `{unix, Path}`.
@@ -140,6 +162,7 @@ pub(crate) fn ws_options(map: Term<'_>, keepalive: Option<Duration>) -> NifResul
         max_frame_size: unless(map, atoms::max_frame_size(), atoms::infinity(), |term| term.decode())?,
         max_message_size: unless(map, atoms::max_message_size(), atoms::infinity(), |term| term.decode())?,
         max_send_queue: unless(map, atoms::max_send_queue(), atoms::infinity(), |term| term.decode())?,
+        reupgrade: unless(map, atoms::reupgrade(), atoms::undefined(), |term| term.decode())?,
         silence_pings: get(map, atoms::silence_pings())?,
         subprotocols: texts(map, atoms::subprotocols())?,
         fragments: texts(map, atoms::fragments())?,

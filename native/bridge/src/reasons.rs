@@ -106,6 +106,11 @@ pub(crate) fn stream_error<'a>(env: Env<'a>, error: &StreamError<'_>) -> Term<'a
     }
 }
 
+/// The end of a stream with its connection, as gun 1 has it.
+pub(crate) fn connection_lost(env: Env<'_>) -> Term<'_> {
+    (atoms::closed(), string(env, "The connection was lost.")).encode(env)
+}
+
 /// Why frames will never be sent.
 pub(crate) fn not_sent<'a>(env: Env<'a>, error: &NotSent<'_>) -> Term<'a> {
     match error {

@@ -10,14 +10,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
+use ::http::{HeaderName, HeaderValue, Uri};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::AbortHandle;
 
 use crate::command::{Command, Reply};
 use crate::error::{BadState, ConnectError, DownReason};
-use crate::event::{Event, NotSent, Protocol, StreamInfo};
+use crate::event::{Event, Next, NotSent, Protocol, StreamInfo};
 use crate::http;
-use crate::options::ConnectOptions;
+use crate::options::{ConnectOptions, WsOptions};
 use crate::sink::Sink;
 use crate::transport::tls::{self, TlsClient};
 use crate::transport::{ByteStream, socket};
@@ -104,14 +105,19 @@ impl Status {
     /// HTTP begins: what its senders must know.
     fn begin_http(&self, max_queued: Option<usize>) {
         self.compresses.store(false, Ordering::Release);
-        self.max_queued.store(max_queued.unwrap_or(usize::MAX), Ordering::Release);
+        self.limit(max_queued);
         self.set(State::Http);
+    }
+
+    /// How many bytes may wait to be sent.
+    pub(crate) fn limit(&self, max_queued: Option<usize>) {
+        self.max_queued.store(max_queued.unwrap_or(usize::MAX), Ordering::Release);
     }
 
     /// A WebSocket begins: what its senders must know.
     fn begin_ws(&self, compresses: bool, max_queued: Option<usize>) {
         self.compresses.store(compresses, Ordering::Release);
-        self.max_queued.store(max_queued.unwrap_or(usize::MAX), Ordering::Release);
+        self.limit(max_queued);
         self.set(State::Ws);
     }
 
@@ -237,7 +243,7 @@ fn prepare<K: Sink>(options: ConnectOptions, sink: K) -> (UnboundedSender<Comman
     let (sender, receiver) = unbounded_channel();
     let commands = Commands { receiver, kept: VecDeque::new() };
     let status = Arc::new(Status::new(options.http.max_send_queue));
-    (sender, Connection { options, commands, sink, status })
+    (sender, Connection { options, commands, sink, status, reupgrade: None })
 }
 
 /// The same on a byte stream that is there already: HTTP is spoken on it without a word of its being up.
@@ -280,6 +286,13 @@ impl<K: Sink> Commands<K> {
         }
     }
 
+    /// Gives commands back that came before all others that are left.
+    pub(crate) fn put_back(&mut self, commands: impl DoubleEndedIterator<Item = Command<K>>) {
+        for command in commands.rev() {
+            self.kept.push_front(command);
+        }
+    }
+
     pub(crate) async fn recv(&mut self) -> Option<Command<K>> {
         poll_fn(|cx| self.poll_recv(cx)).await
     }
@@ -291,6 +304,29 @@ pub(crate) struct Connection<K: Sink> {
     pub(crate) commands: Commands<K>,
     pub(crate) sink: K,
     pub(crate) status: Arc<Status>,
+    /// The upgrade to repeat on the next connection.
+    pub(crate) reupgrade: Option<Box<Reupgrade<K>>>,
+}
+
+/// An upgrade that is repeated on each connection: it has succeeded before.
+pub(crate) struct Reupgrade<K: Sink> {
+    pub(crate) stream: K::Stream,
+    pub(crate) request: UpgradeRequest<K>,
+}
+
+/// What makes up an upgrade, but for its stream.
+pub(crate) struct UpgradeRequest<K: Sink> {
+    pub(crate) caller: K::Caller,
+    pub(crate) target: Uri,
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
+    pub(crate) options: WsOptions,
+}
+
+impl<K: Sink> Reupgrade<K> {
+    /// How many bytes of frames may wait for it; none are to, where that is 0.
+    pub(crate) fn queue(&self) -> usize {
+        self.request.options.reupgrade.unwrap_or(0)
+    }
 }
 
 /// Why the task itself ends.
@@ -397,8 +433,12 @@ impl<K: Sink> Connection<K> {
             | Command::Data(_)
             | Command::Cancel(_)
             | Command::UpdateFlow(Some(_), _)
-            | Command::Upgrade(_)
-            | Command::Send(_)) => kept.push_back(command),
+            | Command::Upgrade(_)) => kept.push_back(command),
+            Command::Send(outgoing) if self.reupgrade.as_ref().is_some_and(|again| again.queue() == 0) => {
+                self.status.release(outgoing.len());
+                refuse(&mut self.sink, &outgoing.reply, BadState::Reconnecting);
+            }
+            command @ Command::Send(_) => kept.push_back(command),
         }
         Ok(())
     }
@@ -429,7 +469,8 @@ impl<K: Sink> Connection<K> {
     }
 
     async fn up<S: ByteStream>(&mut self, local: Option<SocketAddr>, stream: S) -> Result<(), Stop> {
-        self.status.begin_http(self.options.http.max_send_queue);
+        let queue = self.reupgrade.as_ref().map(|again| again.queue()).filter(|queue| *queue > 0);
+        self.status.begin_http(queue.or(self.options.http.max_send_queue));
         self.sink.event(Event::Up { protocol: Protocol::Http, local });
         self.serve(stream).await
     }
@@ -462,12 +503,14 @@ impl<K: Sink> Connection<K> {
     async fn serve<S: ByteStream>(&mut self, io: S) -> Result<(), Stop> {
         match http::http1::serve(io, self).await {
             http::http1::End::Down(reason, killed) => {
-                self.down(Protocol::Http, &reason, &killed);
+                let next = if self.reupgrade.is_some() { Next::Reupgrade } else { Next::Nothing };
+                self.down(Protocol::Http, &reason, &killed, next);
                 Ok(())
             }
             http::http1::End::Stop(stop) => Err(stop),
             http::http1::End::Upgraded(upgraded) => {
-                let http::http1::Upgraded { io, received, stream, headers, chosen, options, shutdown } = *upgraded;
+                let http::http1::Upgraded { io, received, stream, headers, chosen, options, again, shutdown } =
+                    *upgraded;
                 self.status.begin_ws(chosen.deflate.is_some(), options.max_send_queue);
                 let subprotocol = chosen.subprotocol.as_deref();
                 let fragments = options.tells_fragments(subprotocol);
@@ -492,8 +535,24 @@ impl<K: Sink> Connection<K> {
                         self.panicked(&*panic, &[stream]);
                         Err(Stop::Told)
                     }
-                    (session::End::Down(reason), stream) => {
-                        self.down(Protocol::Ws, &reason, &[stream]);
+                    (session::End::Down(reason, closed_by_user), stream) => {
+                        let killed = [stream];
+                        let again = again.filter(|_| !closed_by_user);
+                        self.down(
+                            Protocol::Ws,
+                            &reason,
+                            &killed,
+                            match again {
+                                Some(_) => Next::Reupgrade,
+                                None if closed_by_user => Next::ClosedByUser,
+                                None => Next::Nothing,
+                            },
+                        );
+                        let [stream] = killed;
+                        self.reupgrade = again.map(|request| Box::new(Reupgrade { stream, request }));
+                        if let Some(again) = self.reupgrade.as_ref().filter(|again| again.queue() > 0) {
+                            self.status.limit(Some(again.queue()));
+                        }
                         Ok(())
                     }
                 }
@@ -501,9 +560,9 @@ impl<K: Sink> Connection<K> {
         }
     }
 
-    fn down(&mut self, protocol: Protocol, reason: &DownReason, killed: &[K::Stream]) {
+    fn down(&mut self, protocol: Protocol, reason: &DownReason, killed: &[K::Stream], next: Next) {
         self.status.set(State::Idle);
-        self.sink.event(Event::Down { protocol, reason, killed });
+        self.sink.event(Event::Down { protocol, reason, killed, next });
     }
 }
 

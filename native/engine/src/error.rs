@@ -191,6 +191,9 @@ pub enum BadState {
     /// Frames, after a close frame was sent or received.
     #[error("The Websocket is closing and accepts no more frames.")]
     Closing,
+    /// Frames, but the upgrade is to be repeated first.
+    #[error("The Websocket is being established anew and accepts no frames before gun_upgrade.")]
+    Reconnecting,
     /// A request, but the connection has become a WebSocket.
     #[error("This connection only accepts Websocket frames.")]
     OnlyWebsocket,

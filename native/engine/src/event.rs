@@ -17,6 +17,17 @@ pub enum Protocol {
     Ws,
 }
 
+/// What is to follow the end of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// Nothing in particular.
+    Nothing,
+    /// The user has asked for the end, by a close frame.
+    ClosedByUser,
+    /// The upgrade is repeated on the next connection ([`crate::WsOptions::reupgrade`]).
+    Reupgrade,
+}
+
 /// One event. What it borrows is valid during the call alone.
 pub enum Event<'a, K: Sink> {
     /// The connection is up.
@@ -36,6 +47,8 @@ pub enum Event<'a, K: Sink> {
         reason: &'a DownReason,
         /// The streams that ended with it.
         killed: &'a [K::Stream],
+        /// What is to follow.
+        next: Next,
     },
     /// The graceful end that was asked for is reached. The task has ended.
     ShutDown,

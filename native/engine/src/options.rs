@@ -144,6 +144,9 @@ pub struct WsOptions {
     pub max_message_size: Option<u64>,
     /// The most bytes that may wait to be sent; `None` is unlimited.
     pub max_send_queue: Option<usize>,
+    /// Whether the upgrade is repeated on the next connection, and how many bytes of frames may wait for that; with 0 they
+    /// are refused meanwhile.
+    pub reupgrade: Option<usize>,
     /// Whether pings and pongs are kept from the user.
     pub silence_pings: bool,
     /// The subprotocols to offer, in order of preference.
@@ -188,6 +191,7 @@ impl Default for WsOptions {
             max_frame_size: None,
             max_message_size: Some(64 << 20),
             max_send_queue: None,
+            reupgrade: None,
             silence_pings: true,
             subprotocols: Vec::new(),
             fragments: Vec::new(),

@@ -154,7 +154,7 @@ fn owned(event: Event<'_, Recorder>) -> Told {
             ConnectError::Tls(error) => Failure::Tls(error.alert),
             ConnectError::Io(error) => Failure::Io(error.kind()),
         }),
-        Event::Down { protocol, reason, killed } => Told::Down(protocol, reason.into(), killed.to_vec()),
+        Event::Down { protocol, reason, killed, .. } => Told::Down(protocol, reason.into(), killed.to_vec()),
         Event::ShutDown => Told::ShutDown,
         Event::Panicked { protocol, text, killed } => Told::Panicked(protocol, text, killed.to_vec()),
         Event::Upgraded { stream, .. } => Told::Upgraded(*stream),

@@ -19,10 +19,15 @@ const LIMIT: Duration = Duration::from_secs(30);
 
 /// A listener, and a connection to it that waits to be told to connect.
 async fn with_listener() -> (Client, TcpListener) {
+    listening(options()).await
+}
+
+/// The same with these options.
+async fn listening(options: ConnectOptions) -> (Client, TcpListener) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let (sink, told) = recorder();
-    let options = ConnectOptions { endpoint: Endpoint::Tcp { host: "127.0.0.1".into(), port }, ..options() };
+    let options = ConnectOptions { endpoint: Endpoint::Tcp { host: "127.0.0.1".into(), port }, ..options };
     (Client { handle: spawn(&runtime::Handle::current(), options, sink), told }, listener)
 }
 
@@ -174,4 +179,143 @@ async fn a_panic_on_one_connection_leaves_the_others_of_its_thread_alone() {
     broken.expect_end(&[panicked(Some(Ws))]).await;
     peer.write(frame(Opcode::Text, b"hello")).await;
     client.expect_only(&[Told::Text(STREAM, "hello".into())]).await;
+}
+
+/// A WebSocket that is upgraded again, whose frames may wait for that; its first connection is gone.
+async fn to_be_repeated(queue: usize) -> (Client, TcpListener) {
+    let ws = WsOptions { reupgrade: Some(queue), ..WsOptions::default() };
+    let (mut client, listener) = listening(with_ws(ws)).await;
+    client.handle.send(Command::Connect(None));
+    let mut peer = accepted(&listener).await;
+    client.upgrade(1);
+    peer.accept().await;
+    client.expect(&[Told::Up(Http), Told::Upgraded(1)]).await;
+    drop(peer);
+    client.expect(&[Told::Down(Ws, Reason::Closed, vec![1])]).await;
+    (client, listener)
+}
+
+#[tokio::test]
+async fn an_upgrade_is_repeated_under_its_stream_until_it_is_refused() {
+    let (mut client, listener) = to_be_repeated(0).await;
+    for _ in 0..2 {
+        client.handle.send(Command::Connect(None));
+        let mut peer = accepted(&listener).await;
+        peer.accept().await;
+        client.expect(&[Told::Up(Http), Told::Upgraded(1)]).await;
+        client.send(vec![text("again")]);
+        peer.expect(Opcode::Text, "again").await;
+        drop(peer);
+        client.expect(&[Told::Down(Ws, Reason::Closed, vec![1])]).await;
+    }
+    // A connection that ends before the answer is not the server's word.
+    client.handle.send(Command::Connect(None));
+    accepted(&listener).await.request().await;
+    client.expect(&[Told::Up(Http), Told::Down(Http, Reason::Closed, Vec::new())]).await;
+    client.handle.send(Command::Connect(None));
+    let mut peer = accepted(&listener).await;
+    peer.request().await;
+    peer.write("HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n").await;
+    client.expect(&[Told::Up(Http), Told::Response(1, Fin::Fin, 403)]).await;
+    drop(peer);
+    client.expect(&[Told::Down(Http, Reason::Closed, Vec::new())]).await;
+    client.handle.send(Command::Connect(None));
+    client.expect(&[Told::Up(Http)]).await;
+    let mut peer = accepted(&listener).await;
+    client.upgrade(2);
+    peer.accept().await;
+    client.expect(&[Told::Upgraded(2)]).await;
+}
+
+#[tokio::test]
+async fn frames_are_refused_until_the_upgrade_is_repeated() {
+    let (mut client, listener) = to_be_repeated(0).await;
+    let refused = || Told::BadState(CALLER, BadState::Reconnecting);
+    client.send(vec![text("while it is down")]);
+    client.expect(&[refused()]).await;
+    client.handle.send(Command::Connect(None));
+    let mut peer = accepted(&listener).await;
+    client.expect(&[Told::Up(Http)]).await;
+    let request = peer.request().await;
+    client.send(vec![text("while it is asked for")]);
+    client.expect(&[refused()]).await;
+    peer.write(switching(&request)).await;
+    client.expect(&[Told::Upgraded(1)]).await;
+    client.send(vec![text("now")]);
+    peer.expect(Opcode::Text, "now").await;
+}
+
+#[tokio::test]
+async fn frames_wait_for_the_repeated_upgrade_within_their_bound_and_keep_their_order() {
+    let (mut client, listener) = to_be_repeated(64).await;
+    client.send(vec![text("one")]);
+    client.handle.send(Command::Connect(None));
+    accepted(&listener).await.request().await;
+    client.expect(&[Told::Up(Http), Told::Down(Http, Reason::Closed, Vec::new())]).await;
+    client.send(vec![text("two")]);
+    assert!(client.try_send(vec![text(&"x".repeat(64))]).is_err());
+    client.handle.send(Command::Connect(None));
+    let mut peer = accepted(&listener).await;
+    client.expect(&[Told::Up(Http)]).await;
+    let request = peer.request().await;
+    client.send_for(7, vec![text("three")]);
+    peer.write(switching(&request)).await;
+    client.expect(&[Told::Upgraded(1)]).await;
+    for expected in ["one", "two", "three"] {
+        peer.expect(Opcode::Text, expected).await;
+    }
+    client.expect(&[Told::Sent(7)]).await;
+    assert_eq!(client.handle.stats().queued, 0);
+}
+
+#[tokio::test]
+async fn frames_that_wait_for_an_upgrade_that_is_refused_are_refused_too() {
+    let (mut client, listener) = to_be_repeated(64).await;
+    client.send(vec![text("one")]);
+    client.send_for(7, vec![text("two")]);
+    client.handle.send(Command::Connect(None));
+    let mut peer = accepted(&listener).await;
+    peer.request().await;
+    client.expect(&[Told::Up(Http)]).await;
+    peer.write("HTTP/1.1 503 Not Now\r\ncontent-length: 0\r\n\r\n").await;
+    let refused = BadState::NotWebsocket;
+    let not_sent = Told::NotSent(7, Unsent::BadState(refused));
+    client.expect(&[Told::Response(1, Fin::Fin, 503), Told::BadState(CALLER, refused), not_sent]).await;
+    assert_eq!(client.handle.stats().queued, 0);
+}
+
+#[tokio::test]
+async fn an_upgrade_is_not_repeated_when_the_user_has_closed_or_the_server_answers_wrongly() {
+    let ws = WsOptions { reupgrade: Some(0), ..WsOptions::default() };
+    for by_user in [true, false] {
+        let (mut client, listener) = listening(with_ws(ws.clone())).await;
+        client.handle.send(Command::Connect(None));
+        let mut peer = accepted(&listener).await;
+        client.upgrade(1);
+        peer.accept().await;
+        client.expect(&[Told::Up(Http), Told::Upgraded(1)]).await;
+        if by_user {
+            client.send(vec![close(1000, "")]);
+            peer.expect_close(1000).await;
+            drop(peer);
+            client.expect(&[Told::Down(Ws, Reason::Closed, vec![1])]).await;
+        } else {
+            drop(peer);
+            client.expect(&[Told::Down(Ws, Reason::Closed, vec![1])]).await;
+            client.handle.send(Command::Connect(None));
+            let mut peer = accepted(&listener).await;
+            peer.request().await;
+            let wrong = "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-accept: wrong\r\n\r\n";
+            peer.write(format!("HTTP/1.1 101 Switching Protocols\r\n{wrong}")).await;
+            let error = crate::error::HandshakeError::WrongAccept;
+            client.expect(&[Told::Up(Http), Told::Handshake(1, error.clone())]).await;
+            client.expect(&[Told::Down(Http, Reason::Handshake(error), vec![1])]).await;
+        }
+        client.handle.send(Command::Connect(None));
+        let mut peer = accepted(&listener).await;
+        client.expect(&[Told::Up(Http)]).await;
+        client.upgrade(2);
+        peer.accept().await;
+        client.expect(&[Told::Upgraded(2)]).await;
+    }
 }

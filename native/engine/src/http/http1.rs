@@ -24,8 +24,8 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::upload::{RequestBody, Upload};
 use super::wire::{Control, Wire};
-use crate::command::{Body, Command, Request, RequestData, Upgrade};
-use crate::connection::{Connection, Stop, panic_on_command, refuse};
+use crate::command::{Body, Command, Outgoing, Request, RequestData, Upgrade};
+use crate::connection::{Connection, Reupgrade, Stop, UpgradeRequest, panic_on_command, refuse};
 use crate::error::{BadState, ConnectionError, DownReason};
 use crate::event::{Event, StreamError, StreamInfo};
 use crate::options::{Flow, HttpOptions, HttpVersion, WsOptions};
@@ -59,6 +59,8 @@ pub(crate) struct Upgraded<S, K: Sink> {
     pub(crate) headers: HeaderMap,
     pub(crate) chosen: Chosen,
     pub(crate) options: WsOptions,
+    /// For the next connection, if it is to be repeated.
+    pub(crate) again: Option<UpgradeRequest<K>>,
     /// A shutdown was asked for while the response was awaited.
     pub(crate) shutdown: bool,
 }
@@ -72,6 +74,8 @@ struct Waiting<K: Sink> {
     what: What,
     /// The bytes that all but its body account for.
     queued: usize,
+    /// It repeats an upgrade of the connection before.
+    repeated: bool,
 }
 
 enum What {
@@ -79,11 +83,21 @@ enum What {
     Upgrade { target: Uri, headers: Vec<(HeaderName, HeaderValue)>, options: Box<WsOptions> },
 }
 
+/// An upgrade under way.
+struct Asking<K: Sink> {
+    asked: Asked,
+    options: Box<WsOptions>,
+    /// What it takes to repeat it, where that is wanted.
+    again: Option<Box<UpgradeRequest<K>>>,
+}
+
 /// The request under way.
 struct Active<K: Sink> {
     stream: K::Stream,
     /// Where it asks for an upgrade.
-    upgrade: Option<(Asked, Box<WsOptions>)>,
+    upgrade: Option<Asking<K>>,
+    /// It repeats an upgrade of the connection before.
+    repeated: bool,
     stage: Stage,
     /// How many parts of the body may still be told; `None` is unlimited.
     flow: Option<i64>,
@@ -132,6 +146,8 @@ struct Http<'a, K: Sink> {
     keepalive: Option<Timer>,
     /// How many bytes the peer had taken when it took no more, and when that is too long ago.
     stalled: Option<(u64, Timer)>,
+    /// Frames that wait for an upgrade that is repeated.
+    held: Vec<Command<K>>,
 }
 
 /// Serves the byte stream until it is down, or a WebSocket.
@@ -155,7 +171,11 @@ pub(crate) async fn serve<S: ByteStream, K: Sink>(io: S, connection: &mut Connec
         closing: None,
         keepalive,
         stalled: None,
+        held: Vec::new(),
     };
+    if let Some(again) = http.connection.reupgrade.take() {
+        http.repeat(*again);
+    }
     let mut done: Option<hyper::Result<()>> = None;
     loop {
         if let Some(result) = &done {
@@ -311,10 +331,11 @@ impl<K: Sink> Http<'_, K> {
             }
             Command::UpdateFlow(Some(stream), parts) => self.update_flow(&stream, parts),
             Command::Upgrade(upgrade) => self.upgrade(*upgrade),
-            Command::Send(outgoing) => {
-                self.connection.status.release(outgoing.len());
-                refuse(&mut self.connection.sink, &outgoing.reply, BadState::NotWebsocket);
-            }
+            Command::Send(outgoing) => match self.repeated_upgrade() {
+                Some(queue) if queue > 0 => self.held.push(Command::Send(outgoing)),
+                Some(_) => self.refuse(&outgoing, BadState::Reconnecting),
+                None => self.refuse(&outgoing, BadState::NotWebsocket),
+            },
             Command::Shutdown => {
                 for waiting in self.waiting.drain(..) {
                     self.connection.status.release(waiting.queued);
@@ -356,7 +377,42 @@ impl<K: Sink> Http<'_, K> {
             }
         };
         let what = What::Request { method, target, headers, body };
-        self.wait(Waiting { stream, caller, flow, upload, what, queued });
+        self.wait(Waiting { stream, caller, flow, upload, what, queued, repeated: false });
+    }
+
+    /// The upgrade of the connection before comes first.
+    fn repeat(&mut self, again: Reupgrade<K>) {
+        let Reupgrade { stream, request: UpgradeRequest { caller, target, headers, options } } = again;
+        let flow = refusal_flow(&options);
+        let what = What::Upgrade { target, headers, options: Box::new(options) };
+        self.waiting.push_front(Waiting { stream, caller, flow, upload: None, what, queued: 0, repeated: true });
+    }
+
+    /// How many bytes of frames may wait for the upgrade that is repeated, if one is.
+    fn repeated_upgrade(&self) -> Option<usize> {
+        let active = self.active.as_ref().filter(|active| active.repeated && !active.cancelled);
+        let active = active.and_then(|active| active.upgrade.as_ref()).map(|upgrade| &upgrade.options);
+        let waiting = self.waiting.front().filter(|waiting| waiting.repeated);
+        let waiting = waiting.and_then(|waiting| match &waiting.what {
+            What::Upgrade { options, .. } => Some(options),
+            What::Request { .. } => None,
+        });
+        active.or(waiting).and_then(|options| options.reupgrade)
+    }
+
+    fn refuse(&mut self, outgoing: &Outgoing<K>, error: BadState) {
+        self.connection.status.release(outgoing.len());
+        refuse(&mut self.connection.sink, &outgoing.reply, error);
+    }
+
+    /// The upgrade is not repeated any more: what has waited for it is refused.
+    fn not_repeated(&mut self) {
+        self.connection.status.limit(self.connection.options.http.max_send_queue);
+        for command in std::mem::take(&mut self.held) {
+            if let Command::Send(outgoing) = command {
+                self.refuse(&outgoing, BadState::NotWebsocket);
+            }
+        }
     }
 
     fn upgrade(&mut self, upgrade: Upgrade<K>) {
@@ -368,10 +424,9 @@ impl<K: Sink> Http<'_, K> {
             return self.connection.sink.event(Event::StreamError { stream: &stream, error });
         }
         let options = Box::new(options.unwrap_or_else(|| self.connection.options.ws.clone()));
-        // Of a refusal, as much is read as of the frames of a WebSocket.
-        let flow = if let Flow::Messages(flow) = options.flow { Some(flow) } else { None };
+        let flow = refusal_flow(&options);
         let what = What::Upgrade { target, headers, options };
-        self.wait(Waiting { stream, caller, flow, upload: None, what, queued });
+        self.wait(Waiting { stream, caller, flow, upload: None, what, queued, repeated: false });
     }
 
     fn wait(&mut self, waiting: Waiting<K>) {
@@ -431,12 +486,18 @@ impl<K: Sink> Http<'_, K> {
     fn cancel(&mut self, stream: &K::StreamId, caller: &K::Caller) -> Option<DownReason> {
         if let Some(active) = self.active.as_mut().filter(|active| active.stream == *stream) {
             active.cancelled = true;
+            let repeated = active.repeated;
             // A server that waits for the rest of a body would never come to the next request.
             let abandoned = active.upload.as_ref().is_some_and(|upload| !upload.is_complete());
+            if repeated {
+                self.not_repeated();
+            }
             return abandoned.then_some(DownReason::Normal);
         }
         if !self.forget(stream) {
             self.connection.sink.event(Event::NoStream { stream, caller });
+        } else if self.repeated_upgrade().is_none() {
+            self.not_repeated();
         }
         None
     }
@@ -459,7 +520,9 @@ impl<K: Sink> Http<'_, K> {
 
     /// Starts the next request.
     fn start_next(&mut self) {
-        let Some(Waiting { stream, flow, upload, what, queued, .. }) = self.waiting.pop_front() else { return };
+        let Some(Waiting { stream, caller, flow, upload, what, queued, repeated }) = self.waiting.pop_front() else {
+            return;
+        };
         self.connection.status.release(queued);
         let options = &self.connection.options;
         let (head, body, upgrade) = match what {
@@ -467,8 +530,15 @@ impl<K: Sink> Http<'_, K> {
                 (request_headers(&options.authority, headers).map(|headers| (method, target, headers)), body, None)
             }
             What::Upgrade { target, headers, options: ws } => {
+                let again = ws.reupgrade.map(|_| {
+                    let (target, headers, options) = (target.clone(), headers.clone(), (*ws).clone());
+                    Box::new(UpgradeRequest { caller, target, headers, options })
+                });
                 match handshake::request_headers(&options.authority, &ws, headers) {
-                    Ok((headers, asked)) => (Ok((Method::GET, target, headers)), RequestBody::Empty, Some((asked, ws))),
+                    Ok((headers, asked)) => {
+                        let asking = Asking { asked, options: ws, again };
+                        (Ok((Method::GET, target, headers)), RequestBody::Empty, Some(asking))
+                    }
                     Err(error) => (Err(error), RequestBody::Empty, None),
                 }
             }
@@ -494,7 +564,7 @@ impl<K: Sink> Http<'_, K> {
         });
         self.control.expect_head();
         let stage = Stage::Response(Box::pin(self.sender.send_request(request)));
-        self.active = Some(Active { stream, upgrade, stage, flow, upload, cancelled: false });
+        self.active = Some(Active { stream, upgrade, repeated, stage, flow, upload, cancelled: false });
     }
 
     /// Tells of the informational responses that hyper has come upon.
@@ -521,7 +591,7 @@ impl<K: Sink> Http<'_, K> {
         let stream = &active.stream;
         let fin = match progress {
             Progress::Response(Ok(response)) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
-                let Some((asked, _)) = &active.upgrade else {
+                let Some(Asking { asked, .. }) = &active.upgrade else {
                     return Some(ConnectionError::Http("nobody asked to switch protocols".into()).into());
                 };
                 match handshake::check_response(asked, response.headers()) {
@@ -542,6 +612,10 @@ impl<K: Sink> Http<'_, K> {
                     self.last = last_after(head.version, &head.headers, fin || body.size_hint().exact().is_some());
                 }
                 active.stage = Stage::Body(body);
+                // A refusal.
+                if std::mem::take(&mut active.repeated) {
+                    self.not_repeated();
+                }
                 fin
             }
             Progress::Data { data, fin } => {
@@ -560,6 +634,7 @@ impl<K: Sink> Http<'_, K> {
             }
             Progress::Response(Err(error)) | Progress::Failed(error) => return Some(down_reason(&error)),
         };
+        let active = self.active.as_mut()?;
         if fin {
             // A server that answers before it has the whole request may leave the rest unread.
             if active.upload.as_ref().is_some_and(|upload| !upload.is_complete()) {
@@ -603,17 +678,40 @@ impl<K: Sink> Http<'_, K> {
         let told =
             matches!(&reason, DownReason::Error(ConnectionError::Handshake(_) | ConnectionError::RequestTooShort));
         let mut killed = Vec::new();
-        if let Some(Active { stream, cancelled, .. }) = self.active {
-            if !told && !cancelled {
-                sink.event(Event::StreamError { stream: &stream, error: StreamError::Closed(&reason) });
+        // A server that answers wrongly is not asked again.
+        let repeats = !matches!(
+            &reason,
+            DownReason::Error(
+                ConnectionError::Handshake(_) | ConnectionError::Http(_) | ConnectionError::LimitReached(_)
+            )
+        );
+        if let Some(Active { stream, cancelled, repeated, upgrade, .. }) = self.active {
+            let again =
+                upgrade.and_then(|asking| asking.again).filter(|_| repeated && repeats && !cancelled && !shutdown);
+            if let Some(request) = again {
+                self.connection.reupgrade = Some(Box::new(Reupgrade { stream, request: *request }));
+            } else {
+                if !told && !cancelled {
+                    sink.event(Event::StreamError { stream: &stream, error: StreamError::Closed(&reason) });
+                }
+                killed.push(stream);
             }
-            killed.push(stream);
         }
         for waiting in self.waiting {
             self.connection.status.release(waiting.queued);
+            if let Waiting {
+                stream, caller, what: What::Upgrade { target, headers, options }, repeated: true, ..
+            } = waiting
+            {
+                let request = UpgradeRequest { caller, target, headers, options: *options };
+                self.connection.reupgrade = Some(Box::new(Reupgrade { stream, request }));
+                continue;
+            }
             sink.event(Event::StreamError { stream: &waiting.stream, error: StreamError::Closed(&reason) });
             killed.push(waiting.stream);
         }
+        // What waits for the next upgrade waits on; without one, whoever waits is told by the connection after this.
+        self.connection.commands.put_back(self.held.into_iter());
         if shutdown { End::Stop(Stop::ShutDown) } else { End::Down(reason, killed) }
     }
 
@@ -629,10 +727,12 @@ impl<K: Sink> Http<'_, K> {
     fn upgraded<S: ByteStream>(mut self, dispatcher: Dispatcher<TokioIo<Wire<S>>, RequestBody>) -> End<S, K> {
         let parts = dispatcher.into_parts();
         let active = self.active.take();
-        let Some(Active { stream, upgrade: Some((_, options)), stage: Stage::Switching(headers, chosen), .. }) = active
+        let Some(Active { stream, upgrade: Some(asking), stage: Stage::Switching(headers, chosen), .. }) = active
         else {
             return self.down(DownReason::Normal);
         };
+        let Asking { options, again, .. } = asking;
+        self.connection.commands.put_back(std::mem::take(&mut self.held).into_iter());
         for waiting in std::mem::take(&mut self.waiting) {
             self.connection.status.release(waiting.queued);
             let event = Event::BadState { caller: &waiting.caller, error: BadState::OnlyWebsocket };
@@ -646,9 +746,15 @@ impl<K: Sink> Http<'_, K> {
             headers,
             chosen,
             options: *options,
+            again: again.map(|again| *again),
             shutdown: self.closing.is_some(),
         }))
     }
+}
+
+/// Of a refusal, as much is read as of the frames of a WebSocket.
+fn refusal_flow(options: &WsOptions) -> Option<i64> {
+    if let Flow::Messages(flow) = options.flow { Some(flow) } else { None }
 }
 
 /// The headers of a request, the host first; one of the user's takes the place of ours.

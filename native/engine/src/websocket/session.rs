@@ -58,7 +58,7 @@ thread_local! {
 /// How a session ended.
 pub(crate) enum End {
     /// The connection is down.
-    Down(DownReason),
+    Down(DownReason, ClosedByUser),
     /// The shutdown that was asked for is done.
     ShutDown,
     /// Nobody can ask anything of it any more.
@@ -66,6 +66,9 @@ pub(crate) enum End {
     /// The session has panicked.
     Panicked(Box<dyn Any + Send>),
 }
+
+/// Whether the user has sent a close frame.
+pub(crate) type ClosedByUser = bool;
 
 /// What a session is made of.
 pub(crate) struct Parts<'a, S, K: Sink> {
@@ -104,6 +107,7 @@ pub(crate) struct Session<'a, S, K: Sink> {
     draining: Option<usize>,
     /// A shutdown was asked for: the end is told as `ShutDown`.
     shutdown: bool,
+    closed_by_user: ClosedByUser,
     /// There is no handle any more, so nobody is left to be told of an end.
     abandoned: bool,
     /// The peer takes nothing any more; what it has sent is still read.
@@ -158,6 +162,7 @@ impl<'a, S: ByteStream, K: Sink> Session<'a, S, K> {
             phase: Phase::Open,
             draining: None,
             shutdown: false,
+            closed_by_user: false,
             abandoned: false,
             write_failed: false,
             unanswered: 0,
@@ -193,7 +198,7 @@ impl<'a, S: ByteStream, K: Sink> Session<'a, S, K> {
             let error = if self.shutdown { NotSent::ShutDown } else { NotSent::Down(&reason) };
             self.sink.event(Event::NotSent { receipt, error });
         }
-        (if self.shutdown { End::ShutDown } else { End::Down(reason) }, self.stream)
+        (if self.shutdown { End::ShutDown } else { End::Down(reason, self.closed_by_user) }, self.stream)
     }
 
     /// Counts what has been done, for whoever asks.
@@ -295,6 +300,7 @@ impl<'a, S: ByteStream, K: Sink> Session<'a, S, K> {
             let closes = matches!(item, Item::Close(_));
             self.outbound.push(item);
             if closes {
+                self.closed_by_user = true;
                 let phase = std::mem::replace(&mut self.phase, Phase::Closing);
                 let phase = if let Phase::Settling(error) = phase { Phase::Failing(error) } else { Phase::Closing };
                 self.close(phase);
