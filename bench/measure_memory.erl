@@ -78,33 +78,10 @@ look(Conns) ->
 	_ = [garbage_collect(Pid) || Pid <- processes() -- [ConnPid || {ConnPid, _} <- Conns]],
 	Processes = [Memory || {ConnPid, _} <- Conns, {memory, Memory} <- [process_info(ConnPid, memory)]],
 	[{total, Total}, {processes, All}] = erlang:memory([total, processes]),
-	[lists:sum(Processes), Total - All, resident(), sockets(), buffers()].
+	[lists:sum(Processes), Total - All, figures:resident(), figures:sockets(), figures:buffers()].
 
 grown(unknown, _) -> unknown;
 grown(Now, Before) -> Now - Before.
 
 each(unknown, _) -> unknown;
 each(Figure, Connections) -> round(Figure / Connections).
-
-resident() ->
-	1024 * number("/proc/self/status", "^VmRSS:\\s*(\\d+)").
-
-%% Both ends of a connection are on this machine, and the kernel doesn't tell them apart. Only root may read it.
-sockets() ->
-	case file:read_file("/proc/slabinfo") of
-		{ok, Slabs} ->
-			Names = "TCP|sock_inode_cache|filp|eventpoll_epi|eventpoll_pwq",
-			{match, Found} = re:run(Slabs, ["^(?:", Names, ")\\s+(\\d+)\\s+\\d+\\s+(\\d+)"],
-				[global, multiline, {capture, all_but_first, list}]),
-			lists:sum([list_to_integer(Objects) * list_to_integer(Size) || [Objects, Size] <- Found]) div 2;
-		{error, _} ->
-			unknown
-	end.
-
-buffers() ->
-	4096 * number("/proc/net/sockstat", "^TCP:.* mem (\\d+)") div 2.
-
-number(File, Pattern) ->
-	{ok, Text} = file:read_file(File),
-	{match, [Number]} = re:run(Text, Pattern, [multiline, {capture, all_but_first, list}]),
-	list_to_integer(Number).

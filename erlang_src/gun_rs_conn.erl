@@ -273,9 +273,9 @@ connecting(Type, Event, Data) ->
 	handle_not_connected(Type, Event, Data).
 
 -spec connected(gen_statem:event_type(), term(), #data{}) -> result().
-connected(info, {gun_rs_native, {down, Reason, Next}}, Data=#data{config=#{retry := Retries}, streams=Streams}) ->
+connected(info, {gun_rs_native, {down, Reason, Next, Killed}}, Data=#data{config=#{retry := Retries}, streams=Streams}) ->
 	down(Reason, Next, Data#data{retries=Retries, sockname=undefined, handler=undefined,
-		streams=gun_rs_streams:down(Streams)});
+		streams=gun_rs_streams:down(Killed, Streams)});
 connected(cast, shutdown, Data) ->
 	start_closing(shutdown, Data);
 connected(info, {'DOWN', OwnerRef, process, _, Reason}, Data=#data{owner_ref=OwnerRef}) ->
@@ -287,7 +287,7 @@ connected(Type, Event, Data) ->
 -spec closing(gen_statem:event_type(), term(), #data{}) -> result().
 closing(info, {gun_rs_native, shut_down}, #data{status=Status}) ->
 	{stop, Status};
-closing(info, {gun_rs_native, {down, _, _}}, #data{status=Status}) ->
+closing(info, {gun_rs_native, {down, _, _, _}}, #data{status=Status}) ->
 	{stop, Status};
 closing(cast, shutdown, Data) ->
 	{keep_state, Data#data{status=shutdown}};
@@ -309,6 +309,8 @@ handle_not_connected(Type, Event, Data) ->
 
 handle_common(info, {gun_rs_native, {deliver, ReplyTo, Message}}, Data=#data{streams=Streams}) ->
 	{keep_state, Data#data{streams=gun_rs_streams:message(ReplyTo, Message, Streams)}};
+handle_common(info, {gun_rs_native, {forget, StreamRef}}, Data=#data{streams=Streams}) ->
+	{keep_state, Data#data{streams=gun_rs_streams:forget(StreamRef, Streams)}};
 handle_common(info, {gun_rs_native, {ws_init, StreamRef, ReplyTo, Subprotocol, Headers, WsOpts}}, Data) ->
 	Module = gun_rs_options:handler_module(Subprotocol, WsOpts),
 	{ok, State} = Module:init(ReplyTo, StreamRef, Headers, WsOpts),
@@ -384,8 +386,9 @@ with_cookies(StreamRef, Path, Headers0, Data=#data{streams=Streams0}) ->
 %% What would have raised in the caller is told to it.
 in_our_name(ok, _, _, _, Data) ->
 	{keep_state, Data};
-in_our_name({send_queue_full, Message}, _, ReplyTo, _, Data=#data{streams=Streams}) ->
-	{keep_state, Data#data{streams=gun_rs_streams:message(ReplyTo, Message, Streams)}};
+in_our_name({send_queue_full, Message}, StreamRef, ReplyTo, _, Data=#data{streams=Streams}) ->
+	_ = deliver(ReplyTo, Message),
+	{keep_state, Data#data{streams=gun_rs_streams:forget(StreamRef, Streams)}};
 in_our_name({error, Why}, StreamRef, ReplyTo, Request, Data=#data{streams=Streams}) ->
 	Message = {gun_error, self(), StreamRef, invalid(Why, Request)},
 	{keep_state, Data#data{streams=gun_rs_streams:message(ReplyTo, Message, Streams)}}.

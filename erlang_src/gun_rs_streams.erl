@@ -9,7 +9,7 @@
 -export([request/4]).
 -export([message/3]).
 -export([forget/2]).
--export([down/1]).
+-export([down/2]).
 
 -record(stream, {
 	%% Where it was sent, for the cookies that come back.
@@ -118,7 +118,9 @@ delivered(_, {gun_upgrade, _, StreamRef, _, _}, State) ->
 delivered(_, {gun_trailers, _, StreamRef, _}, State) ->
 	forget(StreamRef, State);
 %% What was wrong with one part of a request's body need not be the end of the stream.
-delivered(_, {gun_error, _, StreamRef, Reason}, State) when element(1, Reason) =/= badstate ->
+delivered(_, {gun_error, _, _, {badstate, _}}, State) ->
+	State;
+delivered(_, {gun_error, _, StreamRef, _}, State) ->
 	forget(StreamRef, State);
 delivered(_, _, State) ->
 	State.
@@ -140,7 +142,7 @@ forget(_, undefined) ->
 forget(StreamRef, State=#state{streams=Streams}) ->
 	State#state{streams=maps:remove(StreamRef, Streams)}.
 
-%% @doc Nothing more of any stream will.
--spec down(State) -> State when State :: state() | undefined.
-down(undefined) -> undefined;
-down(State) -> State#state{streams=#{}}.
+%% @doc Nothing more of these streams will. Others wait for the next connection.
+-spec down([reference()], State) -> State when State :: state() | undefined.
+down(_, undefined) -> undefined;
+down(Killed, State=#state{streams=Streams}) -> State#state{streams=maps:without(Killed, Streams)}.

@@ -9,7 +9,7 @@ scripts/setup.sh test </dev/null
 rebar3 compile >/dev/null
 bench=_build/bench
 mkdir -p "$bench"
-erlc -I test -o "$bench" bench/measure_memory.erl test/gun_rs_test.erl test/ws_echo_h.erl
+erlc -I test -o "$bench" bench/measure_memory.erl bench/figures.erl test/gun_rs_test.erl test/ws_echo_h.erl
 
 connections=${1-2000}
 [ $# = 0 ] || shift

@@ -48,6 +48,7 @@ missing_packages() {
     links cc c || echo gcc libc6-dev
     if [ "$1" = test ]; then
         have mix || echo elixir
+        have openssl || echo openssl
         links c++ c++ || echo g++
         python3 -m pip --version >/dev/null 2>&1 || echo python3-pip
         [ -s /etc/ssl/certs/ca-certificates.crt ] || [ "$(uname -s)" != Linux ] || echo ca-certificates

@@ -3,6 +3,7 @@
 -compile(export_all).
 -compile(nowarn_export_all).
 
+-import(gun_rs_test, [answer/2]).
 -import(gun_rs_test, [config/2]).
 -import(gun_rs_test, [doc/1]).
 -import(gun_rs_test, [open/1]).
@@ -27,7 +28,7 @@ groups() ->
 
 init_per_suite(Config) ->
 	Started = gun_rs_test:start_distribution(),
-	{Listener, Port} = gun_rs_test:start_cowboy(),
+	{Listener, Port} = gun_rs_test:start_cowboy(http_echo_h:routes(), [{port, 0}]),
 	[{listener, Listener}, {port, Port}, {started, Started}|Config].
 
 end_per_suite(Config) ->
@@ -65,7 +66,7 @@ do_there(Remote, Fun) ->
 	Remote ! {self(), do, Fun},
 	?EXPECT({Remote, done, Result}, Result).
 
-%% The cases.
+%% WebSockets, owners and ends.
 
 upgrade_from_another_node(Config) ->
 	doc("A process of another node upgrades, sends, receives and closes."),
@@ -104,9 +105,9 @@ await_on_another_node(Config) ->
 	Remote = do_remote(Config),
 	{ws, {text, <<"Hello!">>}} = do_there(Remote, fun() ->
 		StreamRef = gun_rs:ws_upgrade(ConnPid, "/websocket"),
-		{upgrade, [<<"websocket">>], _} = gun_rs:await(ConnPid, StreamRef),
+		{upgrade, [<<"websocket">>], _} = gun_rs:await(ConnPid, StreamRef, ?WAIT),
 		ok = gun_rs:ws_send(ConnPid, StreamRef, {text, "Hello!"}),
-		Result = gun_rs:await(ConnPid, StreamRef),
+		Result = gun_rs:await(ConnPid, StreamRef, ?WAIT),
 		ok = gun_rs:flush(ConnPid),
 		Result
 	end),
@@ -197,6 +198,195 @@ close_from_another_node(Config) ->
 	exit(Remote, kill),
 	ok.
 
+%% Requests.
+
+requests_from_another_node(Config) ->
+	doc("A process of another node makes requests of every kind, and gets their responses in its mailbox."),
+	ConnPid = open(config(port, Config)),
+	Remote = do_remote(Config),
+	Large = crypto:strong_rand_bytes(3000000),
+	_ = [begin
+		StreamRef = do_there(Remote, Request),
+		?EXPECT({Remote, got, {gun_response, ConnPid, StreamRef, IsFin, 200, _}}, IsFin = do_fin(Body)),
+		Body = do_body(Remote, ConnPid, StreamRef, Body)
+	end || {Request, Body} <- [
+		{fun() -> gun_rs:get(ConnPid, "/status?code=200") end, <<>>},
+		{fun() -> gun_rs:head(ConnPid, "/repeated", [{"x", "y"}]) end, <<>>},
+		{fun() -> gun_rs:get(ConnPid, "/repeated", #{"x" => "y"}, #{flow => 10}) end, <<"Cookies!">>},
+		{fun() -> gun_rs:post(ConnPid, "/echo", [], "small") end, <<"small">>},
+		{fun() -> gun_rs:post(ConnPid, "/echo", [], Large) end, Large},
+		{fun() -> gun_rs:request(ConnPid, <<"REPORT">>, "/echo", [], "body") end, <<"body">>},
+		{fun() ->
+			StreamRef = gun_rs:put(ConnPid, "/echo", []),
+			_ = [ok = gun_rs:data(ConnPid, StreamRef, nofin, binary:part(Large, N * 1000, 1000)) || N <- lists:seq(0, 2999)],
+			ok = gun_rs:data(ConnPid, StreamRef, fin, ""),
+			StreamRef
+		end, Large},
+		{fun() ->
+			StreamRef = gun_rs:headers(ConnPid, <<"PATCH">>, "/echo", [{"content-length", "8"}]),
+			ok = gun_rs:data(ConnPid, StreamRef, nofin, "half"),
+			ok = gun_rs:data(ConnPid, StreamRef, fin, "half"),
+			StreamRef
+		end, <<"halfhalf">>}
+	]],
+	?REFUTE(_),
+	ok = gun_rs:close(ConnPid),
+	exit(Remote, kill),
+	ok.
+
+do_fin(<<>>) -> fin;
+do_fin(_) -> nofin.
+
+do_body(_, _, _, <<>>) ->
+	<<>>;
+do_body(Remote, ConnPid, StreamRef, Body) when is_binary(Body) ->
+	iolist_to_binary(do_parts(Remote, ConnPid, StreamRef)).
+
+do_parts(Remote, ConnPid, StreamRef) ->
+	case ?EXPECT({Remote, got, {gun_data, ConnPid, StreamRef, IsFin, Data}}, {IsFin, Data}) of
+		{nofin, Part} -> [Part|do_parts(Remote, ConnPid, StreamRef)];
+		{fin, Part} -> [Part]
+	end.
+
+await_responses_on_another_node(Config) ->
+	doc("await, await_body and flush of a stream work on another node."),
+	ConnPid = open(config(port, Config)),
+	Remote = do_remote(Config),
+	_ = [Expected = do_there(Remote, fun() ->
+		StreamRef = Request(),
+		{response, nofin, 200, _} = gun_rs:await(ConnPid, StreamRef, ?WAIT),
+		Result = gun_rs:await_body(ConnPid, StreamRef, ?WAIT),
+		ok = gun_rs:flush(StreamRef),
+		Result
+	end) || {Request, Expected} <- [
+		{fun() -> gun_rs:post(ConnPid, "/echo", [], "body") end, {ok, <<"body">>}},
+		{fun() -> gun_rs:get(ConnPid, "/trailers", [{"te", "trailers"}]) end,
+			{ok, <<"Hello world!">>, [{<<"x-sum">>, <<"12">>}]}}
+	]],
+	ok = gun_rs:close(ConnPid),
+	{error, {down, noproc}} = do_there(Remote, fun() -> gun_rs:await_body(ConnPid, make_ref(), ?WAIT) end),
+	exit(Remote, kill),
+	ok.
+
+response_to_another_node(Config) ->
+	doc("reply_to of a request may be of another node, and a caller of another node may name one of ours."),
+	ConnPid = open(config(port, Config)),
+	Remote = do_remote(Config),
+	Self = self(),
+	StreamRef1 = gun_rs:post(ConnPid, "/echo", [], "there", #{reply_to => Remote}),
+	?EXPECT({Remote, got, {gun_response, ConnPid, StreamRef1, nofin, 200, _}}),
+	<<"there">> = iolist_to_binary(do_parts(Remote, ConnPid, StreamRef1)),
+	StreamRef2 = do_there(Remote, fun() -> gun_rs:post(ConnPid, "/echo", [], "here", #{reply_to => Self}) end),
+	{200, _, <<"here">>} = answer(ConnPid, StreamRef2),
+	%% A receiver that is gone holds up nobody.
+	Gone = do_remote(Config),
+	exit(Gone, kill),
+	_ = [gun_rs:get(ConnPid, "/pieces?count=100&size=10000", [], #{reply_to => Gone}) || _ <- [1, 2, 3]],
+	{200, _, <<"next">>} = answer(ConnPid, gun_rs:post(ConnPid, "/echo", [], "next")),
+	?REFUTE(_),
+	ok = gun_rs:close(ConnPid),
+	exit(Remote, kill),
+	ok.
+
+flow_from_another_node(Config) ->
+	doc("flow and update_flow hold a response back from another node."),
+	ConnPid = open(config(port, Config)),
+	Remote = do_remote(Config),
+	StreamRef = do_there(Remote, fun() ->
+		gun_rs:get(ConnPid, "/pieces?count=1024&size=65536", [], #{flow => 1})
+	end),
+	?EXPECT({Remote, got, {gun_response, ConnPid, StreamRef, nofin, 200, _}}),
+	Part = ?EXPECT({Remote, got, {gun_data, ConnPid, StreamRef, nofin, Data}}, byte_size(Data)),
+	?REFUTE({Remote, got, _}),
+	ok = do_there(Remote, fun() -> gun_rs:update_flow(ConnPid, StreamRef, 1000000) end),
+	Rest = iolist_size(do_parts(Remote, ConnPid, StreamRef)),
+	16#4000000 = Part + Rest,
+	ok = gun_rs:close(ConnPid),
+	exit(Remote, kill),
+	ok.
+
+cancel_from_another_node(Config) ->
+	doc("cancel works from another node, and what it cannot find is told there; stream_info is answered there."),
+	ConnPid = open(config(port, Config)),
+	Remote = do_remote(Config),
+	StreamRef1 = do_there(Remote, fun() -> gun_rs:get(ConnPid, "/pieces?count=1000&size=10000", [], #{flow => 1}) end),
+	?EXPECT({Remote, got, {gun_response, ConnPid, StreamRef1, nofin, 200, _}}),
+	?EXPECT({Remote, got, {gun_data, ConnPid, StreamRef1, nofin, _}}),
+	StreamRef2 = gun_rs:post(ConnPid, "/echo", [], "next"),
+	Self = self(),
+	_ = [begin
+		{ok, Expected} = do_there(Remote, fun() -> gun_rs:stream_info(ConnPid, StreamRef) end)
+	end || {StreamRef, Expected} <- [
+		{StreamRef1, #{ref => StreamRef1, reply_to => Remote, state => running}},
+		{StreamRef2, #{ref => StreamRef2, reply_to => Self, state => running}},
+		{make_ref(), undefined}
+	]],
+	ok = do_there(Remote, fun() -> gun_rs:cancel(ConnPid, StreamRef1) end),
+	{200, _, <<"next">>} = answer(ConnPid, StreamRef2),
+	Unknown = make_ref(),
+	_ = [begin
+		ok = do_there(Remote, Call),
+		?EXPECT({Remote, got, {gun_error, ConnPid, Unknown, {badstate, "The stream cannot be found."}}})
+	end || Call <- [
+		fun() -> gun_rs:cancel(ConnPid, Unknown) end,
+		fun() -> gun_rs:data(ConnPid, Unknown, nofin, "data") end,
+		fun() -> gun_rs:data(ConnPid, Unknown, fin, binary:copy(<<"data">>, 100000)) end
+	]],
+	?REFUTE(_),
+	ok = gun_rs:close(ConnPid),
+	{'EXIT', {noproc, _}} = do_there(Remote, fun() -> gun_rs:stream_info(ConnPid, Unknown) end),
+	exit(Remote, kill),
+	ok.
+
+refused_requests_from_another_node(Config) ->
+	doc("What a connection refuses is told to who asked, on another node too; what is malformed raises or is told there."),
+	ConnPid = open(config(port, Config), #{retry => 0, http_opts => #{max_send_queue => 100000}}),
+	Remote = do_remote(Config),
+	TooMuch = binary:copy(<<0>>, 100001),
+	StreamRef1 = do_there(Remote, fun() -> gun_rs:post(ConnPid, "/echo", [], TooMuch) end),
+	?EXPECT({Remote, got, {gun_error, ConnPid, StreamRef1, send_queue_full}}),
+	StreamRef2 = do_there(Remote, fun() -> gun_rs:post(ConnPid, "/echo", []) end),
+	ok = do_there(Remote, fun() -> gun_rs:data(ConnPid, StreamRef2, nofin, TooMuch) end),
+	?EXPECT({Remote, got, {gun_error, ConnPid, StreamRef2, send_queue_full}}),
+	ok = do_there(Remote, fun() -> gun_rs:data(ConnPid, StreamRef2, fin, "fits") end),
+	?EXPECT({Remote, got, {gun_response, ConnPid, StreamRef2, nofin, 200, _}}),
+	<<"fits">> = iolist_to_binary(do_parts(Remote, ConnPid, StreamRef2)),
+	_ = [case do_there(Remote, Call) of
+		{'EXIT', {{invalid_request_header, _, _}, _}} -> ok;
+		{'EXIT', {{invalid_request_target, _, _}, _}} -> ok;
+		StreamRef -> ?EXPECT({Remote, got, {gun_error, ConnPid, StreamRef, {_, _, _}}})
+	end || Call <- [
+		fun() -> gun_rs:get(ConnPid, "/echo", [{"x", "a\r\nb: c"}]) end,
+		fun() -> gun_rs:post(ConnPid, "/echo", [{"x y", "a"}], "body") end,
+		fun() -> gun_rs:get(ConnPid, "/a b") end
+	]],
+	{'EXIT', {{badmatch, {error, {options, {req, {unheard_of, 1}}}}}, _}} =
+		do_there(Remote, fun() -> gun_rs:get(ConnPid, "/", [], #{unheard_of => 1}) end),
+	{200, _, <<"body">>} = answer(ConnPid, gun_rs:post(ConnPid, "/echo", [], "body")),
+	?REFUTE(_),
+	ok = gun_rs:close(ConnPid),
+	exit(Remote, kill),
+	ok.
+
+requests_and_an_owner_of_another_node(Config) ->
+	doc("An owner of another node hears which streams were lost, and the streams' callers that they were."),
+	ConnPid = open(config(port, Config), #{cookie_store => gun_rs_cookies_list:init()}),
+	Remote = do_remote(Config),
+	ok = gun_rs:set_owner(ConnPid, Remote),
+	#{owner := Remote} = gun_rs:info(ConnPid),
+	StreamRef1 = do_there(Remote, fun() -> gun_rs:get(ConnPid, "/die") end),
+	?EXPECT({Remote, got, {gun_error, ConnPid, StreamRef1, closed}}),
+	?EXPECT({Remote, got, {gun_down, ConnPid, http, closed, [StreamRef1]}}),
+	?EXPECT({Remote, got, {gun_up, ConnPid, http}}),
+	StreamRef2 = do_there(Remote, fun() -> gun_rs:post(ConnPid, "/echo", [], "again") end),
+	?EXPECT({Remote, got, {gun_response, ConnPid, StreamRef2, nofin, 200, _}}),
+	<<"again">> = iolist_to_binary(do_parts(Remote, ConnPid, StreamRef2)),
+	MRef = watch(ConnPid),
+	exit(Remote, kill),
+	?EXPECT({'DOWN', MRef, process, ConnPid, {shutdown, {owner_down, killed}}}).
+
+%% Pids that are no connection.
+
 no_connection_on_another_node(Config) ->
 	doc("Pids of other nodes that are no connection, dead, or of a node that is gone, are like dead ones."),
 	{Peer, GoneNode} = gun_rs_test:start_node(),
@@ -210,6 +400,12 @@ no_connection_on_another_node(Config) ->
 		ok = gun_rs:ws_send(Pid, {text, "Hello?"}),
 		ok = gun_rs:ws_send(Pid, Ref, [{text, "Hello?"}, close]),
 		true = is_reference(gun_rs:ws_upgrade(Pid, "/", [], #{})),
+		true = is_reference(gun_rs:get(Pid, "/")),
+		true = is_reference(gun_rs:post(Pid, "/", [], binary:copy(<<0>>, 100000))),
+		ok = gun_rs:data(Pid, Ref, fin, "Hello?"),
+		ok = gun_rs:cancel(Pid, Ref),
+		ok = gun_rs:update_flow(Pid, Ref, 1),
+		{'EXIT', _} = (catch gun_rs:stream_info(Pid, Ref)),
 		ok = gun_rs:set_owner(Pid, self()),
 		ok = gun_rs:shutdown(Pid),
 		ok = gun_rs:flush(Pid),

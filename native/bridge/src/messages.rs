@@ -29,6 +29,7 @@ mod atoms {
         error,
         fin,
         flow_check,
+        forget,
         fragment,
         gun_data,
         gun_down,
@@ -282,7 +283,9 @@ impl Sink for BeamSink {
                     Next::ClosedByUser => atoms::closed_by_user(),
                     Next::Reupgrade => atoms::reupgrade(),
                 };
-                self.tell(|env| (atoms::down(), reasons::down_reason(env, reason), next).encode(env));
+                self.tell(|env| {
+                    (atoms::down(), reasons::down_reason(env, reason), next, stream_refs(env, killed)).encode(env)
+                });
                 // The process connects again only when it has done with all of it.
                 (self.handled, self.relayed) = (false, self.processed);
             }
@@ -385,8 +388,12 @@ impl Sink for BeamSink {
                 let error = (atoms::error(), reasons::not_sent(env, &error));
                 (atoms::sent(), receipt.get(env), error).encode(env)
             }),
-            Event::BadState { caller, error } => {
+            Event::BadState { stream, caller, error } => {
                 self.send(caller, |env| (atoms::gun_error(), pid, reasons::bad_state(env, error)).encode(env));
+                // The error doesn't name the stream, which the process may have kept something for.
+                if let Some(stream) = stream.filter(|_| self.processed) {
+                    self.tell(|env| (atoms::forget(), stream.stream_ref.get(env)).encode(env));
+                }
             }
         }
     }

@@ -152,7 +152,7 @@ pub struct QueueFull;
 /// Tells who gave frames that the state does not allow them.
 pub(crate) fn refuse<K: Sink>(sink: &mut K, reply: &Reply<K>, error: BadState) {
     sink.event(match reply {
-        Reply::Caller(caller) => Event::BadState { caller, error },
+        Reply::Caller(caller) => Event::BadState { stream: None, caller, error },
         Reply::Receipt(receipt) => Event::NotSent { receipt, error: NotSent::BadState(error) },
     });
 }

@@ -165,6 +165,8 @@ pub enum Event<'a, K: Sink> {
     },
     /// A command can't be done in this state.
     BadState {
+        /// The stream that it would have opened, if any.
+        stream: Option<&'a K::Stream>,
         /// Who gave it.
         caller: &'a K::Caller,
         /// Why.

@@ -205,7 +205,7 @@ fn owned(event: Event<'_, Recorder>) -> Told {
                 NotSent::ShutDown => Unsent::ShutDown,
             },
         ),
-        Event::BadState { caller, error } => Told::BadState(*caller, error),
+        Event::BadState { caller, error, .. } => Told::BadState(*caller, error),
     }
 }
 

@@ -735,8 +735,8 @@ impl<K: Sink> Http<'_, K> {
         self.connection.commands.put_back(std::mem::take(&mut self.held).into_iter());
         for waiting in std::mem::take(&mut self.waiting) {
             self.connection.status.release(waiting.queued);
-            let event = Event::BadState { caller: &waiting.caller, error: BadState::OnlyWebsocket };
-            self.connection.sink.event(event);
+            let (stream, caller) = (Some(&waiting.stream), &waiting.caller);
+            self.connection.sink.event(Event::BadState { stream, caller, error: BadState::OnlyWebsocket });
         }
         End::Upgraded(Box::new(Upgraded {
             io: parts.io.into_inner().into_inner(),

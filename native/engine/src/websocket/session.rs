@@ -251,10 +251,10 @@ impl<'a, S: ByteStream, K: Sink> Session<'a, S, K> {
                 }
                 Command::Data(data) => {
                     self.status.release(data.data.len());
-                    self.sink.event(Event::BadState { caller: &data.caller, error: BadState::OnlyWebsocket });
+                    self.refuse_part(&data.caller);
                 }
                 Command::Cancel(cancel) => {
-                    self.sink.event(Event::BadState { caller: &cancel.1, error: BadState::OnlyWebsocket });
+                    self.refuse_part(&cancel.1);
                 }
                 Command::StreamInfo(asked) => {
                     let (stream, receipt) = *asked;
@@ -277,9 +277,14 @@ impl<'a, S: ByteStream, K: Sink> Session<'a, S, K> {
 
     fn refuse_request(&mut self, stream: &K::Stream, caller: &K::Caller) {
         self.sink.event(match self.phase {
-            Phase::Open => Event::BadState { caller, error: BadState::OnlyWebsocket },
+            Phase::Open => Event::BadState { stream: Some(stream), caller, error: BadState::OnlyWebsocket },
             _ => Event::StreamError { stream, error: StreamError::WebsocketClosing },
         });
+    }
+
+    /// What belongs to a request that is not here.
+    fn refuse_part(&mut self, caller: &K::Caller) {
+        self.sink.event(Event::BadState { stream: None, caller, error: BadState::OnlyWebsocket });
     }
 
     fn start_shutdown(&mut self) {
