@@ -29,7 +29,7 @@
 
 -record(data, {
 	conn :: gun_rs_native:conn(),
-	config :: gun_rs_options:config(),
+	config :: map(),
 	tls :: gun_rs_tls:tls(),
 	owner :: pid(),
 	owner_ref :: reference(),
@@ -241,11 +241,17 @@ init({Owner, Config=#{retry := Retries, ws_opts := WsOpts}, Tls}) ->
 	case gun_rs_native:conn_new(Owner, ReplyTo, Handler, gun_rs_options:native_open(Config)) of
 		{ok, Conn} ->
 			ok = gun_rs_native:conn_connect(Conn, gun_rs_tls:config(Tls)),
-			{ok, connecting, #data{conn=Conn, config=Config, tls=Tls, owner=Owner, owner_ref=OwnerRef,
+			{ok, connecting, #data{conn=Conn, config=kept(Config), tls=Tls, owner=Owner, owner_ref=OwnerRef,
 				sup_ref=monitor_sup(Config), retries=Retries, streams=gun_rs_streams:init(Config)}};
 		{error, Reason} ->
 			{stop, {shutdown, Reason}}
 	end.
+
+%% What is needed once the connection has been made: every connection has a copy of it.
+kept(Config=#{retry_fun := undefined}) ->
+	maps:with([dialect, host, notify_retries, port, retry, retry_fun, retry_timeout, transport], Config);
+kept(Config) ->
+	maps:merge(kept(Config#{retry_fun := undefined}), maps:with([opts, retry_fun], Config)).
 
 monitor_sup(#{supervise := true}) -> undefined;
 monitor_sup(_) -> monitor(process, gun_rs_sup).
@@ -273,7 +279,8 @@ connecting(Type, Event, Data) ->
 	handle_not_connected(Type, Event, Data).
 
 -spec connected(gen_statem:event_type(), term(), #data{}) -> result().
-connected(info, {gun_rs_native, {down, Reason, Next, Killed}}, Data=#data{config=#{retry := Retries}, streams=Streams}) ->
+connected(info, {gun_rs_native, {down, Reason, Next, Killed}},
+		Data=#data{config=#{retry := Retries}, streams=Streams}) ->
 	down(Reason, Next, Data#data{retries=Retries, sockname=undefined, handler=undefined,
 		streams=gun_rs_streams:down(Killed, Streams)});
 connected(cast, shutdown, Data) ->

@@ -30,6 +30,7 @@
 -export([start_distribution/0]).
 -export([stop_distribution/1]).
 -export([start_node/0]).
+-export([start_peer/1]).
 
 %% Looking around.
 -export([eventually/1]).
@@ -232,6 +233,16 @@ start_node() ->
 			"-kernel", "inet_dist_use_interface", "{127,0,0,1}", "-pa"|code:get_path()]
 	}),
 	{Peer, Node}.
+
+%% A node that is not part of a cluster, with gun_rs and what the suites have; to be called with peer:call/4.
+start_peer(Env) ->
+	{ok, Peer, _} = peer:start_link(#{
+		connection => standard_io,
+		wait_boot => 60000,
+		env => Env,
+		args => ["-pa"|code:get_path()]
+	}),
+	Peer.
 
 eventually(Fun) ->
 	eventually(Fun, ?WAIT).

@@ -93,7 +93,7 @@ fn conn_new<'a>(
     let options = options::connect_options(options)?;
     let ws_opts = Mutex::new(WsOptsOfOpen {
         reply_to: (atoms::undefined() != reply_to).then(|| Kept::new(reply_to)),
-        handler: Kept::new(handler),
+        handler: (atoms::undefined() != handler).then(|| Kept::new(handler)),
         keepalive: options.ws.keepalive,
     });
     let Some(runtime) = runtime::handle() else {
@@ -208,7 +208,8 @@ fn ws_upgrade<'a>(
     }
     let of_open = connection.ws_opts.lock().unwrap_or_else(PoisonError::into_inner);
     let (options, reply_to, handler) = if atoms::undefined() == options {
-        (None, of_open.reply_to.as_ref().map_or(reply_to, |kept| kept.get(env)), of_open.handler.get(env))
+        let handler = of_open.handler.as_ref().map_or_else(|| atoms::undefined().encode(env), |kept| kept.get(env));
+        (None, of_open.reply_to.as_ref().map_or(reply_to, |kept| kept.get(env)), handler)
     } else {
         let (options, handler): (Term<'_>, Term<'_>) = options.decode()?;
         (Some(options::ws_options(options, of_open.keepalive)?), reply_to, handler)

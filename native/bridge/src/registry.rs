@@ -31,8 +31,8 @@ pub(crate) struct Connection {
 pub(crate) struct WsOptsOfOpen {
     /// Who is answered to, if it isn't the caller.
     pub(crate) reply_to: Option<Kept>,
-    /// What a module of the user's is started with, or `undefined`.
-    pub(crate) handler: Kept,
+    /// What a module of the user's is started with, where one may be.
+    pub(crate) handler: Option<Kept>,
     /// The keepalive of upgrades whose own options have none: in gun open's is the only one.
     pub(crate) keepalive: Option<Duration>,
 }

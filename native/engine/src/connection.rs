@@ -20,8 +20,9 @@ use crate::event::{Event, Next, NotSent, Protocol, StreamInfo};
 use crate::http;
 use crate::options::{ConnectOptions, WsOptions};
 use crate::sink::Sink;
-use crate::transport::tls::{self, TlsClient};
-use crate::transport::{ByteStream, socket};
+use crate::transport::ByteStream;
+use crate::transport::socket::{self, Socket};
+use crate::transport::tls::{self, TlsByteStream, TlsClient};
 use crate::websocket::session::{self, Session};
 use crate::websocket::{inbound, outbound};
 
@@ -339,6 +340,15 @@ pub(crate) enum Stop {
     Told,
 }
 
+/// The local address, and the stream.
+type Connected = (Option<SocketAddr>, Stream);
+
+/// What a connection's protocols are spoken on.
+enum Stream {
+    Plain(Socket),
+    Tls(TlsByteStream<Socket>),
+}
+
 async fn run<K: Sink>(mut connection: Connection<K>) {
     let panic = caught(pin!(connection.work())).await;
     if let Some(panic) = panic {
@@ -443,21 +453,13 @@ impl<K: Sink> Connection<K> {
         Ok(())
     }
 
-    /// One attempt to connect, and the whole life of the connection if it succeeds.
+    /// One attempt to connect, and the whole life of the connection if it succeeds. Each stage of it has a box of its
+    /// own, so that a stage that is over takes no room in the stages after it.
     async fn attempt(&mut self, tls: Option<Arc<TlsClient>>) -> Result<(), Stop> {
         self.status.set(State::Connecting);
-        let options = self.options.clone();
-        let socket = match self.connect(socket::connect(&options)).await? {
-            Ok(socket) => socket,
-            Err(error) => return self.connect_failed(error),
-        };
-        let local = socket.local_addr();
-        let Some(client) = tls else { return self.up(local, socket).await };
-        let host = options.endpoint.host();
-        // Away from this future, which lives as long as the connection does, in a box that does not.
-        let shake_hands = Box::pin(tls::connect(socket, host, &client, options.tls_handshake_timeout));
-        match self.connect(shake_hands).await? {
-            Ok(stream) => self.up(local, stream).await,
+        match Box::pin(self.connect(tls)).await? {
+            Ok((local, Stream::Plain(socket))) => self.up(local, socket).await,
+            Ok((local, Stream::Tls(stream))) => self.up(local, stream).await,
             Err(error) => self.connect_failed(error),
         }
     }
@@ -475,8 +477,22 @@ impl<K: Sink> Connection<K> {
         self.serve(stream).await
     }
 
+    /// Connects, over TLS where there is a configuration for it.
+    async fn connect(&mut self, tls: Option<Arc<TlsClient>>) -> Result<Result<Connected, ConnectError>, Stop> {
+        let options = self.options.clone();
+        let socket = match self.wait_for(socket::connect(&options)).await? {
+            Ok(socket) => socket,
+            Err(error) => return Ok(Err(error)),
+        };
+        let local = socket.local_addr();
+        let Some(client) = tls else { return Ok(Ok((local, Stream::Plain(socket)))) };
+        let host = options.endpoint.host();
+        let stream = self.wait_for(tls::connect(socket, host, &client, options.tls_handshake_timeout)).await?;
+        Ok(stream.map(|stream| (local, Stream::Tls(stream))))
+    }
+
     /// Waits for the attempt; what else comes is kept for the connection.
-    async fn connect<S>(
+    async fn wait_for<S>(
         &mut self,
         attempt: impl Future<Output = Result<S, ConnectError>>,
     ) -> Result<Result<S, ConnectError>, Stop> {
@@ -501,7 +517,7 @@ impl<K: Sink> Connection<K> {
 
     /// Serves HTTP on the stream, then WebSocket if it comes to that.
     async fn serve<S: ByteStream>(&mut self, io: S) -> Result<(), Stop> {
-        match http::http1::serve(io, self).await {
+        match Box::pin(http::http1::serve(io, self)).await {
             http::http1::End::Down(reason, killed) => {
                 let next = if self.reupgrade.is_some() { Next::Reupgrade } else { Next::Nothing };
                 self.down(Protocol::Http, &reason, &killed, next);
@@ -517,7 +533,7 @@ impl<K: Sink> Connection<K> {
                 self.sink.event(Event::Upgraded { stream: &stream, headers: &headers, subprotocol, fragments });
                 // They hold the buffer that hyper has read into, of 8 KiB.
                 drop(headers);
-                let session = Session::new(session::Parts {
+                let session = Box::new(Session::new(session::Parts {
                     io,
                     received,
                     commands: &mut self.commands,
@@ -527,7 +543,7 @@ impl<K: Sink> Connection<K> {
                     options,
                     chosen,
                     send_timeout: self.options.tcp.send_timeout,
-                });
+                }));
                 match session.run(shutdown).await {
                     (session::End::ShutDown, _) => Err(Stop::ShutDown),
                     (session::End::Abandoned, _) => Err(Stop::Abandoned),

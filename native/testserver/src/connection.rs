@@ -3,8 +3,7 @@
 use std::io;
 
 use bytes::BytesMut;
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response, create_response, write_response};
@@ -20,43 +19,56 @@ const GARBAGE: &[u8] = b"\x00\x01\x02 these bytes are no HTTP response \xff\xfe\
 /// The key of the example in RFC 6455, 1.3: no client can have drawn it.
 const ANOTHER_KEY: &[u8] = b"dGhlIHNhbXBsZSBub25jZQ==";
 
-/// Serves a connection to its end. How it ended is the client's to judge: that is what the tests look at.
-pub(crate) async fn serve(stream: TcpStream) {
-    let _ = answer_requests(stream).await;
+/// Serves a connection to its end. How it ended is the client's to judge: that is what the tests look at. `tls` is what
+/// `/tls` tells.
+pub(crate) async fn serve<S>(stream: S, tls: Option<String>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let _ = answer_requests(stream, tls).await;
 }
 
-async fn answer_requests(mut stream: TcpStream) -> io::Result<()> {
-    stream.set_nodelay(true)?;
+async fn answer_requests<S>(mut stream: S, tls: Option<String>) -> io::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let mut buffer = BytesMut::new();
     while let Some(request) = read_head(&mut stream, &mut buffer).await? {
         match Mode::parse(request.uri().path(), request.uri().query().unwrap_or_default()) {
             Ok(Mode::Upgrade(conversation)) => match accept(&request) {
                 Ok(response) => return upgrade(stream, buffer, &response, &conversation).await,
-                Err(complaint) => refuse(&mut stream, 400, &complaint).await?,
+                Err(complaint) => answer(&mut stream, 400, &complaint).await?,
             },
             Ok(Mode::Subprotocol) => match accept_subprotocol(&request) {
                 Ok(response) => {
                     return upgrade(stream, buffer, &response, &Conversation::Echo).await;
                 }
-                Err(complaint) => refuse(&mut stream, 400, &complaint).await?,
+                Err(complaint) => answer(&mut stream, 400, &complaint).await?,
             },
             Ok(Mode::BadAccept) => match accept_badly(&request) {
                 Ok(response) => {
                     return upgrade(stream, buffer, &response, &Conversation::Echo).await;
                 }
-                Err(complaint) => refuse(&mut stream, 400, &complaint).await?,
+                Err(complaint) => answer(&mut stream, 400, &complaint).await?,
             },
-            Ok(Mode::Refuse(status)) => refuse(&mut stream, status, "The upgrade is refused.").await?,
-            Ok(Mode::Garbage) => return stream.write_all(GARBAGE).await,
-            Err(Unknown::Path) => refuse(&mut stream, 404, "This server does not have that path.").await?,
-            Err(Unknown::Parameter(complaint)) => refuse(&mut stream, 400, &complaint).await?,
+            Ok(Mode::Refuse(status)) => answer(&mut stream, status, "The upgrade is refused.").await?,
+            Ok(Mode::Garbage) => {
+                stream.write_all(GARBAGE).await?;
+                break;
+            }
+            Ok(Mode::Tls) => match &tls {
+                Some(told) => answer(&mut stream, 200, told).await?,
+                None => answer(&mut stream, 404, "This connection has no TLS.").await?,
+            },
+            Err(Unknown::Path) => answer(&mut stream, 404, "This server does not have that path.").await?,
+            Err(Unknown::Parameter(complaint)) => answer(&mut stream, 400, &complaint).await?,
         }
         // Nothing here reads bodies, so what follows one cannot be told from it.
         if has_body(&request) {
-            return Ok(());
+            break;
         }
     }
-    Ok(())
+    stream.shutdown().await
 }
 
 fn accept(request: &Request) -> Result<Response, String> {
@@ -83,26 +95,30 @@ fn accept_badly(request: &Request) -> Result<Response, String> {
     Ok(response)
 }
 
-async fn upgrade(
-    mut stream: TcpStream,
-    buffer: BytesMut,
-    response: &Response,
-    conversation: &Conversation,
-) -> io::Result<()> {
+async fn upgrade<S>(mut stream: S, buffer: BytesMut, response: &Response, conversation: &Conversation) -> io::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let mut head = Vec::new();
     write_response(&mut head, response).map_err(io::Error::other)?;
     stream.write_all(&head).await?;
+    stream.flush().await?;
     // The tests send messages of any size; the limits under test are the client's.
     let config = WebSocketConfig::default().max_message_size(None).max_frame_size(None);
     let socket = WebSocketStream::from_partially_read(stream, buffer.to_vec(), Role::Server, Some(config)).await;
     conversation::hold(socket, conversation).await.map_err(io::Error::other)
 }
 
-async fn refuse(stream: &mut TcpStream, status: u16, text: &str) -> io::Result<()> {
+async fn answer<S>(stream: &mut S, status: u16, text: &str) -> io::Result<()>
+where
+    S: AsyncWrite + Unpin,
+{
     let status = StatusCode::from_u16(status).map_err(io::Error::other)?;
     let bodyless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     let body = if bodyless { String::new() } else { format!("{text}\n") };
     let length = if bodyless { String::new() } else { format!("content-length: {}\r\n", body.len()) };
     let head = format!("HTTP/1.1 {status}\r\ncontent-type: text/plain\r\n{length}\r\n");
-    stream.write_all((head + &body).as_bytes()).await
+    stream.write_all((head + &body).as_bytes()).await?;
+    // TLS keeps what the socket did not take at once.
+    stream.flush().await
 }

@@ -2,10 +2,11 @@
 
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
-use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
 use tokio_tungstenite::tungstenite::{Message, Result};
 
 use crate::mode::Conversation;
@@ -21,11 +22,14 @@ where
 {
     match *conversation {
         Conversation::Echo => echo(&mut socket).await,
+        Conversation::Fragments { size } => fragments(&mut socket, size).await,
         Conversation::Flood { n, size } => flood(&mut socket, n, size).await,
         Conversation::Sink => sink(&mut socket).await,
         Conversation::Close(code) => close(&mut socket, code).await,
-        Conversation::Drop => drop_after_one(socket).await,
-    }
+        Conversation::Drop => return drop_after_one(socket).await,
+    }?;
+    // In TLS, this says that the end is no cut.
+    Ok(socket.get_mut().shutdown().await?)
 }
 
 async fn echo<S>(socket: &mut WebSocketStream<S>) -> Result<()>
@@ -37,6 +41,32 @@ where
         if message.is_text() || message.is_binary() {
             socket.send(message).await?;
         }
+    }
+    Ok(())
+}
+
+async fn fragments<S>(socket: &mut WebSocketStream<S>, size: usize) -> Result<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    while let Some(message) = socket.next().await {
+        let message = message?;
+        let mut opcode = match message {
+            Message::Text(_) => Data::Text,
+            Message::Binary(_) => Data::Binary,
+            _ => continue,
+        };
+        let mut rest = message.into_data();
+        loop {
+            let part = rest.split_to(size.min(rest.len()));
+            let last = rest.is_empty();
+            socket.feed(Message::Frame(Frame::message(part, OpCode::Data(opcode), last))).await?;
+            if last {
+                break;
+            }
+            opcode = Data::Continue;
+        }
+        socket.flush().await?;
     }
     Ok(())
 }

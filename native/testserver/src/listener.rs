@@ -5,8 +5,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpSocket};
+use tokio_rustls::TlsAcceptor;
 
-use crate::connection;
+use crate::{connection, tls};
 
 /// Tests open thousands of connections in one burst; a full backlog would cost each late one a second.
 const BACKLOG: u32 = 4096;
@@ -26,11 +27,17 @@ pub(crate) fn bind(port: u16) -> io::Result<TcpListener> {
 }
 
 /// Serves every connection, each in a task of its own, for as long as the process lives.
-pub(crate) async fn serve(listener: TcpListener) -> io::Result<()> {
+///
+/// `tls` is what they are accepted with, and how much a record may hold.
+pub(crate) async fn serve(listener: TcpListener, tls: Option<(TlsAcceptor, Option<usize>)>) -> io::Result<()> {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                tokio::spawn(connection::serve(stream));
+                let _ = stream.set_nodelay(true);
+                match tls.clone() {
+                    Some((acceptor, max_fragment)) => tokio::spawn(tls::serve(stream, acceptor, max_fragment)),
+                    None => tokio::spawn(connection::serve(stream, None)),
+                };
             }
             // The usual cause is a lack of file descriptors, which ends when other connections do.
             Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,

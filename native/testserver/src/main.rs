@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `/echo` | sends every text and binary message back |
 //! | `/subprotocol` | accepts the first subprotocol offered, then echoes |
+//! | `/fragments?size=BYTES` | sends every message back, in fragments of that size |
 //! | `/flood?n=N&size=S` | sends N binary messages of S bytes, then closes with 1000 |
 //! | `/sink` | counts messages; answers the text `count` with their number |
 //! | `/refuse?status=403` | refuses the upgrade with that status and a body; the connection stays open |
@@ -11,10 +12,11 @@
 //! | `/drop` | cuts the connection, with no close frame, after the first message |
 //! | `/garbage` | answers the request with bytes that are not HTTP, and hangs up |
 //! | `/bad-accept` | accepts the upgrade with a `sec-websocket-accept` that belongs to another key |
+//! | `/tls` | tells what the TLS handshake agreed on, a word and its value in each line |
 //!
-//! The modules, from the outside in: [`args`] reads the command line, [`listener`] accepts connections,
-//! [`connection`] answers the requests on one of them, [`request`] reads a request, [`mode`] knows the table above,
-//! and [`conversation`] speaks WebSocket once the upgrade is done.
+//! The modules, from the outside in: [`args`] reads the command line, [`listener`] accepts connections, [`tls`]
+//! encrypts them, [`connection`] answers the requests on one of them, [`request`] reads a request, [`mode`] knows the
+//! table above, and [`conversation`] speaks WebSocket once the upgrade is done.
 
 mod args;
 mod connection;
@@ -24,6 +26,7 @@ mod mode;
 mod request;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -50,11 +53,15 @@ fn run(args: &args::Args) -> io::Result<()> {
     if args.until_eof {
         std::thread::spawn(exit_at_eof);
     }
+    let tls = match &args.tls {
+        Some(tls) => Some((tls::acceptor(tls)?, tls.max_fragment)),
+        None => None,
+    };
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(async {
         let listener = listener::bind(args.port)?;
         announce(listener.local_addr()?)?;
-        listener::serve(listener).await
+        listener::serve(listener, tls).await
     })
 }
 

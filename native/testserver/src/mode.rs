@@ -16,6 +16,8 @@ pub(crate) enum Mode {
     Refuse(u16),
     /// Answer with bytes that are not HTTP.
     Garbage,
+    /// Tell what the TLS handshake agreed on.
+    Tls,
 }
 
 /// What to say once the connection speaks WebSocket.
@@ -23,6 +25,8 @@ pub(crate) enum Mode {
 pub(crate) enum Conversation {
     /// Send every message back.
     Echo,
+    /// Send every message back, in fragments of `size` bytes.
+    Fragments { size: usize },
     /// Send `n` binary messages of `size` bytes.
     Flood { n: u64, size: usize },
     /// Count messages.
@@ -51,6 +55,7 @@ impl Mode {
     pub(crate) fn parse(path: &str, query: &str) -> Result<Self, Unknown> {
         let conversation = match path {
             "/echo" => Conversation::Echo,
+            "/fragments" => Conversation::Fragments { size: required(query, "size", 1, 1 << 30)? },
             "/flood" => Conversation::Flood {
                 n: required(query, "n", 0, u64::MAX)?,
                 size: required(query, "size", 0, 1 << 30)?,
@@ -61,6 +66,7 @@ impl Mode {
             "/subprotocol" => return Ok(Self::Subprotocol),
             "/bad-accept" => return Ok(Self::BadAccept),
             "/garbage" => return Ok(Self::Garbage),
+            "/tls" => return Ok(Self::Tls),
             // Below 200 a response is informational or an upgrade, and refuses nothing.
             "/refuse" => {
                 return Ok(Self::Refuse(optional(query, "status", 200, 599)?.unwrap_or(403)));

@@ -20,7 +20,7 @@ type TestResult = Result<(), Box<dyn Error>>;
 fn start() -> std::io::Result<SocketAddr> {
     let listener = listener::bind(0)?;
     let address = listener.local_addr()?;
-    tokio::spawn(listener::serve(listener));
+    tokio::spawn(listener::serve(listener, None));
     Ok(address)
 }
 

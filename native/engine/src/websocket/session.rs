@@ -174,7 +174,7 @@ impl<'a, S: ByteStream, K: Sink> Session<'a, S, K> {
     }
 
     /// Runs the session to its end, and gives its stream back; `shutdown` begins that end at once.
-    pub(crate) async fn run(mut self, shutdown: bool) -> (End, K::Stream) {
+    pub(crate) async fn run(mut self: Box<Self>, shutdown: bool) -> (End, K::Stream) {
         if shutdown {
             self.start_shutdown();
         }

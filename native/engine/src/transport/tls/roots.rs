@@ -11,7 +11,7 @@ use super::client::TlsOptionError;
 pub(super) type Anchors = Arc<[TrustAnchor<'static>]>;
 
 /// How long the system's roots are taken to be as they were.
-const SYSTEM_ROOTS_LIFETIME: Duration = Duration::from_secs(60);
+const SYSTEM_ROOTS_LIFETIME: Duration = Duration::from_secs(10);
 
 struct SystemRoots {
     looked_at: Instant,

@@ -19,14 +19,15 @@ pub struct Truncated;
 /// A TLS connection. When it is dropped, the peer is told that nothing follows (RFC 8446, 6.1), if it takes as much at
 /// once. Its errors are those of the byte stream below, [`TlsError`] and [`Truncated`].
 pub struct TlsByteStream<S: ByteStream> {
-    stream: TlsStream<S>,
+    /// In a box, because it is large and moved from one stage of a connection to the next.
+    stream: Box<TlsStream<S>>,
     /// Who is at the other end, for what is said of its faults.
     host: Box<str>,
 }
 
 impl<S: ByteStream> TlsByteStream<S> {
     pub(super) fn new(stream: TlsStream<S>, host: &str) -> Self {
-        Self { stream, host: host.into() }
+        Self { stream: Box::new(stream), host: host.into() }
     }
 
     /// Where tokio-rustls has an error of rustls's, or its own word for an end without close_notify.
@@ -48,14 +49,14 @@ impl<S: ByteStream> ByteStream for TlsByteStream<S> {
 impl<S: ByteStream> AsyncRead for TlsByteStream<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        Pin::new(&mut this.stream).poll_read(cx, buf).map_err(|error| this.told(error))
+        Pin::new(&mut *this.stream).poll_read(cx, buf).map_err(|error| this.told(error))
     }
 }
 
 impl<S: ByteStream> AsyncWrite for TlsByteStream<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        Pin::new(&mut this.stream).poll_write(cx, buf).map_err(|error| this.told(error))
+        Pin::new(&mut *this.stream).poll_write(cx, buf).map_err(|error| this.told(error))
     }
 
     fn poll_write_vectored(
@@ -64,7 +65,7 @@ impl<S: ByteStream> AsyncWrite for TlsByteStream<S> {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        Pin::new(&mut this.stream).poll_write_vectored(cx, bufs).map_err(|error| this.told(error))
+        Pin::new(&mut *this.stream).poll_write_vectored(cx, bufs).map_err(|error| this.told(error))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -73,12 +74,12 @@ impl<S: ByteStream> AsyncWrite for TlsByteStream<S> {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        Pin::new(&mut this.stream).poll_flush(cx).map_err(|error| this.told(error))
+        Pin::new(&mut *this.stream).poll_flush(cx).map_err(|error| this.told(error))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        Pin::new(&mut this.stream).poll_shutdown(cx).map_err(|error| this.told(error))
+        Pin::new(&mut *this.stream).poll_shutdown(cx).map_err(|error| this.told(error))
     }
 }
 
