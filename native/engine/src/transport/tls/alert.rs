@@ -1,13 +1,11 @@
 //! What goes wrong with TLS, in the terms of its alerts (RFC 8446, 6).
 
 use std::fmt::Write as _;
-use std::io;
 
 use rustls::{AlertDescription, CertificateError, Error, PeerIncompatible};
 
 use super::name::date;
 use super::verifier::Objection;
-use crate::transport::inner;
 
 /// An alert, from either side.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -20,9 +18,9 @@ pub struct TlsError {
 }
 
 impl TlsError {
-    /// What rustls says by an error of the byte stream, if it says it.
-    pub(crate) fn from_io(error: &io::Error) -> Option<Self> {
-        inner::<Error>(error).map(Self::from)
+    /// Its keys have been used as often as they may be.
+    pub(super) fn exhausted() -> Self {
+        Self { alert: "internal_error", text: "the keys must not be used any more, and TLS 1.2 has no others".into() }
     }
 
     /// What the host is called can't be the name of a server.

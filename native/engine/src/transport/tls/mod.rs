@@ -7,12 +7,9 @@ mod roots;
 mod stream;
 mod verifier;
 
-use std::future::poll_fn;
-use std::pin::pin;
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
-use tokio_rustls::TlsConnector;
 
 pub use self::alert::TlsError;
 pub use self::client::{TlsClient, TlsOptionError, clients};
@@ -106,27 +103,8 @@ pub async fn connect<S: ByteStream>(
     client: &TlsClient,
     timeout: Option<Duration>,
 ) -> Result<TlsByteStream<S>, ConnectError> {
-    within(timeout, shake_hands(io, host, client)).await
-}
-
-async fn shake_hands<S: ByteStream>(io: S, host: &str, client: &TlsClient) -> Result<TlsByteStream<S>, ConnectError> {
     let name = server_name(host, client.name())?;
-    let connector = TlsConnector::from(client.config());
-    let mut connecting = pin!(connector.connect(name.clone(), io));
-    // The verifier, which connections share, says here what is wrong with a certificate: on this thread, during one poll.
-    let (result, problem) = poll_fn(|cx| {
-        verifier::take_problem();
-        connecting.as_mut().poll(cx).map(|result| (result, verifier::take_problem()))
-    })
-    .await;
-    match result {
-        Ok(stream) => Ok(TlsByteStream::new(stream, &name.to_str())),
-        Err(error) => match TlsError::from_io(&error) {
-            Some(error) => Err(error.during_handshake(&name.to_str(), problem).into()),
-            None if super::is_cut(&error) => Err(ConnectError::Closed),
-            None => Err(error.into()),
-        },
-    }
+    within(timeout, stream::shake_hands(io, client.config(), name)).await
 }
 
 /// A name without its final dot (RFC 6066, 3), or an address, for which no name is sent.
