@@ -2,9 +2,12 @@
 #       talks to any
 # test: sets up, builds, and runs every check and test; "make test STEPS='eunit ct'" runs some
 # autobahn: runs the 517 cases of the Autobahn Testsuite, which takes minutes, and compares the results
+# bench: measures gun_rs beside gun and beside what limits both, which takes many minutes; "make bench WORKLOADS=rtt_16b"
+#        measures some
+# bench-smoke: the same with few messages, to see whether all of it works
 # clean: removes what was built, and keeps what was downloaded
 
-.PHONY: demo test autobahn clean
+.PHONY: demo test autobahn bench bench-smoke clean
 
 demo:
 	@scripts/demo.sh $(if $(URL),'$(URL)')
@@ -15,6 +18,12 @@ test:
 autobahn:
 	@scripts/setup.sh test
 	@scripts/autobahn.sh
+
+bench:
+	@scripts/bench.sh $(WORKLOADS)
+
+bench-smoke:
+	@BENCH_PROFILE=dev BENCH_ROUNDS=1 BENCH_SCALE=1 BENCH_RESULTS=_build/bench/smoke.json scripts/bench.sh $(WORKLOADS)
 
 clean:
 	cargo clean

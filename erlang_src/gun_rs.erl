@@ -100,6 +100,7 @@ open(Url) ->
 
 %% @doc Opens a connection to a URL with options, or to Host, which is a string, an atom, a
 %% binary or an IP tuple. Returns before the connection is up; the caller is its owner.
+%% Errors are `{options, _}', `{not_started, gun_rs}' and `{nif_not_loaded, _}'.
 -spec open(Host :: gun_rs_options:host(), inet:port_number()) -> {ok, ConnPid :: pid()} | {error, Reason :: term()};
 	(Url :: string() | binary(), opts()) -> {ok, ConnPid :: pid()} | {error, Reason :: term()}.
 open(Url, Opts) when is_map(Opts) ->
@@ -370,7 +371,10 @@ ws_upgrade(ConnPid, ReplyTo, Path, Headers, Options) ->
 	ok = gun_rs_conn:ws_upgrade(ConnPid, StreamRef, ReplyTo, gun_rs_request:path(Path), Headers, Options),
 	StreamRef.
 
-%% @doc Sends a frame, or a list of frames in order, on the connection's WebSocket.
+%% @doc Sends a frame, or a list of frames in order, on the connection's WebSocket; what
+%% stands behind a close frame is not sent. A malformed frame raises
+%% `{invalid_frame, Frame, Text}'. The caller receives `{gun_error, ConnPid, {badstate, _}}'
+%% when there is no WebSocket, and send_queue_full when max_send_queue leaves no room.
 -spec ws_send(ConnPid :: pid(), frame() | [frame()]) -> ok.
 ws_send(ConnPid, Frames) ->
 	gun_rs_frames:send(ConnPid, self(), undefined, Frames).
@@ -402,13 +406,15 @@ update_flow(ConnPid, StreamRef, Flow) when is_pid(ConnPid), is_integer(Flow), Fl
 
 %% @doc Lets nothing more of a request be told. One that waits for its turn is not sent
 %% any more; the response to one that was sent is received and thrown away; if its body
-%% was not complete, the connection closes.
+%% was not complete, the connection closes. For a stream that there is not, the caller
+%% receives a gun_error.
 -spec cancel(ConnPid :: pid(), StreamRef :: reference()) -> ok.
 cancel(ConnPid, StreamRef) when is_pid(ConnPid) ->
 	gun_rs_conn:cancel(ConnPid, StreamRef).
 
 %% @doc What there is to know about a stream: `ref', `reply_to', and `state', which is
-%% `stopping' once it was cancelled. Undefined if there is no such stream.
+%% `stopping' once it was cancelled. Undefined if there is no such stream. Exits `noproc'
+%% when there is no connection.
 -spec stream_info(ConnPid :: pid(), StreamRef :: reference())
 	-> {ok, map() | undefined} | {error, not_connected}.
 stream_info(ConnPid, StreamRef) when is_pid(ConnPid) ->

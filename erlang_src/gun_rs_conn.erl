@@ -122,6 +122,9 @@ native_request(ConnPid, StreamRef, ReplyTo, Request={_, _, _, Body}, Flow)
 native_request(ConnPid, StreamRef, ReplyTo, Request, Flow) ->
 	gun_rs_native:http_request(ConnPid, StreamRef, ReplyTo, Request, Flow).
 
+refused({send_queue_full, Message, ReplyTo}, _, _) ->
+	_ = deliver(ReplyTo, Message),
+	ok;
 refused({send_queue_full, Message}, ReplyTo, _) ->
 	_ = deliver(ReplyTo, Message),
 	ok;
@@ -393,6 +396,8 @@ with_cookies(StreamRef, Path, Headers0, Data=#data{streams=Streams0}) ->
 %% What would have raised in the caller is told to it.
 in_our_name(ok, _, _, _, Data) ->
 	{keep_state, Data};
+in_our_name({send_queue_full, Message, ReplyTo}, StreamRef, _, Request, Data) ->
+	in_our_name({send_queue_full, Message}, StreamRef, ReplyTo, Request, Data);
 in_our_name({send_queue_full, Message}, StreamRef, ReplyTo, _, Data=#data{streams=Streams}) ->
 	_ = deliver(ReplyTo, Message),
 	{keep_state, Data#data{streams=gun_rs_streams:forget(StreamRef, Streams)}};

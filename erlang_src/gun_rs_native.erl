@@ -65,7 +65,7 @@
 
 %% relay: the process behind the connection must do it, which has something to add.
 -type requested() :: ok | relay
-	| {send_queue_full, ToReplyTo :: tuple()}
+	| {send_queue_full, ToReplyTo :: tuple()} | {send_queue_full, Message :: tuple(), gun_rs_options:reply_to()}
 	| {error, invalid_method | invalid_target | {invalid_header, Name :: binary()}}.
 -export_type([requested/0]).
 

@@ -8,7 +8,7 @@ set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 scripts/setup.sh test </dev/null || exit
 
-all_steps=(fmt clippy cargo fuzz compile xref dialyzer eunit ct autobahn)
+all_steps=(fmt clippy cargo fuzz compile xref dialyzer eunit ct bench autobahn)
 logs=_build/test-logs
 mkdir -p "$logs"
 
@@ -51,6 +51,7 @@ run() {
         dialyzer) check dialyzer rebar3 as check dialyzer ;;
         eunit) tests eunit env ERL_LIBS="$peers" rebar3 eunit ;;
         ct) tests ct common_test ;;
+        bench) tests bench make --no-print-directory bench-smoke ;;
         # Sections 12 and 13, compression, take minutes: make autobahn runs them too.
         autobahn) tests autobahn scripts/autobahn.sh '1.*' '2.*' '3.*' '4.*' '5.*' '6.*' '7.*' '9.*' '10.*' ;;
         *) echo "scripts/test.sh: $1 is none of: ${all_steps[*]}" >&2; exit 2 ;;
@@ -119,6 +120,12 @@ count_fuzz() {
     awk '/^fuzz [a-z]+: .*, no finding$/ { p++ }
          /^fuzz [a-z]+: a finding / { f++ }
          END { print p + 0, f + 0, 0 }' "$1"
+}
+
+# bench rtt_16b gun_rs=45.7 gun=96.9 limit=27.2 vs_gun=2.12 vs_limit=0.60: that it could be measured is what is tested.
+count_bench() {
+    awk '/^bench [a-z0-9_]+ gun_rs=/ { p++ }
+         END { print p + 0, 0, 0 }' "$1"
 }
 
 # A case whose result is not the expected one has a line of its own.

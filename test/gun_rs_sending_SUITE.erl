@@ -371,6 +371,29 @@ queue_full_is_told_to_the_caller(Config) ->
 	ok = gun_rs:close(ConnPid),
 	lying_server:stop(Server).
 
+queue_full_for_an_upgrade(Config) ->
+	doc("An upgrade for which there is no room is told to the reply_to of its options, or of open's."),
+	Self = self(),
+	_ = [begin
+		Relay = spawn_link(fun Relay() -> receive Message -> Self ! {relayed, Message}, Relay() end end),
+		ConnPid = open(config(port, Config), Opts#{http_opts => #{max_send_queue => 5}, ws_opts => #{reply_to => Relay}}),
+		StreamRef = gun_rs:ws_upgrade(ConnPid, "/websocket"),
+		?EXPECT({relayed, {gun_error, ConnPid, StreamRef, send_queue_full}}),
+		StreamRef2 = gun_rs:ws_upgrade(ConnPid, "/websocket", [], #{}),
+		?EXPECT({gun_error, ConnPid, StreamRef2, send_queue_full}),
+		ok = gun_rs:close(ConnPid)
+	end || Opts <- [#{}, #{cookie_store => gun_rs_cookies_list:init()}]],
+	ok.
+
+malformed_frames_for_nobody(_) ->
+	doc("A malformed frame raises in the caller, whether or not there is a connection."),
+	{Pid, MRef} = spawn_monitor(fun() -> ok end),
+	?EXPECT({'DOWN', MRef, process, Pid, normal}),
+	ok = gun_rs:ws_send(Pid, {text, "Hello!"}),
+	{'EXIT', {{invalid_frame, malformed, _}, _}} = (catch gun_rs:ws_send(Pid, malformed)),
+	{'EXIT', {{invalid_frame, malformed, _}, _}} = (catch gun_rs:ws_send(Pid, make_ref(), [ping, malformed])),
+	ok.
+
 queue_limit_of_each_websocket(Config) ->
 	doc("The limit is that of the WebSocket's own options, or of open's where it has none."),
 	Large = {binary, binary:copy(<<0>>, 100000)},

@@ -225,7 +225,8 @@ fn ws_upgrade<'a>(
     }));
     Ok(match connection.handle.try_send(upgrade) {
         Ok(()) => atoms::ok().encode(env),
-        Err(QueueFull) => (atoms::send_queue_full(), messages::queue_full(env, &pid, stream_ref)).encode(env),
+        // Who is to be told is known here alone.
+        Err(QueueFull) => (atoms::send_queue_full(), messages::queue_full(env, &pid, stream_ref), reply_to).encode(env),
     })
 }
 
@@ -477,12 +478,14 @@ fn send<'a>(
     let Ok(local) = pid.decode::<LocalPid>() else {
         return if pid.is_pid() { Ok(atoms::remote().encode(env)) } else { Err(Error::BadArg) };
     };
-    // Without a connection it is a cast to nobody, in gun's terms.
-    let Some(connection) = registry::get(&local) else { return Ok(atoms::ok().encode(env)) };
-    let items = match encode_frames(frames, scheduler, connection.handle.compresses()) {
+    let connection = registry::get(&local);
+    let compresses = connection.as_ref().is_some_and(|connection| connection.handle.compresses());
+    let items = match encode_frames(frames, scheduler, compresses) {
         Ok(items) => items,
         Err(refused) => return Ok(refused_term(env, refused)),
     };
+    // Without a connection it is a cast to nobody, in gun's terms.
+    let Some(connection) = connection else { return Ok(atoms::ok().encode(env)) };
     let reply = Reply::Caller(Receiver::from(caller));
     Ok(match connection.handle.try_send(Command::Send(Box::new(Outgoing { reply, items }))) {
         Ok(()) => atoms::ok().encode(env),

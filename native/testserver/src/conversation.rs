@@ -23,7 +23,7 @@ where
     match *conversation {
         Conversation::Echo => echo(&mut socket).await,
         Conversation::Fragments { size } => fragments(&mut socket, size).await,
-        Conversation::Flood { n, size } => flood(&mut socket, n, size).await,
+        Conversation::Flood { n, size, wait } => flood(&mut socket, n, size, wait).await,
         Conversation::Sink => sink(&mut socket).await,
         Conversation::Close(code) => close(&mut socket, code).await,
         Conversation::Drop => return drop_after_one(socket).await,
@@ -71,10 +71,14 @@ where
     Ok(())
 }
 
-async fn flood<S>(socket: &mut WebSocketStream<S>, n: u64, size: usize) -> Result<()>
+async fn flood<S>(socket: &mut WebSocketStream<S>, n: u64, size: usize, wait: u64) -> Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
+    for _ in 0..wait {
+        let Some(message) = socket.next().await else { return Ok(()) };
+        message?;
+    }
     let payload = Bytes::from(vec![b'x'; size]);
     for _ in 0..n {
         // `feed` lets small messages share a write: a benchmark of the client must not wait for this side.

@@ -5,7 +5,7 @@
 //! | `/echo` | sends every text and binary message back |
 //! | `/subprotocol` | accepts the first subprotocol offered, then echoes |
 //! | `/fragments?size=BYTES` | sends every message back, in fragments of that size |
-//! | `/flood?n=N&size=S` | sends N binary messages of S bytes, then closes with 1000 |
+//! | `/flood?n=N&size=S` | sends N binary messages of S bytes, then closes with 1000; with `wait=W`, after W of the client's |
 //! | `/sink` | counts messages; answers the text `count` with their number |
 //! | `/refuse?status=403` | refuses the upgrade with that status and a body; the connection stays open |
 //! | `/close?code=C` | sends a close frame at once, with the code C or, without `code`, an empty one |

@@ -27,8 +27,8 @@ pub(crate) enum Conversation {
     Echo,
     /// Send every message back, in fragments of `size` bytes.
     Fragments { size: usize },
-    /// Send `n` binary messages of `size` bytes.
-    Flood { n: u64, size: usize },
+    /// Send `n` binary messages of `size` bytes, when the client has sent `wait` messages.
+    Flood { n: u64, size: usize, wait: u64 },
     /// Count messages.
     Sink,
     /// Send a close frame, with or without a code.
@@ -59,6 +59,7 @@ impl Mode {
             "/flood" => Conversation::Flood {
                 n: required(query, "n", 0, u64::MAX)?,
                 size: required(query, "size", 0, 1 << 30)?,
+                wait: optional(query, "wait", 0, u64::MAX)?.unwrap_or(0),
             },
             "/sink" => Conversation::Sink,
             "/close" => Conversation::Close(optional(query, "code", 0, u16::MAX)?),
@@ -105,9 +106,11 @@ mod tests {
 
     #[test]
     fn parameters_are_read_in_any_order() {
-        let expected = Ok(Mode::Upgrade(Conversation::Flood { n: 10, size: 4 }));
+        let expected = Ok(Mode::Upgrade(Conversation::Flood { n: 10, size: 4, wait: 0 }));
         assert_eq!(Mode::parse("/flood", "n=10&size=4"), expected);
         assert_eq!(Mode::parse("/flood", "size=4&n=10"), expected);
+        let waiting = Ok(Mode::Upgrade(Conversation::Flood { n: 10, size: 4, wait: 1 }));
+        assert_eq!(Mode::parse("/flood", "wait=1&size=4&n=10"), waiting);
     }
 
     #[test]

@@ -1,0 +1,66 @@
+#!/bin/sh
+# Runs the benchmarks, gun_rs beside gun and beside what limits both, prints their table, and writes
+# bench/results-otpN.json.
+#
+# usage: scripts/bench.sh [WORKLOAD...]      (such as rtt_16b or tls_recv_1k; none means all)
+#
+# BENCH_ROUNDS is how often each is measured (5), of which the median counts; BENCH_SCALE how many messages, in percent
+# (100). GUN_PATH names a folder with another gun and its cowlib, as ERL_LIBS would. BENCH_PROFILE=dev takes programs that
+# are not optimised, and BENCH_RESULTS names another file for the results: to see whether all of it works.
+set -eu
+
+cd "$(dirname "$0")/.."
+target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
+bench=_build/bench
+certs=$bench/certs
+
+main() {
+    scripts/setup.sh test </dev/null
+    rebar3 compile >/dev/null
+    profile=${BENCH_PROFILE:-release}
+    cargo build --profile "$profile" --locked --quiet --package gun_rs_testserver --package gun_rs_bench
+    built=$target/$profile
+    [ "$profile" != dev ] || built=$target/debug
+    mkdir -p "$certs"
+    erlc -o "$bench" bench/bench.erl bench/bench_client.erl bench/bench_vm.erl
+    certificates
+    otp=$(erl -noshell -eval 'io:put_chars(erlang:system_info(otp_release)), halt().')
+
+    # A file for each connection.
+    ulimit -n "$(ulimit -Hn)"
+    export BENCH_CERT="$PWD/$certs/server.pem" BENCH_KEY="$PWD/$certs/server.key" BENCH_ROOT="$PWD/$certs/root.pem"
+    export GUN_RS_TESTSERVER="$built/gun_rs_testserver"
+    export GUN_RS_BENCH_CLIENT="$built/gun_rs_bench_client"
+    export GUN_RS_BENCH_VM="$built/libgun_rs_bench_vm"
+    ERL_LIBS=_build/default/lib:${GUN_PATH:-_build/peers/lib} erl -noshell -pa "$PWD/$bench" \
+        -run bench main "${BENCH_ROUNDS:-5}" "${BENCH_SCALE:-100}" "${BENCH_RESULTS:-bench/results-otp$otp.json}" "$@"
+}
+
+# A root and a server below it, with ECDSA P-256.
+certificates() {
+    cat >"$certs/openssl.cnf" <<'CONFIG'
+[req]
+distinguished_name = name
+[name]
+[root]
+basicConstraints = critical, CA:TRUE
+keyUsage = critical, keyCertSign
+[server]
+basicConstraints = critical, CA:FALSE
+keyUsage = critical, digitalSignature
+extendedKeyUsage = serverAuth
+subjectAltName = DNS:localhost
+CONFIG
+    certificate root
+    certificate server -CA "$certs/root.pem" -CAkey "$certs/root.key"
+}
+
+certificate() {
+    name=$1
+    shift
+    openssl req -x509 -config "$certs/openssl.cnf" -extensions "$name" -subj "/CN=gun_rs bench $name" -days 2 -sha256 \
+        -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$certs/$name.key" -out "$certs/$name.pem" "$@" \
+        2>/dev/null
+}
+
+main "$@"
