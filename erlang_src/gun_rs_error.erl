@@ -33,6 +33,11 @@ english({options, {req, ReqOpts}}) ->
 english({options, {path, Path}}) ->
 	sentence("The path of a Unix domain socket must have 1 to 107 bytes and no NUL, unlike ~ts; "
 		"correct the call", [term(Path)]);
+english({options, {socket, {timeout, Value}}}) ->
+	option("Of gun_rs_socket, the option", socket, timeout, Value);
+english({options, {socket, {Key, Value}}}) ->
+	sentence("A socket of gun_rs_socket chooses ~ts itself, and not ~ts; leave the option out",
+		[term(Key), term(Value)]);
 english({options, {cookies_list, {Key, Value}}}) ->
 	option("Of gun_rs_cookies_list, the option", cookies_list, Key, Value);
 english({options, {host, Host}}) ->
@@ -164,7 +169,7 @@ english({tls_alert, {Name, Text}}) ->
 english(normal) ->
 	"The connection ended normally.";
 english(closed) ->
-	"The other side closed the connection.";
+	"The connection is closed: the other side has ended it, unless this side had before.";
 english(shutdown) ->
 	"The connection was shut down by this side.";
 english(closing) ->
@@ -200,6 +205,22 @@ english({stream_error, Reason}) ->
 	sentence("The stream failed: ~ts", [clause(Reason)]);
 english({connection_error, Reason}) ->
 	sentence("The connection failed: ~ts", [clause(Reason)]);
+
+%% Of gun_rs_socket.
+english(not_owner) ->
+	"The socket belongs to the process that connected it; only that one can receive and close.";
+english({unsupported_protocol, Protocol}) ->
+	sentence("The connection speaks ~ts, and a WebSocket is upgraded to from HTTP/1.1 alone; open it "
+		"with protocols => [http]", [term(Protocol)]);
+english({upgrade_refused, Status, _Headers, Body}) ->
+	sentence("The server refused the upgrade to WebSocket with the status ~ts~ts; check the host, "
+		"the path and the headers", [term(Status), said(Body)]);
+english({close, 1005, _}) ->
+	"The server closed the WebSocket, and gave no code.";
+english({close, Code, Text}) ->
+	sentence("The server closed the WebSocket with the code ~ts~ts", [term(Code), said(Text)]);
+english({close_failed, Reason, _Result}) ->
+	sentence("The fun is done, but its WebSocket could not be closed: ~ts", [clause(Reason)]);
 
 %% What the server did.
 english({connection_error, limit_reached, Text}) ->
@@ -242,6 +263,7 @@ option(What, For, Key, Value) ->
 
 is_planned(compress, _) -> false;
 is_planned(cookies_list, _) -> false;
+is_planned(socket, _) -> false;
 is_planned(For, Key) -> lists:member(Key, gun_rs_options:planned(For)).
 
 expected(open, connect_timeout) -> milliseconds();
@@ -299,6 +321,7 @@ expected(ws, reupgrade) -> "true, false or #{queue => Bytes}, a positive number"
 expected(ws, silence_pings) -> "true or false";
 expected(cookies_list, max_cookies) -> "an integer of 0 or more or infinity";
 expected(cookies_list, max_cookies_per_domain) -> "an integer of 0 or more or infinity";
+expected(socket, timeout) -> milliseconds();
 expected(compress, client_max_window_bits) -> "an integer of 9 to 15";
 expected(compress, client_no_context_takeover) -> "true or false";
 expected(compress, level) -> "an integer of 0 to 9";
@@ -363,6 +386,15 @@ reason({Tag, Text}) when is_atom(Tag), is_list(Text); is_atom(Tag), is_binary(Te
 	[term(Tag), ": ", clause(Text)];
 reason(Reason) ->
 	term(Reason).
+
+%% The words of the server, if they are words and few.
+said(Text) when is_binary(Text), byte_size(Text) > 0, byte_size(Text) =< 200 ->
+	case text(Text) of
+		"" -> "";
+		String -> [" (", String, ")"]
+	end;
+said(_) ->
+	"".
 
 %% To stand inside of another sentence: without the capital and the period.
 clause(Text) when is_list(Text); is_binary(Text) ->
