@@ -30,11 +30,17 @@
 %% All of them, also as files in Dir.
 -spec make(file:filename()) -> #{atom() => cert()}.
 make(Dir) ->
-	Root = root(root),
-	OtherRoot = root(other_root),
-	ClientRoot = root(client_root),
-	Intermediate = issue(Root, #{name => intermediate, ca => true}),
-	WeakIntermediate = issue(Root, #{name => weak_intermediate, ca => true, key => {rsa, 1024}}),
+	%% OTP's ssl looks for the issuer of its certificate among all that it has seen, by name.
+	Series = binary:encode_hex(crypto:strong_rand_bytes(4)),
+	Authority = fun(Issuer, Name, Opts) ->
+		issue(Issuer, Opts#{name => Name, ca => true, names => [],
+			subject => <<"gun_rs ", (atom_to_binary(Name))/binary, " ", Series/binary>>})
+	end,
+	Root = Authority(self, root, #{}),
+	OtherRoot = Authority(self, other_root, #{}),
+	ClientRoot = Authority(self, client_root, #{}),
+	Intermediate = Authority(Root, intermediate, #{}),
+	WeakIntermediate = Authority(Root, weak_intermediate, #{key => {rsa, 1024}}),
 	Leaf = fun(Name, Opts) -> issue(Intermediate, Opts#{name => Name}) end,
 	Good = Leaf(good, #{}),
 	ClientEc = issue(ClientRoot, #{name => client_ec, names => [], usage => client}),
@@ -110,9 +116,6 @@ key_entry(client_rsa, Key) ->
 	public_key:pem_entry_encode('RSAPrivateKey', Key);
 key_entry(_, Key) ->
 	public_key:pem_entry_encode('PrivateKeyInfo', Key).
-
-root(Name) ->
-	issue(self, #{name => Name, ca => true, names => []}).
 
 issue(Issuer, Opts = #{name := Name}) ->
 	Subject = maps:get(subject, Opts, <<"gun_rs ", (atom_to_binary(Name))/binary>>),
