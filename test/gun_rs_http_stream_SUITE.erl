@@ -205,6 +205,8 @@ cancel(Config) ->
 	Handler = ?EXPECT({held, Pid, _}, Pid),
 	StreamRef2 = gun_rs:post(ConnPid, "/echo", [], "next"),
 	ok = gun_rs:cancel(ConnPid, StreamRef1),
+	%% The connection has it: its answer to the next call comes behind.
+	{ok, #{state := stopping}} = gun_rs:stream_info(ConnPid, StreamRef1),
 	Handler ! {answer, binary:copy(<<"unwanted">>, 10000)},
 	{200, _, <<"next">>} = answer(ConnPid, StreamRef2),
 	?REFUTE(_),

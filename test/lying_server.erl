@@ -39,6 +39,9 @@
 %%     reset                   close the socket with a TCP reset
 %%
 %% At the end of a script the connection stays open until the client closes it.
+%%
+%% The options are those of gen_tcp:listen/2, the port among them; {tls, Opts}, with those of ssl:listen/2, makes it
+%% speak TLS, and {ifaddr, {local, Path}} makes it a Unix domain socket, whose port is Path.
 -module(lying_server).
 
 -export([start/1]).
@@ -158,15 +161,35 @@ type(Opcode) -> {opcode, Opcode}.
 init(Parent, Script, Opts) ->
 	_ = monitor(process, Parent),
 	Defaults = [binary, {active, false}, {reuseaddr, true}, {nodelay, true}, {backlog, 1024}],
-	{ok, Listener} = case proplists:lookup(port, Opts) of
-		none -> gen_tcp:listen(0, Opts ++ Defaults);
-		{port, Port0} -> gen_tcp:listen(Port0, proplists:delete(port, Opts) ++ Defaults)
+	Port0 = proplists:get_value(port, Opts, 0),
+	Others = proplists:delete(port, proplists:delete(tls, Opts)) ++ Defaults,
+	{Listener, Port} = case proplists:lookup(tls, Opts) of
+		none ->
+			{ok, TcpListener} = listen(fun() -> gen_tcp:listen(Port0, Others) end),
+			{ok, TcpPort} = inet:port(TcpListener),
+			{TcpListener, TcpPort};
+		{tls, TlsOpts} ->
+			{ok, TlsListener} = listen(fun() -> ssl:listen(Port0, TlsOpts ++ Others) end),
+			{ok, {_, TlsPort}} = ssl:sockname(TlsListener),
+			{TlsListener, TlsPort}
 	end,
-	{ok, Port} = inet:port(Listener),
 	Server = self(),
 	_ = spawn_link(fun() -> acceptor(Server, Listener, Parent, Script) end),
 	Parent ! {Server, {ok, Port}},
 	loop([], Port).
+
+%% A port may still be that of a server that has ended just now, or, for a moment, of somebody's connection.
+listen(Listen) ->
+	Listening = fun() ->
+		case Listen() of
+			{error, eaddrinuse} -> {error, eaddrinuse};
+			Result -> self() ! {listening, Result}, true
+		end
+	end,
+	case gun_rs_test:eventually(Listening) of
+		true -> receive {listening, Result} -> Result end;
+		Error -> Error
+	end.
 
 loop(Conns, Port) ->
 	receive
@@ -183,21 +206,51 @@ loop(Conns, Port) ->
 	end.
 
 acceptor(Server, Listener, Parent, Script) ->
-	{ok, Socket} = gen_tcp:accept(Listener),
+	Socket = accept_socket(Listener),
 	Tell = fun(Event) -> Parent ! {lying_server, Server, Event} end,
 	Pid = spawn_link(fun() ->
 		receive start -> ok end,
 		Tell(accepted),
 		try
-			play(Script, Socket, <<>>, Tell)
+			play(Script, secure(Socket), <<>>, Tell)
 		catch throw:closed ->
 			Tell(closed)
 		end
 	end),
-	ok = gen_tcp:controlling_process(Socket, Pid),
+	ok = give_away(Socket, Pid),
 	Server ! {conn, Pid},
 	Pid ! start,
 	acceptor(Server, Listener, Parent, Script).
+
+%% The socket, of TCP or TLS.
+
+accept_socket(Listener) when is_port(Listener) ->
+	{ok, Socket} = gen_tcp:accept(Listener),
+	Socket;
+accept_socket(Listener) ->
+	{ok, Socket} = ssl:transport_accept(Listener),
+	Socket.
+
+%% The client may go away, or want nothing of us, in the midst of the handshake.
+secure(Socket) when is_port(Socket) ->
+	Socket;
+secure(Socket) ->
+	case ssl:handshake(Socket) of
+		{ok, Secured} -> Secured;
+		{error, _} -> throw(closed)
+	end.
+
+give_away(Socket, Pid) when is_port(Socket) -> gen_tcp:controlling_process(Socket, Pid);
+give_away(Socket, Pid) -> ssl:controlling_process(Socket, Pid).
+
+do_send(Socket, Data) when is_port(Socket) -> gen_tcp:send(Socket, Data);
+do_send(Socket, Data) -> ssl:send(Socket, Data).
+
+do_recv(Socket, Size) when is_port(Socket) -> gen_tcp:recv(Socket, Size);
+do_recv(Socket, Size) -> ssl:recv(Socket, Size).
+
+do_close(Socket) when is_port(Socket) -> gen_tcp:close(Socket);
+do_close(Socket) -> ssl:close(Socket).
 
 %% One connection.
 
@@ -248,23 +301,23 @@ play([{read_to, End}|Script], Socket, Buffer, Tell) ->
 play([{repeat, Steps}|_], Socket, Buffer, Tell) ->
 	play(Steps ++ [{repeat, Steps}], Socket, Buffer, Tell);
 play([{send, Data}|Script], Socket, Buffer, Tell) ->
-	_ = gen_tcp:send(Socket, Data),
+	_ = do_send(Socket, Data),
 	play(Script, Socket, Buffer, Tell);
 play([{send_cut, Data, At}|Script], Socket, Buffer, Tell) ->
 	<<First:At/binary, Second/binary>> = iolist_to_binary(Data),
-	_ = gen_tcp:send(Socket, First),
+	_ = do_send(Socket, First),
 	timer:sleep(?PAUSE),
-	_ = gen_tcp:send(Socket, Second),
+	_ = do_send(Socket, Second),
 	play(Script, Socket, Buffer, Tell);
 play([{send_bytewise, Data}|Script], Socket, Buffer, Tell) ->
 	_ = [begin
-		_ = gen_tcp:send(Socket, <<Byte>>),
+		_ = do_send(Socket, <<Byte>>),
 		%% A chance to read it before the next; no sleep, which a loaded machine makes long.
 		erlang:yield()
 	end || <<Byte>> <= iolist_to_binary(Data)],
 	play(Script, Socket, Buffer, Tell);
 play([{send_each, Fun, Count}|Script], Socket, Buffer, Tell) ->
-	_ = [gen_tcp:send(Socket, Fun(N)) || N <- lists:seq(1, Count)],
+	_ = [do_send(Socket, Fun(N)) || N <- lists:seq(1, Count)],
 	play(Script, Socket, Buffer, Tell);
 play([{flood, Data, Max}|Script], Socket, Buffer, Tell) ->
 	Tell({flooded, flood(Socket, Data, iolist_size(Data), 0, Max)}),
@@ -283,19 +336,19 @@ play([wait|Script], Socket, Buffer, Tell) ->
 	receive go -> ok end,
 	play(Script, Socket, Buffer, Tell);
 play([close|_], Socket, _, _) ->
-	ok = gen_tcp:close(Socket);
+	ok = do_close(Socket);
 play([reset|_], Socket, _, _) ->
 	ok = inet:setopts(Socket, [{linger, {true, 0}}]),
 	ok = gen_tcp:close(Socket).
 
 drain(Socket, Tell) ->
-	case gen_tcp:recv(Socket, 0) of
+	case do_recv(Socket, 0) of
 		{ok, _} -> drain(Socket, Tell);
 		{error, _} -> Tell(closed)
 	end.
 
 flood(Socket, Data, Size, Sent, Max) when Sent < Max ->
-	case gen_tcp:send(Socket, Data) of
+	case do_send(Socket, Data) of
 		ok -> flood(Socket, Data, Size, Sent + Size, Max);
 		{error, _} -> Sent
 	end;
@@ -319,7 +372,7 @@ head(Socket, Buffer) ->
 		[Request, Rest] ->
 			{ok, Request, Rest};
 		[_] ->
-			case gen_tcp:recv(Socket, 0) of
+			case do_recv(Socket, 0) of
 				{ok, Data} -> head(Socket, <<Buffer/binary, Data/binary>>);
 				{error, _} -> closed
 			end
@@ -378,7 +431,7 @@ read_to(Socket, Buffer, End) ->
 	end.
 
 recv(Socket, Size) ->
-	case gen_tcp:recv(Socket, Size) of
+	case do_recv(Socket, Size) of
 		{ok, Data} -> Data;
 		{error, _} -> throw(closed)
 	end.
@@ -411,7 +464,7 @@ frame(Socket, Buffer, Tell) ->
 			Tell({case Masked of 1 -> frame; 0 -> unmasked end, Type, Payload}),
 			{ok, Rest};
 		{more, Size} ->
-			case gen_tcp:recv(Socket, Size) of
+			case do_recv(Socket, Size) of
 				{ok, Data} -> frame(Socket, <<Buffer/binary, Data/binary>>, Tell);
 				{error, _} -> closed
 			end

@@ -554,6 +554,11 @@ impl<K: Sink> Connection<K> {
                     (session::End::Down(reason, closed_by_user), stream) => {
                         let killed = [stream];
                         let again = again.filter(|_| !closed_by_user);
+                        // Before anybody hears that the WebSocket is away, and sends what is to wait for the next.
+                        let queue = again.as_ref().and_then(|again| again.options.reupgrade).filter(|queue| *queue > 0);
+                        if queue.is_some() {
+                            self.status.limit(queue);
+                        }
                         self.down(
                             Protocol::Ws,
                             &reason,
@@ -566,9 +571,6 @@ impl<K: Sink> Connection<K> {
                         );
                         let [stream] = killed;
                         self.reupgrade = again.map(|request| Box::new(Reupgrade { stream, request }));
-                        if let Some(again) = self.reupgrade.as_ref().filter(|again| again.queue() > 0) {
-                            self.status.limit(Some(again.queue()));
-                        }
                         Ok(())
                     }
                 }

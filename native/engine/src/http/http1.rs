@@ -487,8 +487,10 @@ impl<K: Sink> Http<'_, K> {
         if let Some(active) = self.active.as_mut().filter(|active| active.stream == *stream) {
             active.cancelled = true;
             let repeated = active.repeated;
-            // A server that waits for the rest of a body would never come to the next request.
-            let abandoned = active.upload.as_ref().is_some_and(|upload| !upload.is_complete());
+            // A server that waits for the rest of a body would never come to the next request, nor would one that has
+            // switched to the WebSocket just now.
+            let abandoned = active.upload.as_ref().is_some_and(|upload| !upload.is_complete())
+                || matches!(active.stage, Stage::Switching(..));
             if repeated {
                 self.not_repeated();
             }
@@ -594,6 +596,10 @@ impl<K: Sink> Http<'_, K> {
                 let Some(Asking { asked, .. }) = &active.upgrade else {
                     return Some(ConnectionError::Http("nobody asked to switch protocols".into()).into());
                 };
+                // Nobody wants the WebSocket any more, and HTTP it is not either.
+                if active.cancelled {
+                    return Some(DownReason::Normal);
+                }
                 match handshake::check_response(asked, response.headers()) {
                     Ok(chosen) => active.stage = Stage::Switching(response.into_parts().0.headers, chosen),
                     Err(error) => {

@@ -1,0 +1,310 @@
+%% The node that gun_rs runs in: it starts and stops with connections open, takes new code under traffic, and does
+%% without the native library when there is none.
+-module(gun_rs_node_life_SUITE).
+-compile(export_all).
+-compile(nowarn_export_all).
+
+-import(gun_rs_test, [config/2]).
+-import(gun_rs_test, [doc/1]).
+-import(gun_rs_test, [eventually/1]).
+-import(gun_rs_test, [open_ws/2]).
+-import(gun_rs_test, [open_ws/3]).
+-import(gun_rs_test, [watch/1]).
+
+-include("gun_rs_test.hrl").
+
+%% Far beyond what the slowest case takes: for what would never end.
+suite() ->
+	[{timetrap, {minutes, 10}}].
+
+all() ->
+	gun_rs_test:all(?MODULE).
+
+init_per_suite(Config) ->
+	{Listener, Port} = gun_rs_test:start_cowboy(),
+	[{listener, Listener}, {port, Port}|Config].
+
+end_per_suite(Config) ->
+	gun_rs_test:stop_cowboy(config(listener, Config)).
+
+%% A node that takes what happens to it alone.
+do_node(Path) ->
+	{ok, Peer, _} = peer:start_link(#{connection => standard_io, wait_boot => 60000, args => ["-pa"|Path]}),
+	Peer.
+
+do_node() ->
+	do_node(code:get_path()).
+
+do_talks(ConnPid, StreamRef) ->
+	Text = integer_to_binary(erlang:unique_integer()),
+	ok = gun_rs:ws_send(ConnPid, StreamRef, {text, Text}),
+	?EXPECT({gun_ws, ConnPid, StreamRef, {text, Text}}).
+
+%% Stops and starts.
+
+stop_in_every_state(Config) ->
+	doc("The application stops with connections in every state: each ends, its socket closes, and it starts again."),
+	Trapped = process_flag(trap_exit, true),
+	{Socket, RefusedPort} = gun_rs_test:refused_port(),
+	{Server, Port} = lying_server:start([upgrade, frames]),
+	{Silent, SilentPort} = lying_server:start([request]),
+	{ok, Waiting} = gun_rs:open("127.0.0.1", RefusedPort, #{retry => 1000, retry_timeout => 100 * ?WAIT}),
+	{ok, Tls} = gun_rs:open("127.0.0.1", SilentPort, #{transport => tls}),
+	Idle = gun_rs_test:open(Port),
+	Busy = gun_rs_test:open(SilentPort),
+	_ = gun_rs:get(Busy, "/"),
+	?EXPECT({lying_server, Silent, {request, _}}),
+	Upgrading = gun_rs_test:open(SilentPort),
+	_ = gun_rs:ws_upgrade(Upgrading, "/"),
+	?EXPECT({lying_server, Silent, {request, _}}),
+	{Ws, _} = open_ws(Port, "/", #{ws_opts => #{reupgrade => true}}),
+	{Closing, ClosingRef} = open_ws(Port, "/"),
+	ok = gun_rs:ws_send(Closing, ClosingRef, close),
+	?EXPECT({lying_server, Server, {frame, close, _}}),
+	{ShuttingDown, _} = open_ws(Port, "/"),
+	ok = gun_rs:shutdown(ShuttingDown),
+	?EXPECT({lying_server, Server, {frame, close, _}}),
+	{Linked, _} = open_ws(Port, "/", #{supervise => false}),
+	Conns = [Waiting, Tls, Idle, Busy, Upgrading, Ws, Closing, ShuttingDown, Linked],
+	MRefs = [{ConnPid, watch(ConnPid)} || ConnPid <- Conns],
+	ok = application:stop(gun_rs),
+	_ = [?EXPECT({'DOWN', MRef, process, ConnPid, shutdown}) || {ConnPid, MRef} <- MRefs],
+	?EXPECT({'EXIT', Linked, shutdown}),
+	_ = [?EXPECT({lying_server, Server, closed}) || _ <- [Idle, Ws, Closing, ShuttingDown, Linked]],
+	_ = [?EXPECT({lying_server, Silent, closed}) || _ <- [Tls, Busy, Upgrading]],
+	{error, {not_started, gun_rs}} = gun_rs:open("127.0.0.1", Port),
+	_ = [begin
+		ok = gun_rs:ws_send(ConnPid, {text, "Hello?"}),
+		ok = gun_rs:shutdown(ConnPid),
+		ok = gun_rs:close(ConnPid),
+		{'EXIT', {noproc, _}} = (catch gun_rs:info(ConnPid))
+	end || ConnPid <- Conns],
+	ok = application:start(gun_rs),
+	{ConnPid, StreamRef} = open_ws(config(port, Config), "/websocket"),
+	do_talks(ConnPid, StreamRef),
+	ok = gun_rs:close(ConnPid),
+	lying_server:stop(Server),
+	lying_server:stop(Silent),
+	gun_rs_test:release_port(Socket),
+	process_flag(trap_exit, Trapped).
+
+fifty_cycles(Config) ->
+	doc("50 stops with connections open, and starts, leave no thread, descriptor or process."),
+	_ = do_cycle(Config),
+	ok = do_all_closed(Config),
+	Before = gun_rs_test:resources(),
+	_ = [do_cycle(Config) || _ <- lists:seq(1, 50)],
+	ok = do_all_closed(Config),
+	ok = gun_rs_test:nothing_left(Before),
+	ct:log("before ~p~nafter ~p", [Before, gun_rs_test:resources()]).
+
+do_cycle(Config) ->
+	Conns = [open_ws(config(port, Config), "/websocket", #{}) || _ <- lists:seq(1, 10)],
+	_ = [do_talks(ConnPid, StreamRef) || {ConnPid, StreamRef} <- Conns],
+	ok = application:stop(gun_rs),
+	_ = [gun_rs:flush(ConnPid) || {ConnPid, _} <- Conns],
+	ok = application:start(gun_rs).
+
+do_all_closed(Config) ->
+	true = eventually(fun() -> ranch:procs(config(listener, Config), connections) =:= [] end),
+	ok.
+
+stop_of_the_node(Config) ->
+	doc("init:stop() of a node with 1,000 connections, half of them with a WebSocket that is upgraded again, ends it."),
+	ok = gun_rs_test:enough_fds(500),
+	Peer = do_node(),
+	true = unlink(Peer),
+	OsPid = peer:call(Peer, os, getpid, []),
+	ok = peer:call(Peer, ?MODULE, do_thousand, [config(port, Config)], 4 * ?WAIT),
+	MRef = monitor(process, Peer),
+	Began = erlang:monotonic_time(millisecond),
+	ok = peer:call(Peer, init, stop, []),
+	?EXPECT({'DOWN', MRef, process, Peer, _}),
+	true = eventually(fun() -> not filelib:is_dir("/proc/" ++ OsPid) end),
+	Time = erlang:monotonic_time(millisecond) - Began,
+	ct:pal("init:stop() with 1,000 connections: ~b ms", [Time]),
+	%% A second on a machine that has nothing else to do.
+	true = Time < 30000,
+	ok = do_all_closed(Config).
+
+%% In the node; its owner outlives the call.
+do_thousand(Port) ->
+	{ok, _} = application:ensure_all_started(gun_rs),
+	Self = self(),
+	Owner = spawn(fun() ->
+		Conns = [begin
+			{ok, ConnPid} = gun_rs:open("127.0.0.1", Port, #{ws_opts => #{reupgrade => N rem 2 =:= 0}}),
+			{ConnPid, gun_rs:ws_upgrade(ConnPid, "/websocket")}
+		end || N <- lists:seq(1, 1000)],
+		_ = [?EXPECT({gun_upgrade, ConnPid, StreamRef, _, _}) || {ConnPid, StreamRef} <- Conns],
+		Self ! {self(), up},
+		receive after infinity -> ok end
+	end),
+	?EXPECT({Owner, up}),
+	#{connections := 1000} = gun_rs_native:stats(),
+	ok.
+
+%% New code.
+
+every_module_reloaded(Config) ->
+	doc("Every module is loaded again and purged, the hard way, while connections talk, come and go: none is lost."),
+	Peer = do_node(),
+	ok = peer:call(Peer, ?MODULE, do_reload, [config(port, Config)], 8 * ?WAIT),
+	peer:stop(Peer).
+
+do_reload(Port) ->
+	{ok, _} = application:ensure_all_started(gun_rs),
+	{ok, Modules} = application:get_key(gun_rs, modules),
+	true = length(Modules) > 10,
+	Self = self(),
+	{ConnPid, StreamRef} = open_ws(Port, "/websocket"),
+	%% A WebSocket that talks all the time, one that is lost and upgraded again all the time, one with a module of its
+	%% own, one with compression, and connections that are opened and closed.
+	Workers = [spawn_link(fun() -> do_worker(Self, Fun, 0) end) || Fun <- [
+		do_talker(Port, "/websocket", #{}),
+		do_talker(Port, "/deflate", #{ws_opts => #{compress => true}}),
+		do_talker(Port, "/websocket", #{ws_opts => #{default_protocol => gun_rs_ws_h}}),
+		do_talker(Port, "/websocket", #{cookie_store => gun_rs_cookies_list:init()}),
+		do_returner(Port),
+		fun() ->
+			{Conn, Ref} = open_ws(Port, "/websocket"),
+			do_talks(Conn, Ref),
+			ok = gun_rs:close(Conn),
+			gun_rs:flush(Conn)
+		end
+	]],
+	_ = [begin
+		_ = code:purge(Module),
+		case code:load_file(Module) of
+			{module, Module} -> ok;
+			%% The library is loaded once: the code that runs stays.
+			{error, on_load_failure} when Module =:= gun_rs_native -> ok
+		end,
+		_ = code:purge(Module),
+		do_talks(ConnPid, StreamRef)
+	end || _ <- lists:seq(1, 10), Module <- Modules],
+	_ = [Worker ! stop || Worker <- Workers],
+	Counts = [?EXPECT({Worker, stopped, N}, N) || Worker <- Workers],
+	[] = [N || N <- Counts, N < 2],
+	#{protocol := ws} = gun_rs:info(ConnPid),
+	ok = gun_rs:close(ConnPid).
+
+do_worker(Self, Fun, N) ->
+	receive
+		stop -> Self ! {self(), stopped, N}
+	after 0 ->
+		_ = Fun(),
+		do_worker(Self, Fun, N + 1)
+	end.
+
+%% Opened when it is first run, by the process that runs it.
+do_talker(Port, Path, Opts) ->
+	fun() ->
+		{ConnPid, StreamRef} = case get(conn) of
+			undefined -> Conn = open_ws(Port, Path, Opts), put(conn, Conn), Conn;
+			Conn -> Conn
+		end,
+		do_talks(ConnPid, StreamRef)
+	end.
+
+do_returner(Port) ->
+	fun() ->
+		{ConnPid, StreamRef} = case get(conn) of
+			undefined ->
+				Conn = open_ws(Port, "/command", #{retry_timeout => 1, ws_opts => #{reupgrade => true}}),
+				put(conn, Conn),
+				Conn;
+			Conn ->
+				Conn
+		end,
+		ok = gun_rs:ws_send(ConnPid, StreamRef, {binary, term_to_binary([{close, 1012, <<>>}])}),
+		?EXPECT({gun_ws, ConnPid, StreamRef, {close, 1012, <<>>}}),
+		?EXPECT({gun_down, ConnPid, ws, normal, [StreamRef]}),
+		?EXPECT({gun_up, ConnPid, http}),
+		?EXPECT({gun_upgrade, ConnPid, StreamRef, _, _})
+	end.
+
+native_module_deleted(Config) ->
+	doc("Without its native module gun_rs does nothing, and the node is unharmed; loaded again, it works again."),
+	Peer = do_node(),
+	ok = peer:call(Peer, ?MODULE, do_delete, [config(port, Config)], 8 * ?WAIT),
+	peer:stop(Peer).
+
+do_delete(Port) ->
+	{ok, _} = application:ensure_all_started(gun_rs),
+	_ = [begin
+		{ConnPid, StreamRef} = open_ws(Port, "/websocket", #{}),
+		do_talks(ConnPid, StreamRef),
+		ok = application:stop(gun_rs),
+		true = code:delete(gun_rs_native),
+		_ = code:purge(gun_rs_native),
+		{module, gun_rs_native} = code:load_file(gun_rs_native),
+		undefined = gun_rs_native:load_error(),
+		ok = application:start(gun_rs),
+		{ConnPid2, StreamRef2} = open_ws(Port, "/websocket"),
+		do_talks(ConnPid2, StreamRef2),
+		ok = gun_rs:close(ConnPid2)
+	end || _ <- [1, 2, 3]],
+	ok.
+
+%% No library.
+
+library_that_cannot_be_loaded(Config) ->
+	doc("A library that is missing, none at all, or another version's: the node boots, and open says why it has none."),
+	_ = [begin
+		ct:log("~p", [What]),
+		Path = do_application(What, File, Config),
+		Peer = do_node(Path),
+		{ok, _} = peer:call(Peer, application, ensure_all_started, [gun_rs], 60000),
+		{error, {nif_not_loaded, Reason}} = peer:call(Peer, gun_rs, open, ["127.0.0.1", config(port, Config)]),
+		{error, {nif_not_loaded, Reason}} = peer:call(Peer, gun_rs, open, ["127.0.0.1", 443, #{retry => 0}]),
+		{error, {nif_not_loaded, Reason}} = peer:call(Peer, gun_rs, open, ["wss://127.0.0.1/"]),
+		{error, {nif_not_loaded, Reason}} = peer:call(Peer, gun_rs, open_unix, ["/tmp/nowhere", #{}]),
+		%% What is wrong with the options is still said.
+		{error, {options, {unheard_of, 1}}} = peer:call(Peer, gun_rs, open, ["127.0.0.1", 80, #{unheard_of => 1}]),
+		Sentence = unicode:characters_to_list(peer:call(Peer, gun_rs, format_error, [{nif_not_loaded, Reason}])),
+		ct:log("~ts", [Sentence]),
+		true = io_lib:printable_unicode_list(Sentence) andalso length(Sentence) > 20,
+		true = lists:keymember(gun_rs, 1, peer:call(Peer, application, which_applications, [])),
+		ok = peer:call(Peer, application, stop, [gun_rs]),
+		ok = peer:call(Peer, application, start, [gun_rs]),
+		{error, {nif_not_loaded, Reason}} = peer:call(Peer, gun_rs, open, ["127.0.0.1", 80]),
+		ok = peer:stop(Peer)
+	end || {What, File} <- [
+		{missing, none},
+		{text, <<"This is no library.\n">>},
+		{empty, <<>>},
+		%% One that is cut short and begins well is no case: the system's linker itself kills the program with SIGBUS.
+		{zeros, binary:copy(<<0>>, 100000)},
+		{other_version, other_version}
+	]],
+	ok.
+
+%% The application elsewhere, with that for its library; the code path with it.
+do_application(What, File, Config) ->
+	Ebin = filename:dirname(code:which(gun_rs)),
+	Dir = filename:join([config(priv_dir, Config), What, "gun_rs"]),
+	Library = filename:join([Dir, "priv", "gun_rs_native.so"]),
+	ok = filelib:ensure_dir(Library),
+	ok = filelib:ensure_dir(filename:join([Dir, "ebin", "gun_rs.app"])),
+	_ = [{ok, _} = file:copy(Beam, filename:join([Dir, "ebin", filename:basename(Beam)]))
+		|| Beam <- filelib:wildcard(filename:join(Ebin, "*.{app,beam}"))],
+	case File of
+		none -> ok;
+		other_version -> ok = do_other_library(Dir, Library);
+		_ -> ok = file:write_file(Library, File)
+	end,
+	[filename:join(Dir, "ebin")|[P || P <- code:get_path(), filename:absname(P) =/= filename:absname(Ebin)]].
+
+%% A library of the right name, as of a gun_rs with other functions.
+do_other_library(Dir, Library) ->
+	Source = filename:join(Dir, "other.c"),
+	ok = file:write_file(Source,
+		"#include <erl_nif.h>\n"
+		"static ERL_NIF_TERM f(ErlNifEnv* env, int argc, const ERL_NIF_TERM argv[]) { return argv[0]; }\n"
+		"static ErlNifFunc funcs[] = {{\"of_another_version\", 1, f, 0}};\n"
+		"ERL_NIF_INIT(gun_rs_native, funcs, NULL, NULL, NULL, NULL)\n"),
+	Output = os:cmd(["cc -shared -fPIC -I '", filename:join(code:root_dir(), "usr/include"), "' -o '", Library, "' '",
+		Source, "' 2>&1"]),
+	{true, _} = {filelib:is_regular(Library), Output},
+	ok.
