@@ -265,6 +265,8 @@ account_is_settled(_) ->
 		StreamRef2 = gun_rs:post(ConnPid, "/", [{"x", "header"}], binary:copy(<<0>>, 100000)),
 		StreamRef3 = gun_rs:put(ConnPid, "/", []),
 		ok = gun_rs:data(ConnPid, StreamRef3, nofin, binary:copy(<<0>>, 100000)),
+		%% What the connection has not come to when it ends would wait for the next one.
+		{ok, #{}} = gun_rs:stream_info(ConnPid, StreamRef3),
 		true = do_queue(ConnPid) > 200000,
 		lying_server:go(Server),
 		?EXPECT({gun_down, ConnPid, http, _, [StreamRef1, StreamRef2, StreamRef3]}),

@@ -27,11 +27,14 @@
 	{iPAddress, <<127, 0, 0, 1>>}, {iPAddress, <<1:128>>}]).
 -define(VALID, {{2020, 1, 1}, {2120, 1, 1}}).
 
-%% All of them, also as files in Dir.
+%% All of them, also as files in a new directory in Parent.
 -spec make(file:filename()) -> #{atom() => cert()}.
-make(Dir) ->
-	%% OTP's ssl looks for the issuer of its certificate among all that it has seen, by name.
+make(Parent) ->
+	%% Suites that run together may have the same Parent, and OTP's ssl keeps what it has read of a file: neither names of
+	%% files nor those of authorities come twice.
 	Series = binary:encode_hex(crypto:strong_rand_bytes(4)),
+	Dir = filename:join(Parent, "certs_" ++ binary_to_list(Series)),
+	ok = file:make_dir(Dir),
 	Authority = fun(Issuer, Name, Opts) ->
 		issue(Issuer, Opts#{name => Name, ca => true, names => [],
 			subject => <<"gun_rs ", (atom_to_binary(Name))/binary, " ", Series/binary>>})
