@@ -189,8 +189,23 @@ do_finish(Clients) ->
 		{'DOWN', MRef, process, Pid, {report, Report}} -> {N, Report};
 		{'DOWN', MRef, process, Pid, Reason} -> error({client, N, Reason})
 	after 4 * ?WAIT ->
-		error({client_hangs, N, process_info(Pid, [messages, current_stacktrace, dictionary])})
+		do_hangs(N, Pid, [Other || {Other, _, _} <- Clients])
 	end || {Pid, MRef, N} <- Clients].
+
+%% What is known of it, and of how many others hang with it; they are not left to the suites that follow.
+-spec do_hangs(pos_integer(), pid(), [pid()]) -> no_return().
+do_hangs(N, Pid, Pids) ->
+	{dictionary, Dictionary} = process_info(Pid, dictionary),
+	#{state := State = #{conn := ConnPid}} = maps:from_list(Dictionary),
+	Info = (catch gun_rs:info(ConnPid)),
+	Process = process_info(ConnPid, [messages, current_stacktrace]),
+	Hanging = [Other || Other <- Pids, is_process_alive(Other)],
+	_ = [begin
+		#{state := #{conn := Conn}} = maps:from_list(D),
+		_ = gun_rs:close(Conn),
+		exit(Other, kill)
+	end || Other <- Hanging, {dictionary, D} <- [process_info(Other, dictionary)]],
+	error({client_hangs, N, State, Info, Process, {hanging, length(Hanging)}}).
 
 do_client(N, Port) ->
 	%% Pings that go unanswered tell of a server that hangs. With a queue, frames wait for the next upgrade.
@@ -225,6 +240,8 @@ do_client(N, Port) ->
 do_loop(State = #{finishing := true, up := true, last := undefined}) ->
 	do_loop(do_send(State));
 do_loop(State) ->
+	%% For whoever wants to know why it hangs.
+	_ = put(state, State),
 	Pause = 100 + rand:uniform(200),
 	case do_receive(State, erlang:monotonic_time(millisecond) + Pause) of
 		State1 = #{finishing := false} -> do_loop(do_send(State1));
