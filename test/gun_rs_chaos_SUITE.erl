@@ -150,6 +150,8 @@ do_action(refuse_upgrades, Server, _) ->
 	ok = chaos_server:call(Server, do_kill, [20]),
 	timer:sleep(rand:uniform(500)),
 	ok = chaos_server:call(Server, do_take_upgrades, []),
+	%% A connection that was made meanwhile would be refused for as long as it lasts.
+	ok = chaos_server:call(Server, do_kill, [100]),
 	Server;
 do_action(reset, Server, _) ->
 	ok = chaos_server:call(Server, do_reset, [rand:uniform(50)]),
