@@ -70,7 +70,7 @@ measure({Name, What={Prefix, Do}, Count, Size}, Servers, Rounds, Scale) ->
 	Runs = [{Client, run(Client, Prefix, Port, {Do, N, Size})} || _ <- lists:seq(1, Rounds), {Client, N} <- Counts],
 	Figures = maps:from_list([begin
 		{Walls, Cpus} = lists:unzip([each(Do, Run, N) || {C, Run} <- Runs, C =:= Client]),
-		{Client, {median(Walls), median(Cpus)}}
+		{Client, {figures:median(Walls), figures:median(Cpus)}}
 	end || {Client, N} <- Counts]),
 	{Name, Do, Figures}.
 
@@ -90,9 +90,6 @@ own_count(Client, {_, {Prefix, Do}, Count0, Size}, Port, Scale) ->
 each(idle, {Bytes, _}, Count) -> {Bytes / Count / 1024, 0.0};
 each(connect, {Wall, Cpu}, Count) -> {Count * 1000000 / Wall, Cpu / Count};
 each(_, {Wall, Cpu}, Count) -> {Wall / Count, Cpu / Count}.
-
-median(Figures) ->
-	lists:nth((length(Figures) + 1) div 2, lists:sort(Figures)).
 
 run(rust, Prefix, Port, {Do, Count, Size}) ->
 	Args = ["localhost", integer_to_list(Port), atom_to_list(Do), integer_to_list(Count), integer_to_list(Size)
@@ -176,4 +173,5 @@ write(File, Results) ->
 				|| Key <- [gun_rs, gun, limit, vs_gun, vs_limit, cpu, gun_cpu]]])
 	end || Result={Name, Do, _} <- Results],
 	ok = filelib:ensure_dir(File),
-	file:write_file(File, io_lib:format("{\"about\": \"~s\", \"results\": [~n~s~n]}~n", [heading(), lists:join(",\n", Rows)])).
+	Text = io_lib:format("{\"about\": \"~s\", \"results\": [~n~s~n]}~n", [heading(), lists:join(",\n", Rows)]),
+	file:write_file(File, Text).

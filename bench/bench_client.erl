@@ -49,13 +49,13 @@ run(connect, Client, Target, Count, _) ->
 	end);
 run(idle, Client, Target, Count, _) ->
 	_ = [open(Client, Target, "/echo") || _ <- lists:seq(1, 20)],
-	Before = resident(),
+	Before = figures:resident(),
 	_ = [open(Client, Target, "/echo") || _ <- lists:seq(1, Count)],
 	%% Processes hibernate, and collect their garbage.
 	timer:sleep(2000),
 	_ = [garbage_collect(Pid) || Pid <- processes()],
 	timer:sleep(500),
-	{resident() - Before, 0}.
+	{figures:resident() - Before, 0}.
 
 echo(Client, Target, Count, Size, Ahead) ->
 	{ConnPid, StreamRef} = open(Client, Target, "/echo"),
@@ -161,14 +161,6 @@ timed(Fun) ->
 	{Wall, ok} = timer:tc(Fun),
 	{Wall, cpu() - Cpu}.
 
-%% Of this node, as the operating system counts it: in ticks of 10 ms.
+%% Of this node, in microseconds.
 cpu() ->
-	{ok, Stat} = file:read_file("/proc/self/stat"),
-	[_, Rest] = string:split(Stat, ")", trailing),
-	Fields = string:lexemes(Rest, " "),
-	10000 * lists:sum([binary_to_integer(lists:nth(N, Fields)) || N <- [12, 13]]).
-
-resident() ->
-	{ok, Status} = file:read_file("/proc/self/status"),
-	{match, [KiB]} = re:run(Status, "VmRSS:\\s*(\\d+)", [{capture, all_but_first, binary}]),
-	1024 * binary_to_integer(KiB).
+	1000 * figures:cpu(os:getpid()).

@@ -111,7 +111,7 @@ request(ConnPid, StreamRef, ReplyTo, Request, Flow) when node(ConnPid) =:= node(
 	case native_request(ConnPid, StreamRef, ReplyTo, Request, Flow) of
 		ok -> ok;
 		relay -> cast(ConnPid, {request, StreamRef, ReplyTo, Request, Flow});
-		Refused -> refused(Refused, ReplyTo, Request)
+		Refused -> refused(Refused, Request)
 	end;
 request(ConnPid, StreamRef, ReplyTo, Request, Flow) ->
 	cast(ConnPid, {request, StreamRef, ReplyTo, Request, Flow}).
@@ -122,13 +122,10 @@ native_request(ConnPid, StreamRef, ReplyTo, Request={_, _, _, Body}, Flow)
 native_request(ConnPid, StreamRef, ReplyTo, Request, Flow) ->
 	gun_rs_native:http_request(ConnPid, StreamRef, ReplyTo, Request, Flow).
 
-refused({send_queue_full, Message, ReplyTo}, _, _) ->
+refused({send_queue_full, Message, ReplyTo}, _) ->
 	_ = deliver(ReplyTo, Message),
 	ok;
-refused({send_queue_full, Message}, ReplyTo, _) ->
-	_ = deliver(ReplyTo, Message),
-	ok;
-refused({error, Why}, _, Request) ->
+refused({error, Why}, Request) ->
 	error(invalid(Why, Request)).
 
 invalid(invalid_method, {Method, _, _, _}) ->
@@ -190,7 +187,7 @@ ws_upgrade(ConnPid, StreamRef, ReplyTo, Path, Headers, Options) when node(ConnPi
 	case gun_rs_native:ws_upgrade(ConnPid, StreamRef, ReplyTo, Path, Headers, Options) of
 		ok -> ok;
 		relay -> cast(ConnPid, {ws_upgrade, StreamRef, ReplyTo, Path, Headers, Options});
-		Refused -> refused(Refused, ReplyTo, {<<"GET">>, Path, Headers, <<>>})
+		Refused -> refused(Refused, {<<"GET">>, Path, Headers, <<>>})
 	end;
 ws_upgrade(ConnPid, StreamRef, ReplyTo, Path, Headers, Options) ->
 	cast(ConnPid, {ws_upgrade, StreamRef, ReplyTo, Path, Headers, Options}).
@@ -251,10 +248,9 @@ init({Owner, Config=#{retry := Retries, ws_opts := WsOpts}, Tls}) ->
 	end.
 
 %% What is needed once the connection has been made: every connection has a copy of it.
-kept(Config=#{retry_fun := undefined}) ->
-	maps:with([dialect, host, notify_retries, port, retry, retry_fun, retry_timeout, transport], Config);
-kept(Config) ->
-	maps:merge(kept(Config#{retry_fun := undefined}), maps:with([opts, retry_fun], Config)).
+kept(Config=#{retry_fun := RetryFun}) ->
+	maps:with([dialect, host, notify_retries, port, retry, retry_fun, retry_timeout, transport
+		|[opts || RetryFun =/= undefined]], Config).
 
 monitor_sup(#{supervise := true}) -> undefined;
 monitor_sup(_) -> monitor(process, gun_rs_sup).
@@ -396,9 +392,7 @@ with_cookies(StreamRef, Path, Headers0, Data=#data{streams=Streams0}) ->
 %% What would have raised in the caller is told to it.
 in_our_name(ok, _, _, _, Data) ->
 	{keep_state, Data};
-in_our_name({send_queue_full, Message, ReplyTo}, StreamRef, _, Request, Data) ->
-	in_our_name({send_queue_full, Message}, StreamRef, ReplyTo, Request, Data);
-in_our_name({send_queue_full, Message}, StreamRef, ReplyTo, _, Data=#data{streams=Streams}) ->
+in_our_name({send_queue_full, Message, ReplyTo}, StreamRef, _, _, Data=#data{streams=Streams}) ->
 	_ = deliver(ReplyTo, Message),
 	{keep_state, Data#data{streams=gun_rs_streams:forget(StreamRef, Streams)}};
 in_our_name({error, Why}, StreamRef, ReplyTo, Request, Data=#data{streams=Streams}) ->

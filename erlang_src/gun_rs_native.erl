@@ -37,7 +37,8 @@
 
 -nifs([runtime_start/1, runtime_stop/1, runtime_is_running/0, stats/0,
 	tls_config/1, conn_new/4, conn_connect/2, conn_shutdown/1, conn_set_owner/2, conn_state/1, conn_stats/1,
-	conn_silence/1, is_conn/1, debug_panic/1, http_request/5, http_request_dirty/5, http_data/5, http_data_dirty/5, http_cancel/3,
+	conn_silence/1, is_conn/1, debug_panic/1, http_request/5, http_request_dirty/5, http_data/5, http_data_dirty/5,
+	http_cancel/3,
 	stream_info/3, update_flow/3, ws_upgrade/6, ws_send/4, ws_send_dirty/4, ws_send_receipt/3,
 	ws_check/1, ws_flow_grant/1, ws_settled/1,
 	is_public_suffix/1]).
@@ -65,7 +66,7 @@
 
 %% relay: the process behind the connection must do it, which has something to add.
 -type requested() :: ok | relay
-	| {send_queue_full, ToReplyTo :: tuple()} | {send_queue_full, Message :: tuple(), gun_rs_options:reply_to()}
+	| {send_queue_full, Message :: tuple(), gun_rs_options:reply_to()}
 	| {error, invalid_method | invalid_target | {invalid_header, Name :: binary()}}.
 -export_type([requested/0]).
 

@@ -244,11 +244,11 @@ open_unix(Path0, Opts) ->
 %% Of the options of a TCP socket, those for all sockets.
 check_unix(Opts=#{tcp_opts := TcpOpts}) when ?IS_PROPER_LIST(TcpOpts) ->
 	case [Opt || Opt <- TcpOpts, not is_tuple(Opt) orelse not lists:member(element(1, Opt), [send_timeout, send_timeout_close])] of
-		[] -> check_open_opts(sorted(check_dialect(Opts)));
+		[] -> check_open_opts_of(Opts);
 		[Opt|_] -> {error, {options, {tcp_opts, Opt}}}
 	end;
 check_unix(Opts) ->
-	check_open_opts(sorted(check_dialect(Opts))).
+	check_open_opts_of(Opts).
 
 %% @doc Checks the options of a request.
 -spec request(ReqOpts :: term()) -> ok | {error, {options, {req, Bad :: term()}}}.
@@ -398,11 +398,9 @@ planned(ws) ->
 
 %% Checks.
 
-%% The environment is the node's, and a fault in it is told where it counts.
-check_dialect(Opts=#{dialect := _}) ->
-	Opts;
-check_dialect(Opts) ->
-	Opts#{dialect => default_dialect()}.
+%% A dialect that the environment gives is checked like one of the user's.
+check_open_opts_of(Opts) ->
+	check_open_opts(sorted(maps:merge(#{dialect => default_dialect()}, Opts))).
 
 default_dialect() ->
 	application:get_env(gun_rs, dialect, gun_2).
@@ -412,7 +410,7 @@ check_open(Host, Port, Opts) ->
 		{error, _} ->
 			{error, {options, {host, Host}}};
 		{_, _} when is_integer(Port), Port > 0, Port =< 65535 ->
-			check_open_opts(sorted(check_dialect(Opts)));
+			check_open_opts_of(Opts);
 		{_, _} ->
 			{error, {options, {port, Port}}}
 	end.

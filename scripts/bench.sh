@@ -13,6 +13,7 @@ cd "$(dirname "$0")/.."
 target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 bench=_build/bench
 certs=$bench/certs
+. bench/certificates.sh
 
 main() {
     scripts/setup.sh test </dev/null
@@ -21,9 +22,9 @@ main() {
     cargo build --profile "$profile" --locked --quiet --package gun_rs_testserver --package gun_rs_bench
     built=$target/$profile
     [ "$profile" != dev ] || built=$target/debug
-    mkdir -p "$certs"
-    erlc -o "$bench" bench/bench.erl bench/bench_client.erl bench/bench_vm.erl
-    certificates
+    mkdir -p "$bench"
+    erlc -o "$bench" bench/bench.erl bench/bench_client.erl bench/bench_vm.erl bench/figures.erl
+    make_certificates
     otp=$(erl -noshell -eval 'io:put_chars(erlang:system_info(otp_release)), halt().')
 
     # A file for each connection.
@@ -34,33 +35,6 @@ main() {
     export GUN_RS_BENCH_VM="$built/libgun_rs_bench_vm"
     ERL_LIBS=_build/default/lib:${GUN_PATH:-_build/peers/lib} erl -noshell -pa "$PWD/$bench" \
         -run bench main "${BENCH_ROUNDS:-5}" "${BENCH_SCALE:-100}" "${BENCH_RESULTS:-bench/results-otp$otp.json}" "$@"
-}
-
-# A root and a server below it, with ECDSA P-256.
-certificates() {
-    cat >"$certs/openssl.cnf" <<'CONFIG'
-[req]
-distinguished_name = name
-[name]
-[root]
-basicConstraints = critical, CA:TRUE
-keyUsage = critical, keyCertSign
-[server]
-basicConstraints = critical, CA:FALSE
-keyUsage = critical, digitalSignature
-extendedKeyUsage = serverAuth
-subjectAltName = DNS:localhost
-CONFIG
-    certificate root
-    certificate server -CA "$certs/root.pem" -CAkey "$certs/root.key"
-}
-
-certificate() {
-    name=$1
-    shift
-    openssl req -x509 -config "$certs/openssl.cnf" -extensions "$name" -subj "/CN=gun_rs bench $name" -days 2 -sha256 \
-        -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$certs/$name.key" -out "$certs/$name.pem" "$@" \
-        2>/dev/null
 }
 
 main "$@"

@@ -12,6 +12,7 @@ set -eu
 cd "$(dirname "$0")/.."
 bench=_build/bench
 certs=$bench/tls
+. bench/certificates.sh
 
 main() {
     server=${1-cowboy}
@@ -22,9 +23,10 @@ main() {
 
     scripts/setup.sh test </dev/null
     rebar3 compile >/dev/null
-    mkdir -p "$certs"
+    mkdir -p "$bench"
     erlc -I test -o "$bench" bench/measure_tls.erl bench/figures.erl test/ws_echo_h.erl
     make_certificates
+    make_roots
     SSL_CERT_FILE=$certs/roots.pem
     export SSL_CERT_FILE
     if [ "$server" = rust ]; then
@@ -40,36 +42,11 @@ main() {
         -run measure_tls main "$server" "$certs" "$connections" "$@"
 }
 
-# A root, an authority below it, a server below that, and another root: all ECDSA with P-256 and SHA-256.
-make_certificates() {
-    cat >"$certs/openssl.cnf" <<'CONFIG'
-[req]
-distinguished_name = name
-[name]
-[authority]
-basicConstraints = critical, CA:TRUE
-keyUsage = critical, keyCertSign
-[server]
-basicConstraints = critical, CA:FALSE
-keyUsage = critical, digitalSignature
-extendedKeyUsage = serverAuth
-subjectAltName = DNS:localhost
-CONFIG
-    certificate root authority
-    certificate other authority
-    certificate authority authority root
-    certificate server server authority
-    cat "$certs/authority.pem" >>"$certs/server.pem"
+# Whom the client trusts: the roots of the system too, unless the server's alone.
+make_roots() {
     : >"$certs/roots.pem"
     [ "$roots" = one ] || cat /etc/ssl/certs/ca-certificates.crt >"$certs/roots.pem"
     cat "$certs/root.pem" >>"$certs/roots.pem"
-}
-
-# certificate NAME EXTENSIONS [ISSUER]
-certificate() {
-    openssl req -x509 -config "$certs/openssl.cnf" -extensions "$2" -subj "/CN=gun_rs bench $1" -days 1 -sha256 \
-        -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$certs/$1.key" -out "$certs/$1.pem" \
-        ${3:+-CA "$certs/$3.pem" -CAkey "$certs/$3.key"} 2>/dev/null
 }
 
 main "$@"

@@ -309,7 +309,7 @@ fn make_request<'a>(
     }));
     Ok(match connection.handle.try_send(request) {
         Ok(()) => atoms::ok().encode(env),
-        Err(QueueFull) => (atoms::send_queue_full(), messages::queue_full(env, &pid, stream_ref)).encode(env),
+        Err(QueueFull) => (atoms::send_queue_full(), messages::queue_full(env, &pid, stream_ref), reply_to).encode(env),
     })
 }
 

@@ -197,7 +197,7 @@ fn texts(map: Term<'_>, key: Atom) -> NifResult<Vec<String>> {
     texts.into_iter().map(to_text).collect()
 }
 
-fn get<'a, T: Decoder<'a>>(map: Term<'a>, key: Atom) -> NifResult<T> {
+pub(crate) fn get<'a, T: Decoder<'a>>(map: Term<'a>, key: Atom) -> NifResult<T> {
     map.map_get(key)?.decode()
 }
 
@@ -205,7 +205,7 @@ fn text(map: Term<'_>, key: Atom) -> NifResult<String> {
     to_text(map.map_get(key)?)
 }
 
-fn to_text(term: Term<'_>) -> NifResult<String> {
+pub(crate) fn to_text(term: Term<'_>) -> NifResult<String> {
     String::from_utf8(term.decode::<Binary<'_>>()?.to_vec()).map_err(bad)
 }
 
@@ -224,7 +224,7 @@ fn milliseconds(map: Term<'_>, key: Atom) -> NifResult<Option<Duration>> {
     unless(map, key, atoms::infinity(), |term| term.decode().map(Duration::from_millis))
 }
 
-fn one_of<T: Copy>(map: Term<'_>, key: Atom, values: &[(Atom, T)]) -> NifResult<T> {
+pub(crate) fn one_of<T: Copy>(map: Term<'_>, key: Atom, values: &[(Atom, T)]) -> NifResult<T> {
     let value = map.map_get(key)?;
     values.iter().find(|(atom, _)| *atom == value).map(|(_, value)| *value).ok_or(Error::BadArg)
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use gun_rs_engine::transport::tls::{Identity, Key, Name, Roots, TlsClient, TlsOptionError, TlsOptions};
 use rustler::{Atom, Binary, Encoder, Env, Error, NifResult, ResourceArc, Term};
 
+use crate::options::{get, one_of, to_text};
 use crate::reasons;
 
 mod atoms {
@@ -55,30 +56,21 @@ fn tls_config<'a>(env: Env<'a>, map: Term<'a>) -> NifResult<Term<'a>> {
 }
 
 fn options(map: Term<'_>) -> NifResult<TlsOptions> {
-    let versions: Vec<Atom> = map.map_get(atoms::versions())?.decode()?;
-    let verify = map.map_get(atoms::verify())?;
+    let versions: Vec<Atom> = get(map, atoms::versions())?;
+    let identities: Vec<Term<'_>> = get(map, atoms::identities())?;
     Ok(TlsOptions {
-        verify: match verify {
-            _ if atoms::peer() == verify => true,
-            _ if atoms::none() == verify => false,
-            _ => return Err(Error::BadArg),
-        },
+        verify: one_of(map, atoms::verify(), &[(atoms::peer(), true), (atoms::none(), false)])?,
         roots: roots(map.map_get(atoms::roots())?)?,
         name: name(map.map_get(atoms::server_name())?)?,
-        identities: map
-            .map_get(atoms::identities())?
-            .decode::<Vec<Term<'_>>>()?
-            .into_iter()
-            .map(identity)
-            .collect::<NifResult<_>>()?,
+        identities: identities.into_iter().map(identity).collect::<NifResult<_>>()?,
         tls12: versions.contains(&atoms::tls12()),
         tls13: versions.contains(&atoms::tls13()),
         ciphers: names(map.map_get(atoms::ciphers())?)?,
         signature_schemes: names(map.map_get(atoms::signature_algs())?)?,
         groups: names(map.map_get(atoms::groups())?)?,
         alpn: binaries(map.map_get(atoms::alpn())?)?,
-        depth: map.map_get(atoms::depth())?.decode()?,
-        resume: map.map_get(atoms::resume())?.decode()?,
+        depth: get(map, atoms::depth())?,
+        resume: get(map, atoms::resume())?,
     })
 }
 
@@ -92,7 +84,7 @@ fn name(term: Term<'_>) -> NifResult<Name> {
     } else if atoms::disable() == term {
         Ok(Name::Disabled)
     } else {
-        text(term).map(Name::Other)
+        to_text(term).map(Name::Other)
     }
 }
 
@@ -118,14 +110,10 @@ fn names(term: Term<'_>) -> NifResult<Option<Vec<String>>> {
         .into_iter()
         .map(|name| match name.decode::<Atom>() {
             Ok(_) => name.atom_to_string(),
-            Err(_) => text(name),
+            Err(_) => to_text(name),
         })
         .collect::<NifResult<_>>()
         .map(Some)
-}
-
-fn text(term: Term<'_>) -> NifResult<String> {
-    String::from_utf8(binary(term)?).map_err(|_| Error::BadArg)
 }
 
 fn binaries(term: Term<'_>) -> NifResult<Vec<Vec<u8>>> {

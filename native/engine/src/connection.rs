@@ -323,13 +323,6 @@ pub(crate) struct UpgradeRequest<K: Sink> {
     pub(crate) options: WsOptions,
 }
 
-impl<K: Sink> Reupgrade<K> {
-    /// How many bytes of frames may wait for it; none are to, where that is 0.
-    pub(crate) fn queue(&self) -> usize {
-        self.request.options.reupgrade.unwrap_or(0)
-    }
-}
-
 /// Why the task itself ends.
 pub(crate) enum Stop {
     /// It was asked to, gracefully.
@@ -444,7 +437,9 @@ impl<K: Sink> Connection<K> {
             | Command::Cancel(_)
             | Command::UpdateFlow(Some(_), _)
             | Command::Upgrade(_)) => kept.push_back(command),
-            Command::Send(outgoing) if self.reupgrade.as_ref().is_some_and(|again| again.queue() == 0) => {
+            Command::Send(outgoing)
+                if self.reupgrade.as_ref().is_some_and(|again| again.request.options.reupgrade_queue().is_none()) =>
+            {
                 self.status.release(outgoing.len());
                 refuse(&mut self.sink, &outgoing.reply, BadState::Reconnecting);
             }
@@ -471,7 +466,7 @@ impl<K: Sink> Connection<K> {
     }
 
     async fn up<S: ByteStream>(&mut self, local: Option<SocketAddr>, stream: S) -> Result<(), Stop> {
-        let queue = self.reupgrade.as_ref().map(|again| again.queue()).filter(|queue| *queue > 0);
+        let queue = self.reupgrade.as_ref().and_then(|again| again.request.options.reupgrade_queue());
         self.status.begin_http(queue.or(self.options.http.max_send_queue));
         self.sink.event(Event::Up { protocol: Protocol::Http, local });
         self.serve(stream).await
@@ -555,7 +550,7 @@ impl<K: Sink> Connection<K> {
                         let killed = [stream];
                         let again = again.filter(|_| !closed_by_user);
                         // Before anybody hears that the WebSocket is away, and sends what is to wait for the next.
-                        let queue = again.as_ref().and_then(|again| again.options.reupgrade).filter(|queue| *queue > 0);
+                        let queue = again.as_ref().and_then(|again| again.options.reupgrade_queue());
                         if queue.is_some() {
                             self.status.limit(queue);
                         }

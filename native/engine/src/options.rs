@@ -158,6 +158,11 @@ pub struct WsOptions {
 }
 
 impl WsOptions {
+    /// How many bytes of frames may wait for the upgrade to be repeated; `None` where none may.
+    pub(crate) fn reupgrade_queue(&self) -> Option<usize> {
+        self.reupgrade.filter(|queue| *queue > 0)
+    }
+
     /// Whether messages are told frame by frame, now that the server has chosen this subprotocol or none.
     #[must_use]
     pub fn tells_fragments(&self, subprotocol: Option<&str>) -> bool {

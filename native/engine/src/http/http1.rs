@@ -147,7 +147,7 @@ struct Http<'a, K: Sink> {
     /// How many bytes the peer had taken when it took no more, and when that is too long ago.
     stalled: Option<(u64, Timer)>,
     /// Frames that wait for an upgrade that is repeated.
-    held: Vec<Command<K>>,
+    held: Vec<Box<Outgoing<K>>>,
 }
 
 /// Serves the byte stream until it is down, or a WebSocket.
@@ -332,7 +332,7 @@ impl<K: Sink> Http<'_, K> {
             Command::UpdateFlow(Some(stream), parts) => self.update_flow(&stream, parts),
             Command::Upgrade(upgrade) => self.upgrade(*upgrade),
             Command::Send(outgoing) => match self.repeated_upgrade() {
-                Some(queue) if queue > 0 => self.held.push(Command::Send(outgoing)),
+                Some(options) if options.reupgrade_queue().is_some() => self.held.push(outgoing),
                 Some(_) => self.refuse(&outgoing, BadState::Reconnecting),
                 None => self.refuse(&outgoing, BadState::NotWebsocket),
             },
@@ -388,8 +388,8 @@ impl<K: Sink> Http<'_, K> {
         self.waiting.push_front(Waiting { stream, caller, flow, upload: None, what, queued: 0, repeated: true });
     }
 
-    /// How many bytes of frames may wait for the upgrade that is repeated, if one is.
-    fn repeated_upgrade(&self) -> Option<usize> {
+    /// The options of the upgrade that is repeated, if one is.
+    fn repeated_upgrade(&self) -> Option<&WsOptions> {
         let active = self.active.as_ref().filter(|active| active.repeated && !active.cancelled);
         let active = active.and_then(|active| active.upgrade.as_ref()).map(|upgrade| &upgrade.options);
         let waiting = self.waiting.front().filter(|waiting| waiting.repeated);
@@ -397,7 +397,7 @@ impl<K: Sink> Http<'_, K> {
             What::Upgrade { options, .. } => Some(options),
             What::Request { .. } => None,
         });
-        active.or(waiting).and_then(|options| options.reupgrade)
+        active.or(waiting).map(Box::as_ref)
     }
 
     fn refuse(&mut self, outgoing: &Outgoing<K>, error: BadState) {
@@ -408,10 +408,8 @@ impl<K: Sink> Http<'_, K> {
     /// The upgrade is not repeated any more: what has waited for it is refused.
     fn not_repeated(&mut self) {
         self.connection.status.limit(self.connection.options.http.max_send_queue);
-        for command in std::mem::take(&mut self.held) {
-            if let Command::Send(outgoing) = command {
-                self.refuse(&outgoing, BadState::NotWebsocket);
-            }
+        for outgoing in std::mem::take(&mut self.held) {
+            self.refuse(&outgoing, BadState::NotWebsocket);
         }
     }
 
@@ -479,6 +477,9 @@ impl<K: Sink> Http<'_, K> {
         let Some(at) = self.waiting.iter().position(|waiting| waiting.stream == *stream) else { return false };
         if let Some(waiting) = self.waiting.remove(at) {
             self.connection.status.release(waiting.queued);
+            if waiting.repeated {
+                self.not_repeated();
+            }
         }
         true
     }
@@ -498,8 +499,6 @@ impl<K: Sink> Http<'_, K> {
         }
         if !self.forget(stream) {
             self.connection.sink.event(Event::NoStream { stream, caller });
-        } else if self.repeated_upgrade().is_none() {
-            self.not_repeated();
         }
         None
     }
@@ -717,7 +716,7 @@ impl<K: Sink> Http<'_, K> {
             killed.push(waiting.stream);
         }
         // What waits for the next upgrade waits on; without one, whoever waits is told by the connection after this.
-        self.connection.commands.put_back(self.held.into_iter());
+        self.connection.commands.put_back(self.held.into_iter().map(Command::Send));
         if shutdown { End::Stop(Stop::ShutDown) } else { End::Down(reason, killed) }
     }
 
@@ -738,7 +737,7 @@ impl<K: Sink> Http<'_, K> {
             return self.down(DownReason::Normal);
         };
         let Asking { options, again, .. } = asking;
-        self.connection.commands.put_back(std::mem::take(&mut self.held).into_iter());
+        self.connection.commands.put_back(std::mem::take(&mut self.held).into_iter().map(Command::Send));
         for waiting in std::mem::take(&mut self.waiting) {
             self.connection.status.release(waiting.queued);
             let (stream, caller) = (Some(&waiting.stream), &waiting.caller);

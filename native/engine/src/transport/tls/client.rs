@@ -43,9 +43,9 @@ static CLIENTS: Mutex<VecDeque<Arc<TlsClient>>> = Mutex::new(VecDeque::new());
 /// The file that the environment variable SSLKEYLOGFILE names, if it does.
 static KEY_LOG: LazyLock<Arc<dyn KeyLog>> = LazyLock::new(|| Arc::new(KeyLogFile::new()));
 
-/// How many configurations there are, of those that are kept.
-#[must_use]
-pub fn clients() -> usize {
+/// How many configurations are kept.
+#[cfg(test)]
+pub(super) fn clients() -> usize {
     CLIENTS.lock().unwrap_or_else(PoisonError::into_inner).len()
 }
 

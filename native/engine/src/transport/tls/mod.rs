@@ -12,7 +12,9 @@ use std::time::Duration;
 use rustls::pki_types::ServerName;
 
 pub use self::alert::TlsError;
-pub use self::client::{TlsClient, TlsOptionError, clients};
+#[cfg(test)]
+use self::client::clients;
+pub use self::client::{TlsClient, TlsOptionError};
 pub use self::stream::{TlsByteStream, Truncated};
 use super::{ByteStream, within};
 use crate::error::ConnectError;
