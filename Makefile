@@ -3,7 +3,7 @@
 # test: sets up, builds, and runs every check and test; "make test STEPS='eunit ct'" runs some
 # autobahn: runs the 517 cases of the Autobahn Testsuite, which takes minutes, and compares the results
 # bench: measures gun_rs beside gun and beside what limits both, which takes many minutes; "make bench WORKLOADS=rtt_16b"
-#        measures some
+#        measures some, "make bench OTP=29" measures on OTP 29
 # bench-smoke: the same with few messages, to see whether all of it works
 # clean: removes what was built, and keeps what was downloaded
 
@@ -28,4 +28,4 @@ bench-smoke:
 clean:
 	cargo clean
 	rm -rf priv
-	[ ! -d _build ] || find _build -mindepth 1 -maxdepth 1 ! -name peers ! -name autobahn -exec rm -rf {} +
+	[ ! -d _build ] || find _build -mindepth 1 -maxdepth 1 ! -name peers ! -name autobahn ! -name otp29 -exec rm -rf {} +

@@ -9,6 +9,8 @@
 %% The wall time and the node's CPU time in microseconds; of idle, the bytes of memory that the connections take.
 run(Client, Target, {Workload, Count, Size}) ->
 	{ok, _} = application:ensure_all_started(start(Client)),
+	%% gun 2 starts without its module gun, which is_gun_1/0 asks.
+	_ = code:ensure_loaded(Client),
 	run(Workload, Client, Target, Count, Size).
 
 start(vm) -> kernel;
