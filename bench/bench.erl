@@ -10,20 +10,27 @@
 %% How long one measurement may take, in ms.
 -define(PATIENCE, 600000).
 
+%% How long gun may take for what it does one after the other, in us.
+-define(AT_MOST, 10000000).
+
 %% Rounds, Scale in percent of the messages, where to write the results, and the workloads, of which none means all.
 main([Rounds, Scale, File|Names]) ->
 	{ok, _} = application:ensure_all_started(crypto),
-	Servers = #{"" => serve([]), "tls_" => serve(["--tls", env("BENCH_CERT"), env("BENCH_KEY")])},
-	Chosen = [Workload || Workload={Name, _, _, _} <- workloads(), Names =:= [] orelse lists:member(Name, Names)],
-	_ = [stop("bench: there is no workload ~s~n", [Name]) || Name <- Names, not lists:keymember(Name, 1, workloads())],
-	io:format("~s~n~n", [heading()]),
+	All = workloads(list_to_integer(Scale)),
+	_ = [stop("bench: there is no workload ~s~n", [Name]) || Name <- Names -- [name(Workload) || Workload <- All]],
+	Servers = #{
+		"" => serve([]),
+		"tls_" => serve(["--tls", env("BENCH_CERT"), env("BENCH_KEY")]),
+		"deflate_" => serve(["--deflate"])
+	},
+	io:format("~s~n~n", [bench_report:heading()]),
 	Results = [begin
-		Result = measure(Workload, Servers, list_to_integer(Rounds), list_to_integer(Scale)),
-		tell(Result),
+		Result = {Workload, measure(Workload, Servers, list_to_integer(Rounds))},
+		ok = bench_report:tell(Result),
 		Result
-	end || Workload <- Chosen],
-	io:format("~n~ts~n", [table(Results)]),
-	ok = write(File, Results),
+	end || Workload <- All, Names =:= [] orelse lists:member(name(Workload), Names)],
+	io:format("~n~ts~n", [bench_report:tables(Results)]),
+	ok = bench_report:write(File, Results),
 	halt().
 
 stop(Format, Args) ->
@@ -36,77 +43,149 @@ env(Name) ->
 		Value -> Value
 	end.
 
-%% What it is called, what it does, how many messages (or connections), and their size in bytes.
-workloads() ->
-	[{Prefix ++ Name, {Prefix, Do}, Count, Size}
-		|| Prefix <- ["", "tls_"], {Name, Do, Count0, Size} <- [
-			{"rtt_16b", rtt, 10000, 16},
-			{"echo_1k", echo, 50000, 1024},
-			{"send_16b", send, 200000, 16},
-			{"send_1k", send, 200000, 1024},
-			{"send_64k", send, 10000, 16#10000},
-			{"send_1m", send, 500, 16#100000},
-			{"recv_16b", recv, 1000000, 16},
-			{"recv_1k", recv, 300000, 1024},
-			{"recv_64k", recv, 10000, 16#10000},
-			{"recv_1m", recv, 1000, 16#100000},
-			{"connects_per_sec", connect, 1000, 0},
-			{"idle_memory", idle, 5000, 0}
-		], Count <- [count(Prefix, Do, Count0)]].
+name(#{prefix := Prefix, name := Name}) -> Prefix ++ Name.
 
-count("tls_", idle, _) -> 1500;
-count("tls_", send, Count) -> Count div 2;
-count("tls_", recv, Count) -> Count div 2;
-count(_, _, Count) -> Count.
+workloads(Scale) ->
+	[scaled(Scale, #{prefix => Prefix, name => Name, do => Do, connections => Connections, count => Count, size => Size,
+			unit => unit(Do)})
+		|| Prefix <- ["", "tls_", "deflate_"], {Name, Do, Connections, Count, Size} <- workloads_with(Prefix)].
 
-clients({_, recv}) -> [gun_rs, gun, rust, vm];
+%% Its name, what is done, on how many connections, the messages (or what else is counted) and their size in bytes.
+workloads_with("") ->
+	common() ++ [
+		{"idle_memory", idle, 5000, 5000, 0},
+		{"recv_flood_rtt", beside_recv, 1, 20000, 16},
+		{"send_flood_rtt", beside_send, 1, 20000, 16}
+	] ++ [{"curve_cpu_" ++ integer_to_list(N), curve, N, 50000, 64} || N <- [1, 10, 100, 1000, 5000]];
+workloads_with("tls_") ->
+	[{Name, Do, Connections, tls_count(Do, Count), Size} || {Name, Do, Connections, Count, Size} <- common()]
+		++ [{"idle_memory", idle, 1500, 1500, 0}];
+%% The server is not what these wait for. For a message it takes, in us of CPU time beside those of the plain client, 12
+%% beside 26 to echo, 3 beside 20 and 110 beside 1140 (64 KiB) to receive, and less than 1 beside 2 and 5 beside 138 to
+%% send: a flood is compressed once, and sent round and round.
+workloads_with("deflate_") ->
+	[
+		{"echo_1k", echo, 1, 20000, 1024},
+		{"send_1k", send, 1, 50000, 1024},
+		{"send_64k", send, 1, 1000, 16#10000},
+		{"recv_1k", recv, 1, 100000, 1024},
+		{"recv_64k", recv, 1, 4000, 16#10000}
+	].
+
+common() ->
+	[
+		{"rtt_16b", rtt, 1, 10000, 16},
+		{"echo_1k", echo, 1, 50000, 1024},
+		{"send_16b", send, 1, 200000, 16},
+		{"send_1k", send, 1, 200000, 1024},
+		{"send_64k", send, 1, 10000, 16#10000},
+		{"send_1m", send, 1, 500, 16#100000},
+		{"recv_16b", recv, 1, 1000000, 16},
+		{"recv_1k", recv, 1, 300000, 1024},
+		{"recv_64k", recv, 1, 10000, 16#10000},
+		{"recv_1m", recv, 1, 1000, 16#100000},
+		{"connects_per_sec", connect, 1, 1000, 0},
+		{"many_50", echo_many, 50, 100000, 1024},
+		{"many_1000", paced, 1000, 100000, 64}
+	].
+
+tls_count(send, Count) -> Count div 2;
+tls_count(recv, Count) -> Count div 2;
+tls_count(_, Count) -> Count.
+
+unit(idle) -> "KiB";
+unit(connect) -> "/s";
+unit(Do) when Do =:= curve; Do =:= paced -> "CPU us";
+unit(_) -> "us".
+
+%% A tenth of the messages still goes over all connections.
+scaled(Scale, Workload = #{do := idle, connections := Connections0}) ->
+	Connections = min(Connections0, max(200, Connections0 * Scale div 10)),
+	Workload#{connections := Connections, count := Connections};
+scaled(Scale, Workload = #{connections := 1, count := Count}) ->
+	Workload#{count := max(10, Count * Scale div 100)};
+scaled(Scale, Workload = #{connections := Connections0, count := Count}) ->
+	Connections = min(Connections0, max(50, Connections0 * Scale div 10)),
+	%% Each connection has as many as the others.
+	Workload#{connections := Connections, count := max(1, Count * Scale div 100 div Connections) * Connections}.
+
+clients(#{do := recv}) -> [gun_rs, gun, rust, vm];
 clients(_) -> [gun_rs, gun, rust].
 
 %% The clients take turns, so that what else the machine does befalls them alike.
-measure({Name, What={Prefix, Do}, Count, Size}, Servers, Rounds, Scale) ->
+measure(Workload = #{prefix := Prefix}, Servers, Rounds) ->
 	Port = maps:get(Prefix, Servers),
-	Clients = clients(What),
-	Counts = [{Client, own_count(Client, {Name, What, Count, Size}, Port, Scale)} || Client <- Clients],
-	Runs = [{Client, run(Client, Prefix, Port, {Do, N, Size})} || _ <- lists:seq(1, Rounds), {Client, N} <- Counts],
-	Figures = maps:from_list([begin
-		{Walls, Cpus} = lists:unzip([each(Do, Run, N) || {C, Run} <- Runs, C =:= Client]),
-		{Client, {figures:median(Walls), figures:median(Cpus)}}
-	end || {Client, N} <- Counts]),
-	{Name, Do, Figures}.
+	Own = [{Client, own(Client, Workload, Port)} || Client <- clients(Workload)],
+	Runs = [{Client, each(W, run(Client, Port, W))} || _ <- lists:seq(1, Rounds), {Client, W} <- Own],
+	maps:from_list([{Client, medians([Figures || {C, Figures} <- Runs, C =:= Client])} || {Client, _} <- Own]).
+
+medians(Runs = [First|_]) ->
+	maps:map(fun(Key, _) -> figures:median([maps:get(Key, Figures) || Figures <- Runs]) end, First).
 
 %% A client that would need minutes does less: its figure is for each message all the same.
-own_count(Client, {_, {Prefix, Do}, Count0, Size}, Port, Scale) ->
-	Count = max(10, Count0 * Scale div 100),
-	case Client =:= gun andalso Do =/= idle andalso Count > 100 of
-		true ->
-			Few = max(10, Count div 20),
-			{Wall, _} = run(Client, Prefix, Port, {Do, Few, Size}),
-			%% Ten seconds at most.
-			min(Count, max(Few, round(10000000 / max(1, Wall) * Few)));
-		false ->
-			Count
-	end.
+own(gun, Workload = #{do := Do, connections := 1, count := Count}, Port)
+		when Count > 10000, (Do =:= echo orelse Do =:= send orelse Do =:= recv); Count > 100, Do =:= connect ->
+	Few = max(10, Count div 20),
+	#{wall := Wall} = run(gun, Port, Workload#{count := Few}),
+	Workload#{count := min(Count, max(Few, round(?AT_MOST / max(1, Wall) * Few)))};
+own(_, Workload, _) ->
+	Workload.
 
-each(idle, {Bytes, _}, Count) -> {Bytes / Count / 1024, 0.0};
-each(connect, {Wall, Cpu}, Count) -> {Count * 1000000 / Wall, Cpu / Count};
-each(_, {Wall, Cpu}, Count) -> {Wall / Count, Cpu / Count}.
+%% What a run came to, for each message. The figure is what clients are compared by.
+each(#{do := idle, connections := Connections}, #{bytes := Bytes}) ->
+	#{figure => Bytes / Connections / 1024};
+each(_, Told = #{beside_us := Beside, quiet_us := Quiet}) ->
+	(maps:remove(beside_us, Told))#{figure => Beside, times_quiet => Beside / Quiet};
+each(#{do := Do, count := Count}, Told = #{wall := Wall, cpu := Cpu0}) ->
+	Cpu = Cpu0 / Count,
+	Figure = case Do of
+		connect -> Count * 1000000 / Wall;
+		paced -> Cpu;
+		curve -> Cpu;
+		_ -> Wall / Count
+	end,
+	(maps:remove(wall, Told))#{figure => Figure, cpu := Cpu}.
 
-run(rust, Prefix, Port, {Do, Count, Size}) ->
-	Args = ["localhost", integer_to_list(Port), atom_to_list(Do), integer_to_list(Count), integer_to_list(Size)
-		|[env("BENCH_ROOT") || Prefix =:= "tls_"]],
+run(rust, Port, Workload = #{do := Do}) when Do =:= beside_recv; Do =:= beside_send ->
+	Told = plain_client(Port, Workload),
+	%% Again, as what computes would take the processor from the round trips.
+	Peer = start_peer(),
+	Observer = peer:call(Peer, bench_others, compute, []),
+	_ = plain_client(Port, Workload),
+	Schedules = peer:call(Peer, bench_others, computed, [Observer]),
+	peer:stop(Peer),
+	maps:merge(Told, Schedules);
+run(rust, Port, Workload) ->
+	plain_client(Port, Workload);
+run(Client, Port, Workload = #{prefix := Prefix}) ->
+	Peer = start_peer(),
+	Target = #{port => Port, compress => Prefix =:= "deflate_", root => case Prefix of
+		"tls_" -> env("BENCH_ROOT");
+		_ -> undefined
+	end},
+	Told = peer:call(Peer, bench_client, run, [Client, Target, Workload], ?PATIENCE),
+	peer:stop(Peer),
+	Told.
+
+plain_client(Port, #{prefix := Prefix, do := Do, connections := Connections, count := Count, size := Size}) ->
+	Args = ["localhost", integer_to_list(Port), atom_to_list(Do)|[integer_to_list(N) || N <- [Connections, Count, Size]]]
+		++ case Prefix of
+			"tls_" -> ["--root", env("BENCH_ROOT")];
+			"deflate_" -> ["--deflate"];
+			"" -> []
+		end,
 	Program = open_port({spawn_executable, env("GUN_RS_BENCH_CLIENT")},
 		[{args, Args}, exit_status, {line, 1000}, use_stdio]),
-	[Wall, Cpu] = string:lexemes(line(Program), " "),
-	{list_to_integer(Wall), list_to_integer(Cpu)};
-run(Client, Prefix, Port, Workload) ->
-	{ok, Peer, _} = peer:start_link(#{connection => standard_io, args => ["+sbwt", "none", "-pa"|code:get_path()]}),
-	Root = case Prefix of
-		"tls_" -> env("BENCH_ROOT");
-		"" -> undefined
-	end,
-	Result = peer:call(Peer, bench_client, run, [Client, #{port => Port, root => Root}, Workload], ?PATIENCE),
-	peer:stop(Peer),
-	Result.
+	maps:from_list([begin
+		[Key, Value] = string:lexemes(Pair, "="),
+		{list_to_atom(Key), list_to_integer(Value)}
+	end || Pair <- string:lexemes(line(Program), " ")]).
+
+%% A node whose schedulers use no CPU time while they wait.
+start_peer() ->
+	Args = ["+sbwt", "none", "+sbwtdcpu", "none", "+sbwtdio", "none", "-pa"|code:get_path()],
+	{ok, Peer, _} = peer:start_link(#{connection => standard_io, args => Args}),
+	Peer.
 
 %% A server that ends with this node.
 serve(Args) ->
@@ -122,56 +201,3 @@ line(Program) ->
 	after ?PATIENCE ->
 		error(no_line)
 	end.
-
-%% Ratios above 1 are better for gun_rs.
-tell(Result={Name, _, _}) ->
-	#{gun_rs := Ours, gun := Guns, limit := Limit, vs_gun := VsGun, vs_limit := VsLimit} = figures(Result),
-	io:format("bench ~s gun_rs=~s gun=~s limit=~s vs_gun=~.2f vs_limit=~.2f~n",
-		[Name, show(Ours), show(Guns), show(Limit), VsGun, VsLimit]).
-
-figures({_, Do, Clients}) ->
-	[{Ours, OurCpu}, {Guns, GunsCpu}, {Rust, _}] = [maps:get(Client, Clients) || Client <- [gun_rs, gun, rust]],
-	Limit = case Clients of
-		#{vm := {Vm, _}} -> max(Rust, Vm);
-		_ -> Rust
-	end,
-	#{gun_rs => Ours, gun => Guns, limit => Limit, cpu => OurCpu, gun_cpu => GunsCpu,
-		vs_gun => ratio(Do, Ours, Guns), vs_limit => ratio(Do, Ours, Limit)}.
-
-ratio(connect, Ours, Theirs) -> Ours / max(0.001, Theirs);
-ratio(_, Ours, Theirs) -> Theirs / max(0.001, Ours).
-
-show(Figure) when Figure >= 100 -> integer_to_list(round(Figure));
-show(Figure) when Figure >= 10 -> io_lib:format("~.1f", [Figure]);
-show(Figure) -> io_lib:format("~.2f", [float(Figure)]).
-
-unit(idle) -> "KiB";
-unit(connect) -> "/s";
-unit(_) -> "us".
-
-table(Results) ->
-	["| workload | unit | gun_rs | gun | limit | to gun | to the limit | CPU us, gun_rs | CPU us, gun |\n"
-		"|---|---|---:|---:|---:|---:|---:|---:|---:|\n",
-	[begin
-		#{gun_rs := Ours, gun := Guns, limit := Limit, cpu := Cpu, gun_cpu := GunCpu, vs_gun := VsGun,
-			vs_limit := VsLimit} = figures(Result),
-		io_lib:format("| ~s | ~s | ~s | ~s | ~s | ~.1f x | ~.2f x | ~s | ~s |~n",
-			[Name, unit(Do), show(Ours), show(Guns), show(Limit), VsGun, VsLimit, show(Cpu), show(GunCpu)])
-	end || Result={Name, Do, _} <- Results]].
-
-heading() ->
-	_ = application:load(gun),
-	{ok, Gun} = application:get_key(gun, vsn),
-	io_lib:format("OTP ~s, gun ~s, ~b schedulers, ~s", [erlang:system_info(otp_release), Gun,
-		erlang:system_info(schedulers_online), calendar:system_time_to_rfc3339(erlang:system_time(second))]).
-
-write(File, Results) ->
-	Rows = [begin
-		Figures = figures(Result),
-		io_lib:format("  {\"workload\": \"~s\", \"unit\": \"~s\"~s}", [Name, unit(Do),
-			[io_lib:format(", \"~s\": ~.4f", [Key, float(maps:get(Key, Figures))])
-				|| Key <- [gun_rs, gun, limit, vs_gun, vs_limit, cpu, gun_cpu]]])
-	end || Result={Name, Do, _} <- Results],
-	ok = filelib:ensure_dir(File),
-	Text = io_lib:format("{\"about\": \"~s\", \"results\": [~n~s~n]}~n", [heading(), lists:join(",\n", Rows)]),
-	file:write_file(File, Text).

@@ -1,168 +1,93 @@
-%% The workloads, for gun and for gun_rs: each runs in a node of its own, which has done nothing else before.
+%% What a client does in its node, which has done nothing else before. A workload is #{do, connections, count, size},
+%% and what it came to is a map of numbers: the wall time and the node's CPU time in microseconds, or others that the
+%% workload has instead or besides.
 -module(bench_client).
 
 -export([run/3]).
+-export([timed/1]).
 
-%% Far beyond what a message takes, in ms: for what would never end.
--define(PATIENCE, 60000).
-
-%% The wall time and the node's CPU time in microseconds; of idle, the bytes of memory that the connections take.
-run(Client, Target, {Workload, Count, Size}) ->
+run(Client, Target, Workload) ->
 	{ok, _} = application:ensure_all_started(start(Client)),
-	%% gun 2 starts without its module gun, which is_gun_1/0 asks.
+	%% gun 2 starts without its module gun, of which it is asked what it exports.
 	_ = code:ensure_loaded(Client),
-	run(Workload, Client, Target, Count, Size).
+	do(Client, Target, Workload).
 
 start(vm) -> kernel;
 start(Client) -> Client.
 
-run(recv, vm, _, Count, Size) ->
+do(vm, _, #{do := recv, count := Count, size := Size}) ->
 	StreamRef = make_ref(),
+	Conn = {self(), StreamRef},
 	ok = bench_vm:flood(self(), self(), StreamRef, 1, Size),
-	ok = frames(vm, self(), StreamRef, 1),
+	ok = bench_conn:frames(Conn, 1),
 	timed(fun() ->
 		ok = bench_vm:flood(self(), self(), StreamRef, Count, Size),
-		frames(vm, self(), StreamRef, Count)
+		bench_conn:frames(Conn, Count)
 	end);
-run(rtt, Client, Target, Count, Size) ->
+do(Client, Target, #{do := rtt, count := Count, size := Size}) ->
 	echo(Client, Target, Count, Size, 1);
-run(echo, Client, Target, Count, Size) ->
+do(Client, Target, #{do := echo, count := Count, size := Size}) ->
 	echo(Client, Target, Count, Size, 64);
-run(send, Client, Target, Count, Size) ->
-	{ConnPid, StreamRef} = open(Client, Target, "/sink"),
-	Frame = {binary, binary:copy(<<"x">>, Size)},
-	ok = await_count(Client, ConnPid, StreamRef, 0),
+do(Client, Target, #{do := send, count := Count, size := Size}) ->
+	Conn = bench_conn:open(Client, Target, "/sink"),
+	Frames = bench_conn:payloads(Client, Target, Size),
+	ok = await_count(Client, Conn, 0),
 	timed(fun() ->
-		_ = [send(Client, ConnPid, StreamRef, Frame) || _ <- lists:seq(1, Count)],
-		await_count(Client, ConnPid, StreamRef, Count)
+		ok = bench_conn:send_all(Client, Conn, Frames, Count),
+		await_count(Client, Conn, Count)
 	end);
-run(recv, Client, Target, Count, Size) ->
+do(Client, Target = #{compress := Compress}, #{do := recv, count := Count, size := Size}) ->
+	Json = case Compress of
+		true -> 1;
+		false -> 0
+	end,
 	%% gun 1.3 may lose what comes together with the answer to the upgrade.
-	{ConnPid, StreamRef} = open(Client, Target, lists:concat(["/flood?wait=1&n=", Count, "&size=", Size])),
+	Path = lists:concat(["/flood?wait=1&n=", Count, "&size=", Size, "&json=", Json]),
+	Conn = bench_conn:open(Client, Target, Path),
 	timed(fun() ->
-		send(Client, ConnPid, StreamRef, {text, <<"go">>}),
-		frames(Client, ConnPid, StreamRef, Count)
+		bench_conn:send(Client, Conn, {text, <<"go">>}),
+		bench_conn:frames(Conn, Count)
 	end);
-run(connect, Client, Target, Count, _) ->
-	_ = open(Client, Target, "/echo"),
+do(Client, Target, #{do := connect, count := Count}) ->
+	_ = bench_conn:open(Client, Target, "/echo"),
 	timed(fun() ->
-		_ = [open(Client, Target, "/echo") || _ <- lists:seq(1, Count)],
+		_ = [bench_conn:open(Client, Target, "/echo") || _ <- lists:seq(1, Count)],
 		ok
 	end);
-run(idle, Client, Target, Count, _) ->
-	_ = [open(Client, Target, "/echo") || _ <- lists:seq(1, 20)],
-	Before = figures:resident(),
-	_ = [open(Client, Target, "/echo") || _ <- lists:seq(1, Count)],
-	%% Processes hibernate, and collect their garbage.
-	timer:sleep(2000),
-	_ = [garbage_collect(Pid) || Pid <- processes()],
-	timer:sleep(500),
-	{figures:resident() - Before, 0}.
+do(Client, Target, #{do := idle, connections := Connections}) ->
+	%% What the first connections leave behind in the allocators is not what a connection takes.
+	_ = [bench_conn:open(Client, Target, "/echo") || _ <- lists:seq(1, 100)],
+	Before = settled(),
+	_ = [bench_conn:open(Client, Target, "/echo") || _ <- lists:seq(1, Connections)],
+	#{bytes => settled() - Before};
+do(Client, Target, Workload = #{do := Do}) when Do =:= echo_many; Do =:= paced; Do =:= curve ->
+	bench_many:run(Client, Target, Workload);
+do(Client, Target, Workload = #{do := Do}) when Do =:= beside_recv; Do =:= beside_send ->
+	bench_others:run(Client, Target, Workload).
 
 echo(Client, Target, Count, Size, Ahead) ->
-	{ConnPid, StreamRef} = open(Client, Target, "/echo"),
-	Frame = {binary, binary:copy(<<"x">>, Size)},
-	timed(fun() ->
-		_ = [send(Client, ConnPid, StreamRef, Frame) || _ <- lists:seq(1, min(Ahead, Count))],
-		echo_loop(Client, ConnPid, StreamRef, Frame, max(0, Count - Ahead), Count)
-	end).
+	Conn = bench_conn:open(Client, Target, "/echo"),
+	Frames = bench_conn:payloads(Client, Target, Size),
+	timed(fun() -> bench_conn:echo(Client, Conn, Frames, Count, Ahead) end).
 
-echo_loop(_, _, _, _, _, 0) ->
-	ok;
-echo_loop(Client, ConnPid, StreamRef, Frame, 0, ToReceive) ->
-	{binary, _} = frame(Client, ConnPid, StreamRef),
-	echo_loop(Client, ConnPid, StreamRef, Frame, 0, ToReceive - 1);
-echo_loop(Client, ConnPid, StreamRef, Frame, ToSend, ToReceive) ->
-	{binary, _} = frame(Client, ConnPid, StreamRef),
-	send(Client, ConnPid, StreamRef, Frame),
-	echo_loop(Client, ConnPid, StreamRef, Frame, ToSend - 1, ToReceive - 1).
-
-await_count(Client, ConnPid, StreamRef, Count) ->
-	send(Client, ConnPid, StreamRef, {text, <<"count">>}),
-	{text, Counted} = frame(Client, ConnPid, StreamRef),
+await_count(Client, Conn, Count) ->
+	bench_conn:send(Client, Conn, {text, <<"count">>}),
+	{text, Counted} = bench_conn:frame(Conn),
 	Counted = integer_to_binary(Count),
 	ok.
 
-frames(_, _, _, 0) ->
-	ok;
-frames(Client, ConnPid, StreamRef, Count) ->
-	{binary, _} = frame(Client, ConnPid, StreamRef),
-	frames(Client, ConnPid, StreamRef, Count - 1).
+%% Bytes in memory once processes have hibernated, and nothing waits to be collected.
+settled() ->
+	timer:sleep(500),
+	_ = [garbage_collect(Pid) || Pid <- processes()],
+	timer:sleep(100),
+	figures:resident().
 
-frame(_, ConnPid, StreamRef) ->
-	receive
-		{gun_ws, ConnPid, StreamRef, Frame} -> Frame
-	after ?PATIENCE ->
-		error(no_frame)
-	end.
-
-open(Client, Target, Path) ->
-	ConnPid = connect(Client, Target),
-	{ConnPid, upgrade(Client, ConnPid, Path)}.
-
-connect(Client, #{port := Port, root := Root}) ->
-	{ok, ConnPid} = Client:open("localhost", Port, opts(Client, Root)),
-	{ok, http} = Client:await_up(ConnPid, ?PATIENCE),
-	ConnPid.
-
-opts(gun_rs, undefined) ->
-	#{retry => 0};
-opts(gun_rs, Root) ->
-	#{retry => 0, transport => tls, tls_opts => [{cacertfile, Root}]};
-opts(gun, Root) ->
-	%% As gun_rs has it: small messages are not held back by the kernel.
-	Tcp = [{nodelay, true}],
-	Tls = [{verify, verify_peer}, {cacertfile, Root}, {server_name_indication, "localhost"}|Tcp],
-	case {is_gun_1(), Root} of
-		{true, undefined} -> #{retry => 0, transport_opts => Tcp};
-		{true, _} -> #{retry => 0, transport => tls, protocols => [http], transport_opts => Tls};
-		{false, undefined} -> #{retry => 0, tcp_opts => Tcp};
-		{false, _} -> #{retry => 0, transport => tls, protocols => [http], tcp_opts => Tcp, tls_opts => Tls -- Tcp}
-	end.
-
-upgrade(Client, ConnPid, Path) ->
-	StreamRef = Client:ws_upgrade(ConnPid, Path, [], ws_opts(Client)),
-	receive
-		{gun_upgrade, ConnPid, StreamRef, _, _} -> StreamRef;
-		{gun_response, ConnPid, StreamRef, _, Status, _} -> error({refused, Status});
-		{gun_error, ConnPid, StreamRef, Reason} -> error(Reason)
-	after ?PATIENCE ->
-		error(no_upgrade)
-	end.
-
-%% gun 2.6 has a limit of 1000000 bytes for frames.
-ws_opts(gun) ->
-	case lists:member({ws_max_frame_size, 1}, gun:module_info(exports)) orelse not is_gun_1() of
-		true -> frame_limit();
-		false -> #{}
-	end;
-ws_opts(gun_rs) ->
-	#{}.
-
-frame_limit() ->
-	{ok, Vsn} = application:get_key(gun, vsn),
-	[Major, Minor|_] = [list_to_integer(N) || N <- string:lexemes(Vsn, ".")],
-	case {Major, Minor} >= {2, 6} of
-		true -> #{max_frame_size => infinity};
-		false -> #{}
-	end.
-
-send(gun, ConnPid, StreamRef, Frame) ->
-	case is_gun_1() of
-		true -> gun:ws_send(ConnPid, Frame);
-		false -> gun:ws_send(ConnPid, StreamRef, Frame)
-	end;
-send(gun_rs, ConnPid, StreamRef, Frame) ->
-	gun_rs:ws_send(ConnPid, StreamRef, Frame).
-
-is_gun_1() ->
-	not erlang:function_exported(gun, ws_send, 3).
-
+%% The wall time, and the CPU time of this node.
 timed(Fun) ->
 	Cpu = cpu(),
 	{Wall, ok} = timer:tc(Fun),
-	{Wall, cpu() - Cpu}.
+	#{wall => Wall, cpu => cpu() - Cpu}.
 
-%% Of this node, in microseconds.
 cpu() ->
 	1000 * figures:cpu(os:getpid()).

@@ -38,7 +38,7 @@ main() {
     results=${BENCH_RESULTS:-bench/results-otp$otp.json}
     beams=$bench/otp$otp
     mkdir -p "$beams"
-    $inside erlc -o "$beams" bench/bench.erl bench/bench_client.erl bench/bench_vm.erl bench/figures.erl
+    $inside erlc -Werror -o "$beams" bench/bench.erl bench/bench_*.erl bench/figures.erl
     if [ -n "$inside" ]; then
         compile_inside
         gun=/peers/lib

@@ -9,6 +9,8 @@ pub(crate) struct Args {
     pub(crate) port: u16,
     /// Exit when standard input ends.
     pub(crate) until_eof: bool,
+    /// Compress messages for clients that offer it.
+    pub(crate) deflate: bool,
     /// Speak TLS.
     pub(crate) tls: Option<Tls>,
 }
@@ -30,7 +32,7 @@ pub(crate) struct Tls {
     pub(crate) max_fragment: Option<usize>,
 }
 
-pub(crate) const USAGE: &str = "usage: gun_rs_testserver [--port N] [--until-eof] [--tls CERT KEY [--client-ca FILE] \
+pub(crate) const USAGE: &str = "usage: gun_rs_testserver [--port N] [--until-eof] [--deflate] [--tls CERT KEY [--client-ca FILE] \
     [--tls-version 1.2|1.3] [--alpn NAME,...] [--max-fragment N]]";
 
 /// Reads the arguments that follow the program's name.
@@ -48,6 +50,7 @@ pub(crate) fn parse(mut words: impl Iterator<Item = String>) -> Result<Args, Str
                 args.port = value.parse().map_err(|_| format!("--port needs a number from 0 to 65535, not {value}"))?;
             }
             "--until-eof" => args.until_eof = true,
+            "--deflate" => args.deflate = true,
             "--tls" => {
                 let tls = args.tls.get_or_insert_default();
                 tls.cert = value("two files")?.into();
@@ -93,9 +96,9 @@ mod tests {
 
     #[test]
     fn arguments_come_in_any_order() {
-        let expected = Ok(Args { port: 8080, until_eof: true, tls: None });
-        assert_eq!(parse_words(&["--port", "8080", "--until-eof"]), expected);
-        assert_eq!(parse_words(&["--until-eof", "--port", "8080"]), expected);
+        let expected = Ok(Args { port: 8080, until_eof: true, deflate: true, tls: None });
+        assert_eq!(parse_words(&["--port", "8080", "--until-eof", "--deflate"]), expected);
+        assert_eq!(parse_words(&["--deflate", "--until-eof", "--port", "8080"]), expected);
     }
 
     #[test]
@@ -121,7 +124,7 @@ mod tests {
             alpn: vec!["h2".to_owned(), "http/1.1".to_owned()],
             max_fragment: Some(7),
         };
-        assert_eq!(parse_words(&words), Ok(Args { port: 0, until_eof: false, tls: Some(tls) }));
+        assert_eq!(parse_words(&words), Ok(Args { tls: Some(tls), ..Args::default() }));
         assert_eq!(parse_words(&words[3..]), Err("what is about TLS comes after --tls".to_owned()));
     }
 

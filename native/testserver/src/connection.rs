@@ -11,6 +11,7 @@ use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode};
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
 use crate::conversation;
+use crate::deflate::Compressed;
 use crate::mode::{Conversation, Mode, Unknown};
 use crate::request::{has_body, read_head};
 
@@ -20,15 +21,15 @@ const GARBAGE: &[u8] = b"\x00\x01\x02 these bytes are no HTTP response \xff\xfe\
 const ANOTHER_KEY: &[u8] = b"dGhlIHNhbXBsZSBub25jZQ==";
 
 /// Serves a connection to its end. How it ended is the client's to judge: that is what the tests look at. `tls` is what
-/// `/tls` tells.
-pub(crate) async fn serve<S>(stream: S, tls: Option<String>)
+/// `/tls` tells; with `deflate`, messages are compressed where the client offers it.
+pub(crate) async fn serve<S>(stream: S, tls: Option<String>, deflate: bool)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let _ = answer_requests(stream, tls).await;
+    let _ = answer_requests(stream, tls, deflate).await;
 }
 
-async fn answer_requests<S>(mut stream: S, tls: Option<String>) -> io::Result<()>
+async fn answer_requests<S>(mut stream: S, tls: Option<String>, deflate: bool) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -36,7 +37,14 @@ where
     while let Some(request) = read_head(&mut stream, &mut buffer).await? {
         match Mode::parse(request.uri().path(), request.uri().query().unwrap_or_default()) {
             Ok(Mode::Upgrade(conversation)) => match accept(&request) {
-                Ok(response) => return upgrade(stream, buffer, &response, &conversation).await,
+                Ok(response) => {
+                    let compressed =
+                        if deflate { Compressed::accept(request.headers(), &conversation).await? } else { None };
+                    return match compressed {
+                        Some(compressed) => upgrade_compressed(stream, &buffer, response, compressed).await,
+                        None => upgrade(stream, buffer, &response, &conversation).await,
+                    };
+                }
                 Err(complaint) => answer(&mut stream, 400, &complaint).await?,
             },
             Ok(Mode::Subprotocol) => match accept_subprotocol(&request) {
@@ -99,14 +107,37 @@ async fn upgrade<S>(mut stream: S, buffer: BytesMut, response: &Response, conver
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let mut head = Vec::new();
-    write_response(&mut head, response).map_err(io::Error::other)?;
-    stream.write_all(&head).await?;
-    stream.flush().await?;
+    switch(&mut stream, response).await?;
     // The tests send messages of any size; the limits under test are the client's.
     let config = WebSocketConfig::default().max_message_size(None).max_frame_size(None);
     let socket = WebSocketStream::from_partially_read(stream, buffer.to_vec(), Role::Server, Some(config)).await;
     conversation::hold(socket, conversation).await.map_err(io::Error::other)
+}
+
+async fn upgrade_compressed<S>(
+    mut stream: S,
+    buffer: &[u8],
+    mut response: Response,
+    compressed: Compressed,
+) -> io::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    // No client sends frames before it has the answer (RFC 6455, 4.1).
+    if !buffer.is_empty() {
+        return answer(&mut stream, 400, "The request is followed by what does not belong to it.").await;
+    }
+    let agreed = HeaderValue::from_str(compressed.agreed()).map_err(io::Error::other)?;
+    response.headers_mut().insert("sec-websocket-extensions", agreed);
+    switch(&mut stream, &response).await?;
+    compressed.hold(stream).await.map_err(io::Error::other)
+}
+
+async fn switch(stream: &mut (impl AsyncWrite + Unpin), response: &Response) -> io::Result<()> {
+    let mut head = Vec::new();
+    write_response(&mut head, response).map_err(io::Error::other)?;
+    stream.write_all(&head).await?;
+    stream.flush().await
 }
 
 async fn answer<S>(stream: &mut S, status: u16, text: &str) -> io::Result<()>

@@ -1,6 +1,5 @@
 //! What is said once a connection speaks WebSocket.
 
-use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio_tungstenite::WebSocketStream;
@@ -9,6 +8,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
 use tokio_tungstenite::tungstenite::{Message, Result};
 
+use crate::flood;
 use crate::mode::Conversation;
 
 /// Holds the conversation to its end.
@@ -23,7 +23,7 @@ where
     match *conversation {
         Conversation::Echo => echo(&mut socket).await,
         Conversation::Fragments { size } => fragments(&mut socket, size).await,
-        Conversation::Flood { n, size, wait } => flood(&mut socket, n, size, wait).await,
+        Conversation::Flood { n, size, wait, json } => flood(&mut socket, n, wait, &flood::messages(size, json)).await,
         Conversation::Sink => sink(&mut socket).await,
         Conversation::Close(code) => close(&mut socket, code).await,
         Conversation::Drop => return drop_after_one(socket).await,
@@ -71,7 +71,7 @@ where
     Ok(())
 }
 
-async fn flood<S>(socket: &mut WebSocketStream<S>, n: u64, size: usize, wait: u64) -> Result<()>
+async fn flood<S>(socket: &mut WebSocketStream<S>, n: u64, wait: u64, messages: &[Message]) -> Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -79,10 +79,9 @@ where
         let Some(message) = socket.next().await else { return Ok(()) };
         message?;
     }
-    let payload = Bytes::from(vec![b'x'; size]);
-    for _ in 0..n {
+    for (_, message) in (0..n).zip(messages.iter().cycle()) {
         // `feed` lets small messages share a write: a benchmark of the client must not wait for this side.
-        socket.feed(Message::Binary(payload.clone())).await?;
+        socket.feed(message.clone()).await?;
     }
     close(socket, Some(CloseCode::Normal.into())).await
 }

@@ -28,15 +28,19 @@ pub(crate) fn bind(port: u16) -> io::Result<TcpListener> {
 
 /// Serves every connection, each in a task of its own, for as long as the process lives.
 ///
-/// `tls` is what they are accepted with, and how much a record may hold.
-pub(crate) async fn serve(listener: TcpListener, tls: Option<(TlsAcceptor, Option<usize>)>) -> io::Result<()> {
+/// `tls` is what they are accepted with, and how much a record may hold; with `deflate`, messages may be compressed.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    tls: Option<(TlsAcceptor, Option<usize>)>,
+    deflate: bool,
+) -> io::Result<()> {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
                 let _ = stream.set_nodelay(true);
                 match tls.clone() {
-                    Some((acceptor, max_fragment)) => tokio::spawn(tls::serve(stream, acceptor, max_fragment)),
-                    None => tokio::spawn(connection::serve(stream, None)),
+                    Some((acceptor, max_fragment)) => tokio::spawn(tls::serve(stream, acceptor, max_fragment, deflate)),
+                    None => tokio::spawn(connection::serve(stream, None, deflate)),
                 };
             }
             // The usual cause is a lack of file descriptors, which ends when other connections do.

@@ -14,13 +14,20 @@
 //! | `/bad-accept` | accepts the upgrade with a `sec-websocket-accept` that belongs to another key |
 //! | `/tls` | tells what the TLS handshake agreed on, a word and its value in each line |
 //!
+//! With `json=1`, the messages of a flood are text: market data, as JSON.
+//!
+//! With `--deflate`, what `/echo`, `/flood` and `/sink` say is compressed, where the client offers permessage-deflate.
+//!
 //! The modules, from the outside in: [`args`] reads the command line, [`listener`] accepts connections, [`tls`]
 //! encrypts them, [`connection`] answers the requests on one of them, [`request`] reads a request, [`mode`] knows the
-//! table above, and [`conversation`] speaks WebSocket once the upgrade is done.
+//! table above, and [`conversation`] speaks WebSocket once the upgrade is done, or [`deflate`] where messages are
+//! compressed; [`flood`] makes the messages of a flood.
 
 mod args;
 mod connection;
 mod conversation;
+mod deflate;
+mod flood;
 mod listener;
 mod mode;
 mod request;
@@ -61,7 +68,7 @@ fn run(args: &args::Args) -> io::Result<()> {
     runtime.block_on(async {
         let listener = listener::bind(args.port)?;
         announce(listener.local_addr()?)?;
-        listener::serve(listener, tls).await
+        listener::serve(listener, tls, args.deflate).await
     })
 }
 

@@ -27,8 +27,8 @@ pub(crate) enum Conversation {
     Echo,
     /// Send every message back, in fragments of `size` bytes.
     Fragments { size: usize },
-    /// Send `n` binary messages of `size` bytes, when the client has sent `wait` messages.
-    Flood { n: u64, size: usize, wait: u64 },
+    /// Send `n` messages of `size` bytes, when the client has sent `wait` messages.
+    Flood { n: u64, size: usize, wait: u64, json: bool },
     /// Count messages.
     Sink,
     /// Send a close frame, with or without a code.
@@ -60,6 +60,7 @@ impl Mode {
                 n: required(query, "n", 0, u64::MAX)?,
                 size: required(query, "size", 0, 1 << 30)?,
                 wait: optional(query, "wait", 0, u64::MAX)?.unwrap_or(0),
+                json: optional(query, "json", 0, 1)? == Some(1),
             },
             "/sink" => Conversation::Sink,
             "/close" => Conversation::Close(optional(query, "code", 0, u16::MAX)?),
@@ -106,11 +107,11 @@ mod tests {
 
     #[test]
     fn parameters_are_read_in_any_order() {
-        let expected = Ok(Mode::Upgrade(Conversation::Flood { n: 10, size: 4, wait: 0 }));
+        let expected = Ok(Mode::Upgrade(Conversation::Flood { n: 10, size: 4, wait: 0, json: false }));
         assert_eq!(Mode::parse("/flood", "n=10&size=4"), expected);
         assert_eq!(Mode::parse("/flood", "size=4&n=10"), expected);
-        let waiting = Ok(Mode::Upgrade(Conversation::Flood { n: 10, size: 4, wait: 1 }));
-        assert_eq!(Mode::parse("/flood", "wait=1&size=4&n=10"), waiting);
+        let waiting = Ok(Mode::Upgrade(Conversation::Flood { n: 10, size: 4, wait: 1, json: true }));
+        assert_eq!(Mode::parse("/flood", "wait=1&json=1&size=4&n=10"), waiting);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Every mode, over a real loopback connection.
 
+mod deflate;
+
 use std::error::Error;
 use std::net::SocketAddr;
 
@@ -13,19 +15,19 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
-use crate::listener;
+use crate::{flood, listener};
 
 type TestResult = Result<(), Box<dyn Error>>;
 
-fn start() -> std::io::Result<SocketAddr> {
+fn start(deflate: bool) -> std::io::Result<SocketAddr> {
     let listener = listener::bind(0)?;
     let address = listener.local_addr()?;
-    tokio::spawn(listener::serve(listener, None));
+    tokio::spawn(listener::serve(listener, None, deflate));
     Ok(address)
 }
 
 async fn connect(path: &str) -> tungstenite::Result<WebSocketStream<MaybeTlsStream<TcpStream>>> {
-    Ok(connect_async(format!("ws://{}{path}", start()?)).await?.0)
+    Ok(connect_async(format!("ws://{}{path}", start(false)?)).await?.0)
 }
 
 #[tokio::test]
@@ -59,6 +61,17 @@ async fn a_flood_has_the_size_asked_for_and_ends_with_1000() -> TestResult {
 }
 
 #[tokio::test]
+async fn a_flood_of_json_goes_round_its_messages() -> TestResult {
+    let messages = flood::messages(1024, true);
+    let n = messages.len() + 1;
+    let mut socket = connect(&format!("/flood?n={n}&size=1024&json=1")).await?;
+    for message in messages.iter().cycle().take(n) {
+        assert_eq!(socket.next().await.transpose()?.as_ref(), Some(message));
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_sink_tells_how_many_messages_it_took() -> TestResult {
     let mut socket = connect("/sink").await?;
     for _ in 0..5 {
@@ -81,7 +94,7 @@ async fn a_refused_upgrade_has_the_status_asked_for() -> TestResult {
 
 #[tokio::test]
 async fn a_connection_outlives_a_refusal() -> TestResult {
-    let mut stream = TcpStream::connect(start()?).await?;
+    let mut stream = TcpStream::connect(start(false)?).await?;
     for _ in 0..3 {
         stream.write_all(b"GET /refuse?status=503 HTTP/1.1\r\nhost: localhost\r\n\r\n").await?;
         let expected = "HTTP/1.1 503 Service Unavailable\r\ncontent-type: text/plain\r\ncontent-length: 24\r\n\r\n\
@@ -95,7 +108,7 @@ async fn a_connection_outlives_a_refusal() -> TestResult {
 
 #[tokio::test]
 async fn the_first_subprotocol_offered_is_accepted() -> TestResult {
-    let mut request = format!("ws://{}/subprotocol", start()?).into_client_request()?;
+    let mut request = format!("ws://{}/subprotocol", start(false)?).into_client_request()?;
     request.headers_mut().insert("sec-websocket-protocol", "graphql-ws, mqtt".parse()?);
     let (_, response) = connect_async(request).await?;
     assert_eq!(response.headers().get("sec-websocket-protocol"), Some(&"graphql-ws".parse()?));

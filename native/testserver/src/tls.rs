@@ -61,12 +61,12 @@ fn named(file: &Path, error: impl std::fmt::Display) -> io::Error {
 }
 
 /// Serves a connection, if its handshake succeeds. No record holds more than `max_fragment` bytes of data.
-pub(crate) async fn serve(stream: TcpStream, acceptor: TlsAcceptor, max_fragment: Option<usize>) {
+pub(crate) async fn serve(stream: TcpStream, acceptor: TlsAcceptor, max_fragment: Option<usize>, deflate: bool) {
     if let Ok(stream) = acceptor.accept(stream).await {
         let told = tell(stream.get_ref().1);
         match max_fragment {
-            Some(size) => connection::serve(Fragments { stream, size }, Some(told)).await,
-            None => connection::serve(stream, Some(told)).await,
+            Some(size) => connection::serve(Fragments { stream, size }, Some(told), deflate).await,
+            None => connection::serve(stream, Some(told), deflate).await,
         }
     }
 }

@@ -1,0 +1,88 @@
+%% How the benchmarks tell what they have measured: a line for each workload, tables in Markdown, and a file in JSON. A
+%% result is {Workload, #{Client => Figures}}.
+-module(bench_report).
+
+-export([heading/0]).
+-export([tell/1]).
+-export([tables/1]).
+-export([write/2]).
+
+heading() ->
+	_ = application:load(gun),
+	{ok, Gun} = application:get_key(gun, vsn),
+	io_lib:format("OTP ~s, gun ~s, ~b schedulers, ~s", [erlang:system_info(otp_release), Gun,
+		erlang:system_info(schedulers_online), calendar:system_time_to_rfc3339(erlang:system_time(second))]).
+
+tell(Result = {Workload, _}) ->
+	#{gun_rs := Ours, gun := Guns, limit := Limit, vs_gun := VsGun, vs_limit := VsLimit} = compared(Result),
+	io:format("bench ~s gun_rs=~s gun=~s limit=~s vs_gun=~.2f vs_limit=~.2f~s~n",
+		[name(Workload), show(Ours), show(Guns), show(Limit), VsGun, VsLimit,
+			[io_lib:format(" ~s_~s=~s", [Key, Client, show(Figure)]) || {Key, Client, Figure} <- besides(Result)]]).
+
+tables(Results) ->
+	["| workload | unit | gun_rs | gun | limit | to gun | to the limit | CPU us, gun_rs | CPU us, gun | CPU us, limit |\n"
+		"|---|---|---:|---:|---:|---:|---:|---:|---:|---:|\n",
+	[begin
+		#{gun_rs := Ours, gun := Guns, limit := Limit, vs_gun := VsGun, vs_limit := VsLimit} = compared(Result),
+		Cpus = [cell(cpu, Figures) || Figures <- clients(Result)],
+		io_lib:format("| ~s | ~s | ~s | ~s | ~s | ~.1f x | ~.2f x | ~s |~n",
+			[name(Workload), unit(Workload), show(Ours), show(Guns), show(Limit), VsGun, VsLimit, lists:join(" | ", Cpus)])
+	end || Result = {Workload, _} <- Results],
+	"\n| workload | besides | gun_rs | gun | limit |\n|---|---|---:|---:|---:|\n",
+	[io_lib:format("| ~s | ~s | ~s |~n", [name(Workload), Key,
+			lists:join(" | ", [cell(Key, Figures) || Figures <- clients(Result)])])
+		|| Result = {Workload, _} <- Results, Key <- keys(Result) -- [cpu]]].
+
+write(File, Results) ->
+	Rows = [begin
+		Compared = compared(Result),
+		io_lib:format("  {\"workload\": \"~s\", \"unit\": \"~s\"~s}", [name(Workload), unit(Workload),
+			[io_lib:format(", \"~s\": ~.4f", [Key, float(maps:get(Key, Compared))])
+				|| Key <- [gun_rs, gun, limit, vs_gun, vs_limit]] ++
+			[io_lib:format(", \"~s_~s\": ~.4f", [Key, Client, float(Figure)])
+				|| {Key, Client, Figure} <- besides(Result)]])
+	end || Result = {Workload, _} <- Results],
+	ok = filelib:ensure_dir(File),
+	Text = io_lib:format("{\"about\": \"~s\", \"results\": [~n~s~n]}~n", [heading(), lists:join(",\n", Rows)]),
+	file:write_file(File, Text).
+
+name(#{prefix := Prefix, name := Name}) -> Prefix ++ Name.
+
+unit(#{unit := Unit}) -> Unit.
+
+%% Ratios above 1 are better for gun_rs.
+compared(Result = {Workload, _}) ->
+	[Ours, Guns, Limit] = [Figure || #{figure := Figure} <- clients(Result)],
+	#{gun_rs => Ours, gun => Guns, limit => Limit,
+		vs_gun => ratio(Workload, Ours, Guns), vs_limit => ratio(Workload, Ours, Limit)}.
+
+ratio(#{do := connect}, Ours, Theirs) -> Ours / max(0.001, Theirs);
+ratio(_, Ours, Theirs) -> Theirs / max(0.001, Ours).
+
+%% Those of gun_rs, of gun, and of what is the limit.
+clients({_, #{gun_rs := Ours, gun := Guns, rust := Rust, vm := Vm}}) ->
+	Slower = case {Rust, Vm} of
+		{#{figure := R}, #{figure := V}} when R >= V -> Rust;
+		_ -> Vm
+	end,
+	[Ours, Guns, Slower];
+clients({_, #{gun_rs := Ours, gun := Guns, rust := Rust}}) ->
+	[Ours, Guns, Rust].
+
+%% What else is known of them.
+besides(Result) ->
+	Clients = lists:zip([gun_rs, gun, limit], clients(Result)),
+	[{Key, Client, Figure} || Key <- keys(Result), {Client, #{Key := Figure}} <- Clients].
+
+keys(Result) ->
+	lists:usort([Key || Figures <- clients(Result), Key <- maps:keys(Figures), Key =/= figure]).
+
+cell(Key, Figures) ->
+	case Figures of
+		#{Key := Figure} -> show(Figure);
+		_ -> "-"
+	end.
+
+show(Figure) when Figure >= 100 -> integer_to_list(round(Figure));
+show(Figure) when Figure >= 10 -> io_lib:format("~.1f", [float(Figure)]);
+show(Figure) -> io_lib:format("~.2f", [float(Figure)]).
