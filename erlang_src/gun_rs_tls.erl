@@ -2,6 +2,7 @@
 %% tls_opts. Connections with the same options have the same one.
 -module(gun_rs_tls).
 
+-export([start/0]).
 -export([new/1]).
 -export([config/1]).
 -export([renew/1]).
@@ -10,6 +11,20 @@
 %% the system's roots.
 -opaque tls() :: undefined | {gun_rs_native:tls_config(), constant | [gun_rs_tls_options:tls_opt()]}.
 -export_type([tls/0]).
+
+%% For how long what the files held is taken for what they hold, in ms. To read them takes
+%% the schedulers that may wait, several times, which is more than all else that a
+%% connection takes before it is opened.
+-define(MAX_AGE, 1000).
+
+%% How many sets of options are remembered.
+-define(MAX_KEPT, 64).
+
+%% @doc Makes the table of what is remembered. It belongs to the caller.
+-spec start() -> ok.
+start() ->
+	?MODULE = ets:new(?MODULE, [named_table, public, {read_concurrency, true}]),
+	ok.
 
 %% @doc The configuration for the options of a connection: files are read, and what they
 %% hold is checked. The element is the one of tls_opts that cannot be honoured.
@@ -20,6 +35,22 @@ new(#{tls_opts := TlsOpts}) ->
 	make(TlsOpts).
 
 make(TlsOpts) ->
+	Now = erlang:monotonic_time(millisecond),
+	case ets:lookup(?MODULE, TlsOpts) of
+		[{_, Tls, Since}] when Now - Since =< ?MAX_AGE ->
+			{ok, Tls};
+		_ ->
+			remember(TlsOpts, Now, make_new(TlsOpts))
+	end.
+
+remember(TlsOpts, Now, Made={ok, Tls}) ->
+	_ = ets:info(?MODULE, size) >= ?MAX_KEPT andalso ets:delete_all_objects(?MODULE),
+	true = ets:insert(?MODULE, {TlsOpts, Tls, Now}),
+	Made;
+remember(_, _, Error) ->
+	Error.
+
+make_new(TlsOpts) ->
 	case gun_rs_tls_options:native(TlsOpts, [<<"http/1.1">>]) of
 		{ok, Native} -> make(TlsOpts, gun_rs_native:tls_config(Native));
 		{error, Element} -> {error, {options, {tls_opts, Element}}}

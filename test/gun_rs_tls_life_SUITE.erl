@@ -272,9 +272,10 @@ do_server_bytes(Config, Port) ->
 	tcp_middle:stop(Middle),
 	Total.
 
-%% All where the handshake is in plain text and many of the others.
+%% All where the handshake is in plain text and many of the others, but for the last: an
+%% ECDSA signature may be some bytes shorter the next time, and there would be none there.
 do_places(Total) ->
-	lists:seq(0, 150) ++ lists:seq(151, Total - 1, 11).
+	lists:seq(0, 150) ++ lists:seq(151, Total - 10, 11).
 
 do_count(Outcomes) ->
 	lists:foldl(fun(Outcome, Count) -> maps:update_with(Outcome, fun(N) -> N + 1 end, 1, Count) end, #{}, Outcomes).
@@ -415,10 +416,14 @@ do_memory_of(Count, Server, Port, TlsOpts) ->
 	_ = [ok = gun_rs:close(ConnPid) || ConnPid <- ConnPids],
 	Growth.
 
-%% What the native library takes is in it.
+%% What the native library takes is in it. The least of some looks: what a handshake has
+%% left behind goes by and by.
 do_memory() ->
-	_ = [garbage_collect(Pid) || Pid <- processes()],
-	erlang:memory(total).
+	lists:min([begin
+		timer:sleep(200),
+		_ = [garbage_collect(Pid) || Pid <- processes()],
+		erlang:memory(total)
+	end || _ <- lists:seq(1, 5)]).
 
 do_facts(Server, Port, TlsOpts) ->
 	ConnPid = do_open_with(Port, TlsOpts),
@@ -427,12 +432,12 @@ do_facts(Server, Port, TlsOpts) ->
 	Facts.
 
 renewed_file(Config) ->
-	doc("A renewed cacertfile counts from the next connection on, and for the next attempt of one that is retried."),
+	doc("A renewed cacertfile counts for new connections, and for those that are retried, once it is a second old."),
 	#{root := #{der := Root}, other_root := #{der := Other}} = config(certs, Config),
 	File = filename:join(config(priv_dir, Config), "renewed.pem"),
 	TlsOpts = [{cacertfile, File}, {reuse_sessions, false}],
 	_ = [do_with(Config, Kind, #{}, fun(_, Port) ->
-		do_replace(File, [Other]),
+		do_renew(File, [Other]),
 		{unknown_ca, _} = do_alert_with(Port, TlsOpts),
 		{Middle, MiddlePort} = tcp_middle:start(Port, #{}),
 		{ok, Retrying} = gun_rs:open("localhost", MiddlePort,
@@ -442,7 +447,7 @@ renewed_file(Config) ->
 		{ok, http} = gun_rs:await_up(Retrying, ?WAIT),
 		ok = gun_rs:close(do_open_with(Port, TlsOpts)),
 		%% What is up stays up.
-		do_replace(File, [Other]),
+		do_renew(File, [Other]),
 		{unknown_ca, _} = do_alert_with(Port, TlsOpts),
 		{200, _, _} = answer(Retrying, gun_rs:get(Retrying, "/tls")),
 		ok = gun_rs:close(Retrying),
@@ -469,6 +474,11 @@ renewed_roots(Config) ->
 do_replace(File, Ders) ->
 	ok = file:write_file(File ++ ".new", tls_certs:pem(Ders)),
 	ok = file:rename(File ++ ".new", File).
+
+%% The same for a file that has just been read: within a second it is not read again.
+do_renew(File, Ders) ->
+	do_replace(File, Ders),
+	timer:sleep(1100).
 
 do_try(Port) ->
 	_ = process_flag(trap_exit, true),
