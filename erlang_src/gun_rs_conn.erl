@@ -453,7 +453,11 @@ owner_down(Shutdown = {shutdown, _}) -> Shutdown;
 owner_down(Reason) -> {shutdown, {owner_down, Reason}}.
 
 send_sync(From, Frames, #data{conn=Conn}) ->
-	case gun_rs_native:ws_send_receipt(Conn, From, Frames) of
+	Sent = case gun_rs_native:ws_send_receipt(Conn, From, Frames) of
+		too_much -> gun_rs_native:ws_send_receipt_dirty(Conn, From, Frames);
+		Other -> Other
+	end,
+	case Sent of
 		ok -> keep_state_and_data;
 		Error -> {keep_state_and_data, {reply, From, {error, Error}}}
 	end.

@@ -40,6 +40,14 @@ check(Frames) ->
 	case gun_rs_native:ws_check(Frames) of
 		ok -> Frames;
 		iodata -> check(flatten(Frames));
+		too_much -> check_dirty(Frames);
+		{invalid, Frame, Text} -> error({invalid_frame, Frame, Text})
+	end.
+
+check_dirty(Frames) ->
+	case gun_rs_native:ws_check_dirty(Frames) of
+		ok -> Frames;
+		iodata -> check_dirty(flatten(Frames));
 		{invalid, Frame, Text} -> error({invalid_frame, Frame, Text})
 	end.
 

@@ -30,7 +30,9 @@
 -export([ws_send/4]).
 -export([ws_send_dirty/4]).
 -export([ws_send_receipt/3]).
+-export([ws_send_receipt_dirty/3]).
 -export([ws_check/1]).
+-export([ws_check_dirty/1]).
 -export([ws_flow_grant/1]).
 -export([ws_settled/1]).
 -export([is_public_suffix/1]).
@@ -40,7 +42,7 @@
 	conn_silence/1, is_conn/1, debug_panic/1, http_request/5, http_request_dirty/5, http_data/5, http_data_dirty/5,
 	http_cancel/3,
 	stream_info/3, update_flow/3, ws_upgrade/6, ws_send/4, ws_send_dirty/4, ws_send_receipt/3,
-	ws_check/1, ws_flow_grant/1, ws_settled/1,
+	ws_send_receipt_dirty/3, ws_check/1, ws_check_dirty/1, ws_flow_grant/1, ws_settled/1,
 	is_public_suffix/1]).
 
 -on_load(load/0).
@@ -215,9 +217,17 @@ ws_send_dirty(_ConnPid, _Caller, _StreamRef, _Frames) -> ?NOT_LOADED.
 -spec ws_send_receipt(conn(), Receipt :: term(), Frames :: term()) -> ok | send_queue_full | refused().
 ws_send_receipt(_Conn, _Receipt, _Frames) -> ?NOT_LOADED.
 
-%% @doc Answers as ws_send_dirty/4 would, and sends nothing.
+%% @doc The same, for frames that are too much for a normal scheduler.
+-spec ws_send_receipt_dirty(conn(), Receipt :: term(), Frames :: term()) -> ok | send_queue_full | refused().
+ws_send_receipt_dirty(_Conn, _Receipt, _Frames) -> ?NOT_LOADED.
+
+%% @doc Answers as ws_send/4 would, and sends nothing.
 -spec ws_check(Frames :: term()) -> ok | refused().
 ws_check(_Frames) -> ?NOT_LOADED.
+
+%% @doc The same, for frames that are too much for a normal scheduler.
+-spec ws_check_dirty(Frames :: term()) -> ok | refused().
+ws_check_dirty(_Frames) -> ?NOT_LOADED.
 
 %% @doc The receiver keeps up: the answer to flow_check.
 -spec ws_flow_grant(conn()) -> ok.

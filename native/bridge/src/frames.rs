@@ -4,6 +4,8 @@
 //! by the I/O thread. What one call may do is bounded, since a NIF must not keep a scheduler for long: a call that
 //! would do more is refused before it has done anything, and made again on a dirty scheduler.
 
+use std::cell::RefCell;
+
 use gun_rs_engine::command::Item;
 use gun_rs_engine::websocket::frame::{
     MAX_CLOSE_REASON, MAX_CONTROL_PAYLOAD, Opcode, encode, encode_close, is_valid_close_code, parse_close,
@@ -23,6 +25,14 @@ const MAX_FRAMES: usize = 500;
 
 /// How many small frames a payload held by reference counts for: it takes an environment of its own.
 const HELD_FRAMES: usize = 20;
+
+/// The most memory that a scheduler keeps to encode frames in.
+const MAX_KEPT: usize = 2 * MAX_COPIED;
+
+thread_local! {
+    /// What small frames are encoded in, before the connection's queue has them.
+    static BYTES: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 mod atoms {
     rustler::atoms! {
@@ -53,47 +63,54 @@ pub(crate) enum Scheduler {
     Dirty,
 }
 
-struct Encoder {
+/// What is to be sent.
+pub(crate) enum Encoded<'a> {
+    /// Small frames alone: how many, and their bytes.
+    Frames(u32, &'a [u8]),
+    /// Whatever else there may be.
+    Items(Vec<Item<HeldBinary>>),
+}
+
+impl Encoded<'_> {
+    /// The same, to be kept.
+    pub(crate) fn into_items(self) -> Vec<Item<HeldBinary>> {
+        match self {
+            Self::Frames(0, _) => Vec::new(),
+            Self::Frames(frames, bytes) => vec![Item::Encoded(frames, bytes.to_vec())],
+            Self::Items(items) => items,
+        }
+    }
+}
+
+struct Encoder<'b> {
     scheduler: Scheduler,
     /// Whether messages are handed over as they are, to be compressed.
     compresses: bool,
     items: Vec<Item<HeldBinary>>,
     /// Small frames that stand next to each other go as one.
-    bytes: Vec<u8>,
+    bytes: &'b mut Vec<u8>,
     frames: u32,
     copied: usize,
     count: usize,
 }
 
-/// Encodes one frame, or a list of them; messages that are to be compressed are only copied. What stands behind a
-/// close frame is not looked at: it would not be sent.
-pub(crate) fn encode_frames(
-    frames: Term<'_>,
+/// Encodes one frame, or a list of them, and hands them to `then`; messages that are to be compressed are only copied.
+/// What stands behind a close frame is not looked at: it would not be sent.
+pub(crate) fn encode_frames<'a, R>(
+    frames: Term<'a>,
     scheduler: Scheduler,
     compresses: bool,
-) -> Result<Vec<Item<HeldBinary>>, Refused<'_>> {
-    let (items, bytes) = (Vec::new(), Vec::new());
-    let mut encoder = Encoder { scheduler, compresses, items, bytes, frames: 0, copied: 0, count: 0 };
-    if frames.is_list() || frames.is_empty_list() {
-        let mut rest = frames;
-        while !rest.is_empty_list() {
-            let (frame, tail) = rest
-                .list_get_cell()
-                .map_err(|_| Refused::Invalid(frames, "The list of frames is not a proper list."))?;
-            encoder.count += 1;
-            if scheduler == Scheduler::Normal && encoder.count > MAX_FRAMES {
-                return Err(Refused::TooMuch);
-            }
-            if encoder.push(frame)? == Pushed::Close {
-                break;
-            }
-            rest = tail;
+    then: impl FnOnce(Encoded<'_>) -> R,
+) -> Result<R, Refused<'a>> {
+    BYTES.with_borrow_mut(|bytes| {
+        bytes.clear();
+        let mut encoder = Encoder { scheduler, compresses, items: Vec::new(), bytes, frames: 0, copied: 0, count: 0 };
+        let result = encoder.push_all(frames).map(|()| then(encoder.finish()));
+        if bytes.capacity() > MAX_KEPT {
+            *bytes = Vec::new();
         }
-    } else {
-        encoder.push(frames)?;
-    }
-    encoder.flush();
-    Ok(encoder.items)
+        result
+    })
 }
 
 #[derive(PartialEq, Eq)]
@@ -102,15 +119,45 @@ enum Pushed {
     Close,
 }
 
-impl Encoder {
+impl<'b> Encoder<'b> {
+    fn push_all<'a>(&mut self, frames: Term<'a>) -> Result<(), Refused<'a>> {
+        if !frames.is_list() {
+            return self.push(frames).map(|_| ());
+        }
+        let mut rest = frames;
+        while !rest.is_empty_list() {
+            let (frame, tail) = rest
+                .list_get_cell()
+                .map_err(|_| Refused::Invalid(frames, "The list of frames is not a proper list."))?;
+            self.count += 1;
+            if self.scheduler == Scheduler::Normal && self.count > MAX_FRAMES {
+                return Err(Refused::TooMuch);
+            }
+            if self.push(frame)? == Pushed::Close {
+                return Ok(());
+            }
+            rest = tail;
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Encoded<'b> {
+        if self.items.is_empty() {
+            return Encoded::Frames(self.frames, self.bytes);
+        }
+        self.flush();
+        Encoded::Items(self.items)
+    }
+
     fn push<'a>(&mut self, frame: Term<'a>) -> Result<Pushed, Refused<'a>> {
         let invalid = |text| Refused::Invalid(frame, text);
-        if frame.is_tuple() {
-            return match *rustler::types::tuple::get_tuple(frame).unwrap_or_default() {
-                [kind, payload] => self.push_pair(frame, kind, payload),
-                [kind, code, reason] if atoms::close() == kind => self.push_close(frame, code, reason),
-                _ => Err(invalid(SHAPE)),
-            };
+        if let Ok((kind, payload)) = frame.decode() {
+            return self.push_pair(frame, kind, payload);
+        }
+        if let Ok((kind, code, reason)) = frame.decode::<(Term<'a>, _, _)>()
+            && atoms::close() == kind
+        {
+            return self.push_close(frame, code, reason);
         }
         match () {
             () if atoms::close() == frame => {
@@ -184,7 +231,7 @@ impl Encoder {
             self.flush();
             self.items.push(Item::Small(opcode, payload.to_vec()));
         } else {
-            encode(&mut self.bytes, opcode, payload);
+            encode(self.bytes, opcode, payload);
             self.frames += 1;
         }
         Ok(Pushed::Frame)
@@ -200,7 +247,8 @@ impl Encoder {
     fn flush(&mut self) {
         if !self.bytes.is_empty() {
             let frames = std::mem::take(&mut self.frames);
-            self.items.push(Item::Encoded(frames, std::mem::take(&mut self.bytes)));
+            self.items.push(Item::Encoded(frames, self.bytes.clone()));
+            self.bytes.clear();
         }
     }
 }

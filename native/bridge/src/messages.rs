@@ -69,9 +69,73 @@ mod atoms {
     }
 }
 
+/// How many frames of a WebSocket are sent to its user at once: if each were sent as soon as it is built, the user's
+/// process would go to sleep after each, and would have to be woken for the next.
+const MAX_HELD: usize = 32;
+
+/// And how many bytes.
+const MAX_HELD_BYTES: usize = 64 * 1024;
+
 thread_local! {
-    /// What messages are built in; each one sent leaves it empty.
-    static MESSAGE: RefCell<OwnedEnv> = RefCell::new(OwnedEnv::new());
+    /// What messages are built in.
+    static OUTBOX: RefCell<Outbox> = RefCell::new(Outbox::new());
+}
+
+/// Messages that are built and not sent yet. When they are sent, nothing is left of them.
+struct Outbox {
+    env: OwnedEnv,
+    held: Vec<(LocalPid, SavedTerm)>,
+    /// The bytes of their payloads.
+    bytes: usize,
+    /// The stream of this connection that some of them are of, so that its reference is made once for all of them.
+    stream_ref: Option<(LocalPid, SavedTerm)>,
+}
+
+impl Outbox {
+    fn new() -> Self {
+        Self { env: OwnedEnv::new(), held: Vec::new(), bytes: 0, stream_ref: None }
+    }
+
+    fn is_full(&self) -> bool {
+        self.held.len() >= MAX_HELD || self.bytes >= MAX_HELD_BYTES
+    }
+
+    fn push(&mut self, to: LocalPid, build: impl for<'a> FnOnce(Env<'a>) -> Term<'a>) {
+        let message = self.env.run(|env| self.env.save(build(env)));
+        self.held.push((to, message));
+    }
+
+    /// The same for a message of the one stream that `connection` has messages held of.
+    fn push_of_stream(
+        &mut self,
+        to: LocalPid,
+        connection: LocalPid,
+        id: &StreamId,
+        build: impl for<'a> FnOnce(Env<'a>, Term<'a>) -> Term<'a>,
+    ) {
+        let env = &self.env;
+        let known = self.stream_ref.take().filter(|(of, _)| *of == connection);
+        let (_, stream_ref) =
+            self.stream_ref.insert(known.unwrap_or_else(|| (connection, env.run(|inner| env.save(id.get(inner))))));
+        self.held.push((to, env.run(|inner| env.save(build(inner, stream_ref.load(inner))))));
+    }
+
+    /// Sends all, unless nothing may be told any more. A receiver that has died misses nothing.
+    fn flush(&mut self, silent: bool) {
+        if self.held.is_empty() {
+            return;
+        }
+        self.env.run(|env| {
+            for (to, message) in self.held.drain(..) {
+                if !silent {
+                    // As a copy: the environment itself would take its own room, some 2 KB, along to the mailbox.
+                    let _ = env.send(&to, message.load(env));
+                }
+            }
+        });
+        self.env.clear();
+        (self.bytes, self.stream_ref) = (0, None);
+    }
 }
 
 /// A term kept for later, in memory of its own.
@@ -111,6 +175,13 @@ impl Receiver {
     }
 }
 
+/// Those that are elsewhere are not told apart.
+impl PartialEq for Receiver {
+    fn eq(&self, other: &Self) -> bool {
+        matches!((self, other), (Self::Local(one), Self::Local(other)) if one == other)
+    }
+}
+
 impl From<Term<'_>> for Receiver {
     fn from(term: Term<'_>) -> Self {
         term.decode().map_or_else(|_| Self::Elsewhere(Kept::new(term)), Self::Local)
@@ -143,7 +214,6 @@ impl PartialEq<StreamId> for Stream {
 /// A stream: its reference, and who its messages are for.
 pub(crate) struct Stream {
     id: StreamId,
-    stream_ref: Kept,
     reply_to: Receiver,
     /// Whether it was opened to become a WebSocket.
     upgrade: bool,
@@ -154,13 +224,7 @@ pub(crate) struct Stream {
 impl Stream {
     /// The stream `stream_ref`, with messages for `reply_to`.
     pub(crate) fn new(stream_ref: Term<'_>, reply_to: Term<'_>) -> Self {
-        Self {
-            id: StreamId::new(stream_ref),
-            stream_ref: Kept::new(stream_ref),
-            reply_to: reply_to.into(),
-            upgrade: false,
-            handler: None,
-        }
+        Self { id: StreamId::new(stream_ref), reply_to: reply_to.into(), upgrade: false, handler: None }
     }
 
     /// The same for an upgrade.
@@ -227,27 +291,35 @@ impl BeamSink {
         });
     }
 
-    /// To the owner, or to a stream's reply_to. A receiver that has died misses nothing.
+    /// To the owner, or to a stream's reply_to.
     fn send(&self, to: &Receiver, build: impl for<'a> FnOnce(Env<'a>) -> Term<'a>) {
+        let (pid, elsewhere) = self.route(to);
+        self.message(&pid, |env| addressed(env, elsewhere, build(env)));
+    }
+
+    /// The process that a message goes to, and whom it is for if that is another.
+    fn route<'r>(&self, to: &'r Receiver) -> (LocalPid, Option<&'r Receiver>) {
         match to {
-            Receiver::Local(pid) if !self.relayed => self.message(pid, build),
-            _ => self.tell(|env| (atoms::deliver(), to.get(env), build(env)).encode(env)),
+            Receiver::Local(pid) if !self.relayed => (*pid, None),
+            _ => (self.connection, Some(to)),
         }
     }
 
     /// To the process behind ConnPid.
     fn tell(&self, build: impl for<'a> FnOnce(Env<'a>) -> Term<'a>) {
-        self.message(&self.connection, |env| (atoms::gun_rs_native(), build(env)).encode(env));
+        self.message(&self.connection, |env| told(env, build(env)));
     }
 
-    fn message(&self, pid: &LocalPid, build: impl for<'a> FnOnce(Env<'a>) -> Term<'a>) {
-        if !self.silent.load(Ordering::Acquire) {
-            MESSAGE.with_borrow_mut(|message| {
-                // Sent as a copy: the environment itself would take its own room, some 2 KB, along to the mailbox.
-                let _ = message.run(|env| env.send(pid, build(env)));
-                message.clear();
-            });
-        }
+    fn message(&self, to: &LocalPid, build: impl for<'a> FnOnce(Env<'a>) -> Term<'a>) {
+        OUTBOX.with_borrow_mut(|outbox| outbox.push(*to, build));
+    }
+
+    fn is_silent(&self) -> bool {
+        self.silent.load(Ordering::Acquire)
+    }
+
+    fn send_held(&self) {
+        OUTBOX.with_borrow_mut(|outbox| outbox.flush(self.is_silent()));
     }
 }
 
@@ -262,6 +334,10 @@ impl Sink for BeamSink {
 
     fn control(&mut self, SetOwner(owner): SetOwner) {
         self.owner = owner;
+    }
+
+    fn flush(&mut self) {
+        self.send_held();
     }
 
     fn event(&mut self, event: Event<'_, Self>) {
@@ -318,7 +394,7 @@ impl Sink for BeamSink {
                             |subprotocol| binary(env, subprotocol.as_bytes()),
                         );
                         let options = stream.handler.as_ref().map(|options| options.get(env));
-                        let (stream_ref, reply_to) = (stream.stream_ref.get(env), stream.reply_to.get(env));
+                        let (stream_ref, reply_to) = (stream.id.get(env), stream.reply_to.get(env));
                         let headers = headers_term(env, headers);
                         (atoms::ws_init(), stream_ref, reply_to, subprotocol, headers, options).encode(env)
                     });
@@ -351,18 +427,6 @@ impl Sink for BeamSink {
             Event::StreamInfo { receipt, info } => {
                 self.tell(|env| (atoms::stream_info(), receipt.get(env), stream_info(env, &info)).encode(env));
             }
-            Event::Message { message, .. } if self.handled => {
-                self.tell(|env| (atoms::ws_frame(), frame(env, message)).encode(env));
-            }
-            Event::Message { stream, message } => {
-                let dialect = self.dialect;
-                self.tell_stream(stream, |env, stream_ref| match dialect {
-                    Dialect::Gun2 | Dialect::Gun1 => {
-                        (atoms::gun_ws(), pid, stream_ref, frame(env, message)).encode(env)
-                    }
-                    Dialect::Gun1Pre | Dialect::Gun0 => (atoms::gun_ws(), pid, frame(env, message)).encode(env),
-                });
-            }
             Event::StreamError { stream, error } => {
                 let dialect = self.dialect;
                 self.tell_stream(stream, |env, stream_ref| {
@@ -392,17 +456,63 @@ impl Sink for BeamSink {
                 self.send(caller, |env| (atoms::gun_error(), pid, reasons::bad_state(env, error)).encode(env));
                 // The error doesn't name the stream, which the process may have kept something for.
                 if let Some(stream) = stream.filter(|_| self.processed) {
-                    self.tell(|env| (atoms::forget(), stream.stream_ref.get(env)).encode(env));
+                    self.tell(|env| (atoms::forget(), stream.id.get(env)).encode(env));
                 }
             }
+            Event::Message { stream, message } => return self.ws_message(stream, message),
         }
+        self.send_held();
+    }
+}
+
+impl BeamSink {
+    fn ws_message(&mut self, stream: &Stream, message: Message<'_, BinaryPayload>) {
+        let len = message.len();
+        self.hold(stream, message);
+        OUTBOX.with_borrow_mut(|outbox| {
+            outbox.bytes += len;
+            if outbox.is_full() {
+                outbox.flush(self.is_silent());
+            }
+        });
+    }
+
+    fn hold(&mut self, stream: &Stream, message: Message<'_, BinaryPayload>) {
+        if self.handled {
+            return self.tell(|env| (atoms::ws_frame(), frame(env, message)).encode(env));
+        }
+        self.relayed |= matches!(stream.reply_to, Receiver::Elsewhere(_));
+        let (pid, dialect, (to, elsewhere)) = (self.connection, self.dialect, self.route(&stream.reply_to));
+        OUTBOX.with_borrow_mut(|outbox| {
+            outbox.push_of_stream(to, pid, &stream.id, |env, stream_ref| {
+                let frame = frame(env, message);
+                let message = match dialect {
+                    Dialect::Gun2 | Dialect::Gun1 => (atoms::gun_ws(), pid, stream_ref, frame).encode(env),
+                    Dialect::Gun1Pre | Dialect::Gun0 => (atoms::gun_ws(), pid, frame).encode(env),
+                };
+                addressed(env, elsewhere, message)
+            });
+        });
     }
 }
 
 impl BeamSink {
     fn tell_stream(&mut self, stream: &Stream, build: impl for<'a> FnOnce(Env<'a>, Term<'a>) -> Term<'a>) {
         self.relayed |= matches!(stream.reply_to, Receiver::Elsewhere(_));
-        self.send(&stream.reply_to, |env| build(env, stream.stream_ref.get(env)));
+        self.send(&stream.reply_to, |env| build(env, stream.id.get(env)));
+    }
+}
+
+/// A message as the process behind ConnPid takes it.
+fn told<'a>(env: Env<'a>, message: Term<'a>) -> Term<'a> {
+    (atoms::gun_rs_native(), message).encode(env)
+}
+
+/// A message on its way to `elsewhere`, if it does not go straight.
+fn addressed<'a>(env: Env<'a>, elsewhere: Option<&Receiver>, message: Term<'a>) -> Term<'a> {
+    match elsewhere {
+        None => message,
+        Some(to) => told(env, (atoms::deliver(), to.get(env), message).encode(env)),
     }
 }
 
@@ -414,7 +524,7 @@ fn stream_info<'a>(env: Env<'a>, info: &StreamInfo<'_, BeamSink>) -> Term<'a> {
         StreamInfo::Stream { stream, running } => {
             let state = if *running { atoms::running() } else { atoms::stopping() };
             let map = Term::map_new(env);
-            let map = map.map_put(atoms::r#ref(), stream.stream_ref.get(env));
+            let map = map.map_put(atoms::r#ref(), stream.id.get(env));
             let map = map.and_then(|map| map.map_put(atoms::reply_to(), stream.reply_to.get(env)));
             let map = map.and_then(|map| map.map_put(atoms::state(), state));
             // It is a map that is put into.
@@ -433,7 +543,7 @@ pub(crate) fn queue_full<'a>(env: Env<'a>, connection: &LocalPid, stream_ref: Te
 }
 
 fn stream_refs<'a>(env: Env<'a>, streams: &[Stream]) -> Vec<Term<'a>> {
-    streams.iter().map(|stream| stream.stream_ref.get(env)).collect()
+    streams.iter().map(|stream| stream.id.get(env)).collect()
 }
 
 fn protocol_term(env: Env<'_>, protocol: Protocol) -> Term<'_> {

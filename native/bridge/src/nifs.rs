@@ -11,7 +11,7 @@ use gun_rs_engine::{Body, Command, Outgoing, Request, RequestData, State, Upgrad
 use http::{HeaderName, HeaderValue, Method, Uri};
 use rustler::{Atom, Binary, Encoder, Env, Error, LocalPid, NifResult, ResourceArc, Term};
 
-use crate::frames::{Refused, Scheduler, encode_frames};
+use crate::frames::{Encoded, Refused, Scheduler, encode_frames};
 use crate::messages::{BeamSink, Kept, Receiver, SetOwner, Stream, StreamId};
 use crate::registry::{Connection, WsOptsOfOpen};
 use crate::tls::TlsConfig;
@@ -68,14 +68,13 @@ fn runtime_stop(timeout: u64) -> Atom {
 
 #[rustler::nif]
 fn runtime_is_running() -> bool {
-    runtime::handle().is_some()
+    runtime::is_running()
 }
 
 /// What there is, for tests and for the curious: nothing may be left when all connections are closed.
 #[rustler::nif]
 fn stats<'a>(env: Env<'a>) -> NifResult<Term<'a>> {
-    let tasks = runtime::handle().map_or(0, |runtime| runtime.metrics().num_alive_tasks());
-    Term::map_from_pairs(env, &[(atoms::connections(), registry::len()), (atoms::tasks(), tasks)])
+    Term::map_from_pairs(env, &[(atoms::connections(), registry::len()), (atoms::tasks(), runtime::tasks())])
 }
 
 /// Makes the caller the process behind a new connection.
@@ -96,7 +95,7 @@ fn conn_new<'a>(
         handler: (atoms::undefined() != handler).then(|| Kept::new(handler)),
         keepalive: options.ws.keepalive,
     });
-    let Some(runtime) = runtime::handle() else {
+    let Some(runtime) = runtime::place() else {
         return Ok((atoms::error(), atoms::not_started()).encode(env));
     };
     let pid = env.pid();
@@ -441,30 +440,60 @@ fn ws_send_dirty<'a>(
 
 /// Sends frames, and tells the process behind the connection when the operating system has them: its `receipt` comes
 /// back to it.
-#[rustler::nif(schedule = "DirtyCpu")]
+#[rustler::nif]
 fn ws_send_receipt<'a>(
     env: Env<'a>,
     connection: ResourceArc<Connection>,
     receipt: Term<'a>,
     frames: Term<'a>,
 ) -> Term<'a> {
-    match encode_frames(frames, Scheduler::Dirty, connection.handle.compresses()) {
+    send_receipt(env, &connection, receipt, frames, Scheduler::Normal)
+}
+
+/// The same for frames that are too much for a normal scheduler.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn ws_send_receipt_dirty<'a>(
+    env: Env<'a>,
+    connection: ResourceArc<Connection>,
+    receipt: Term<'a>,
+    frames: Term<'a>,
+) -> Term<'a> {
+    send_receipt(env, &connection, receipt, frames, Scheduler::Dirty)
+}
+
+fn send_receipt<'a>(
+    env: Env<'a>,
+    connection: &Connection,
+    receipt: Term<'a>,
+    frames: Term<'a>,
+    scheduler: Scheduler,
+) -> Term<'a> {
+    let sent = encode_frames(frames, scheduler, connection.handle.compresses(), |encoded| {
+        let outgoing = Outgoing::new(Reply::Receipt(Kept::new(receipt)), encoded.into_items());
+        connection.handle.try_send(Command::Send(Box::new(outgoing)))
+    });
+    match sent {
+        Ok(Ok(())) => atoms::ok().encode(env),
+        Ok(Err(QueueFull)) => atoms::send_queue_full().encode(env),
         Err(refused) => refused_term(env, refused),
-        Ok(items) => {
-            let outgoing = Outgoing { reply: Reply::Receipt(Kept::new(receipt)), items };
-            match connection.handle.try_send(Command::Send(Box::new(outgoing))) {
-                Ok(()) => atoms::ok().encode(env),
-                Err(QueueFull) => atoms::send_queue_full().encode(env),
-            }
-        }
     }
 }
 
-/// Answers as ws_send would, and sends nothing: for frames that are to be sent from another node.
-#[rustler::nif(schedule = "DirtyCpu")]
+/// Answers as ws_send would, and sends nothing: for frames that another process will send.
+#[rustler::nif]
 fn ws_check<'a>(env: Env<'a>, frames: Term<'a>) -> Term<'a> {
-    let checked = encode_frames(frames, Scheduler::Dirty, false);
-    checked.map_or_else(|refused| refused_term(env, refused), |_| atoms::ok().encode(env))
+    check(env, frames, Scheduler::Normal)
+}
+
+/// The same for frames that are too much for a normal scheduler.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn ws_check_dirty<'a>(env: Env<'a>, frames: Term<'a>) -> Term<'a> {
+    check(env, frames, Scheduler::Dirty)
+}
+
+fn check<'a>(env: Env<'a>, frames: Term<'a>, scheduler: Scheduler) -> Term<'a> {
+    let checked = encode_frames(frames, scheduler, false, |_| atoms::ok().encode(env));
+    checked.unwrap_or_else(|refused| refused_term(env, refused))
 }
 
 fn send<'a>(
@@ -480,16 +509,22 @@ fn send<'a>(
     };
     let connection = registry::get(&local);
     let compresses = connection.as_ref().is_some_and(|connection| connection.handle.compresses());
-    let items = match encode_frames(frames, scheduler, compresses) {
-        Ok(items) => items,
-        Err(refused) => return Ok(refused_term(env, refused)),
-    };
-    // Without a connection it is a cast to nobody, in gun's terms.
-    let Some(connection) = connection else { return Ok(atoms::ok().encode(env)) };
-    let reply = Reply::Caller(Receiver::from(caller));
-    Ok(match connection.handle.try_send(Command::Send(Box::new(Outgoing { reply, items }))) {
-        Ok(()) => atoms::ok().encode(env),
-        Err(QueueFull) => (atoms::send_queue_full(), messages::queue_full(env, &local, stream_ref)).encode(env),
+    let sent = encode_frames(frames, scheduler, compresses, |encoded| {
+        // Without a connection it is a cast to nobody, in gun's terms.
+        let Some(connection) = connection else { return Ok(()) };
+        let caller = Receiver::from(caller);
+        match encoded {
+            Encoded::Frames(frames @ 1.., bytes) => connection.handle.try_send_frames(caller, frames, bytes),
+            encoded => {
+                let outgoing = Outgoing::new(Reply::Caller(caller), encoded.into_items());
+                connection.handle.try_send(Command::Send(Box::new(outgoing)))
+            }
+        }
+    });
+    Ok(match sent {
+        Ok(Ok(())) => atoms::ok().encode(env),
+        Ok(Err(QueueFull)) => (atoms::send_queue_full(), messages::queue_full(env, &local, stream_ref)).encode(env),
+        Err(refused) => refused_term(env, refused),
     })
 }
 

@@ -3,13 +3,15 @@
 //! Every NIF that a user's process calls goes through here, so a pid that is no connection, or is one no more, finds
 //! nothing and does nothing. An entry lives as long as its process: the VM itself tells of its death.
 
-use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use gun_rs_engine::Handle;
+use papaya::HashMap;
 use rustler::{Env, LocalPid, Monitor, Resource, ResourceArc};
+use seize::Collector;
 
 use crate::messages::{BeamSink, Kept};
 
@@ -56,28 +58,48 @@ impl Connection {
     }
 }
 
-type Connections = HashMap<LocalPid, ResourceArc<Connection>>;
+/// Looked up without a lock, so that no sender waits for one that opens or closes connections.
+static CONNECTIONS: LazyLock<HashMap<LocalPid, ResourceArc<Connection>, BuildHasherDefault<PidHasher>>> =
+    LazyLock::new(|| {
+        // What is removed is given free at once, if nobody looks at it just then.
+        HashMap::builder().hasher(BuildHasherDefault::default()).collector(Collector::new().batch_size(1)).build()
+    });
 
-/// Only NIFs and the VM's callbacks take the lock, never I/O, and nobody keeps it for longer than a look-up or a change.
-static CONNECTIONS: LazyLock<RwLock<Connections>> = LazyLock::new(RwLock::default);
+/// A pid comes hashed by the VM.
+#[derive(Default)]
+struct PidHasher(u64);
+
+impl Hasher for PidHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+}
 
 /// Enters a connection.
 pub(crate) fn insert(pid: LocalPid, connection: ResourceArc<Connection>) {
-    CONNECTIONS.write().unwrap_or_else(PoisonError::into_inner).insert(pid, connection);
+    CONNECTIONS.pin().insert(pid, connection);
 }
 
 /// The connection behind `pid`, if it is one.
 pub(crate) fn get(pid: &LocalPid) -> Option<ResourceArc<Connection>> {
-    CONNECTIONS.read().unwrap_or_else(PoisonError::into_inner).get(pid).cloned()
+    CONNECTIONS.pin().get(pid).cloned()
 }
 
 /// How many connections there are.
 pub(crate) fn len() -> usize {
-    CONNECTIONS.read().unwrap_or_else(PoisonError::into_inner).len()
+    CONNECTIONS.len()
 }
 
 fn remove(pid: &LocalPid) {
-    // The resource is dropped outside of the lock.
-    let removed = CONNECTIONS.write().unwrap_or_else(PoisonError::into_inner).remove(pid);
-    drop(removed);
+    CONNECTIONS.pin().remove(pid);
 }

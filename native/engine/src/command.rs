@@ -11,7 +11,6 @@ use crate::transport::tls::TlsClient;
 use crate::websocket::frame::Opcode;
 
 /// One command. Commands are done in the order given; those that need a connection wait until there is one.
-/// Every variant is small, because an idle connection's queue holds room for some of them.
 pub enum Command<K: Sink> {
     /// Makes one attempt to connect, over TLS where there is a configuration for it: answered by `Up` or `ConnectFailed`.
     Connect(Option<Arc<TlsClient>>),
@@ -146,9 +145,17 @@ pub struct Outgoing<K: Sink> {
     pub reply: Reply<K>,
     /// The frames.
     pub items: Vec<Item<K::Source>>,
+    /// In how many calls they were given: the caller is told once for each.
+    pub calls: u32,
 }
 
 impl<K: Sink> Outgoing<K> {
+    /// What was given in one call.
+    #[must_use]
+    pub fn new(reply: Reply<K>, items: Vec<Item<K::Source>>) -> Self {
+        Self { reply, items, calls: 1 }
+    }
+
     /// The bytes that they account for while they wait.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -11,14 +11,14 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use ::http::{HeaderName, HeaderValue, Uri};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::AbortHandle;
 
-use crate::command::{Command, Reply};
+use crate::command::{Command, Outgoing, Reply};
 use crate::error::{BadState, ConnectError, DownReason};
 use crate::event::{Event, Next, NotSent, Protocol, StreamInfo};
 use crate::http;
 use crate::options::{ConnectOptions, WsOptions};
+use crate::queue::{self, Receiver, Sender};
 use crate::sink::Sink;
 use crate::transport::ByteStream;
 use crate::transport::socket::{self, Socket};
@@ -151,16 +151,18 @@ impl Status {
 pub struct QueueFull;
 
 /// Tells who gave frames that the state does not allow them.
-pub(crate) fn refuse<K: Sink>(sink: &mut K, reply: &Reply<K>, error: BadState) {
-    sink.event(match reply {
-        Reply::Caller(caller) => Event::BadState { stream: None, caller, error },
-        Reply::Receipt(receipt) => Event::NotSent { receipt, error: NotSent::BadState(error) },
-    });
+pub(crate) fn refuse<K: Sink>(sink: &mut K, outgoing: &Outgoing<K>, error: BadState) {
+    for _ in 0..outgoing.calls {
+        sink.event(match &outgoing.reply {
+            Reply::Caller(caller) => Event::BadState { stream: None, caller, error },
+            Reply::Receipt(receipt) => Event::NotSent { receipt, error: NotSent::BadState(error) },
+        });
+    }
 }
 
 /// The way to a connection's task. When the last handle is dropped, the task ends and closes its socket.
 pub struct Handle<K: Sink> {
-    commands: UnboundedSender<Command<K>>,
+    commands: Sender<K>,
     status: Arc<Status>,
     task: AbortHandle,
 }
@@ -173,12 +175,7 @@ impl<K: Sink> Handle<K> {
         if bytes > 0 {
             self.status.queued.fetch_add(bytes, Ordering::AcqRel);
         }
-        self.enqueue(command);
-    }
-
-    fn enqueue(&self, command: Command<K>) {
-        // An ended task has told its end by an event; a command that comes after it has nobody to do it.
-        let _ = self.commands.send(command);
+        self.commands.send(command);
     }
 
     /// The same within the limit on what may wait to be sent ([`crate::options::HttpOptions::max_send_queue`],
@@ -187,14 +184,28 @@ impl<K: Sink> Handle<K> {
     /// # Errors
     /// [`QueueFull`]: nothing of it is done.
     pub fn try_send(&self, command: Command<K>) -> Result<(), QueueFull> {
-        let bytes = command.queued();
+        self.account(command.queued())?;
+        self.commands.send(command);
+        Ok(())
+    }
+
+    /// The same for small data and control frames that are encoded and masked: how many, and their bytes.
+    ///
+    /// # Errors
+    /// [`QueueFull`]: none of them is sent.
+    pub fn try_send_frames(&self, caller: K::Caller, frames: u32, bytes: &[u8]) -> Result<(), QueueFull> {
+        self.account(bytes.len())?;
+        self.commands.send_frames(caller, frames, bytes);
+        Ok(())
+    }
+
+    fn account(&self, bytes: usize) -> Result<(), QueueFull> {
         let max = self.status.max_queued.load(Ordering::Acquire);
         let before = self.status.queued.fetch_add(bytes, Ordering::AcqRel);
         if before.saturating_add(bytes) > max {
             self.status.release(bytes);
             return Err(QueueFull);
         }
-        self.enqueue(command);
         Ok(())
     }
 
@@ -240,11 +251,12 @@ pub fn spawn<K: Sink>(runtime: &tokio::runtime::Handle, options: ConnectOptions,
     Handle { commands, status, task }
 }
 
-fn prepare<K: Sink>(options: ConnectOptions, sink: K) -> (UnboundedSender<Command<K>>, Connection<K>) {
-    let (sender, receiver) = unbounded_channel();
+fn prepare<K: Sink>(options: ConnectOptions, sink: K) -> (Sender<K>, Box<Connection<K>>) {
+    let (sender, receiver) = queue::queue();
     let commands = Commands { receiver, kept: VecDeque::new() };
     let status = Arc::new(Status::new(options.http.max_send_queue));
-    (sender, Connection { options, commands, sink, status, reupgrade: None })
+    // A task that took it in itself would have room for it twice.
+    (sender, Box::new(Connection { options, commands, sink, status, reupgrade: None }))
 }
 
 /// The same on a byte stream that is there already: HTTP is spoken on it without a word of its being up.
@@ -274,12 +286,17 @@ pub fn spawn_on<K: Sink>(
 
 /// The receiving end of a connection's queue.
 pub(crate) struct Commands<K: Sink> {
-    receiver: UnboundedReceiver<Command<K>>,
+    receiver: Receiver<K>,
     /// Commands that came while there was no connection to do them on. They come first.
     kept: VecDeque<Command<K>>,
 }
 
 impl<K: Sink> Commands<K> {
+    /// See [`Receiver::try_recv`].
+    pub(crate) fn try_recv(&mut self) -> Option<Command<K>> {
+        self.kept.pop_front().or_else(|| self.receiver.try_recv())
+    }
+
     pub(crate) fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Command<K>>> {
         match self.kept.pop_front() {
             Some(command) => Poll::Ready(Some(command)),
@@ -296,6 +313,11 @@ impl<K: Sink> Commands<K> {
 
     pub(crate) async fn recv(&mut self) -> Option<Command<K>> {
         poll_fn(|cx| self.poll_recv(cx)).await
+    }
+
+    /// The next command that is not kept.
+    async fn recv_new(&mut self) -> Option<Command<K>> {
+        poll_fn(|cx| self.receiver.poll_recv(cx)).await
     }
 }
 
@@ -342,7 +364,10 @@ enum Stream {
     Tls(TlsByteStream<Socket>),
 }
 
-async fn run<K: Sink>(mut connection: Connection<K>) {
+/// A session, what it takes to repeat its upgrade, and whether a shutdown was asked for meanwhile.
+type Begun<'a, S, K> = (Box<Session<'a, S, K>>, Option<Box<UpgradeRequest<K>>>, bool);
+
+async fn run<K: Sink>(mut connection: Box<Connection<K>>) {
     let panic = caught(pin!(connection.work())).await;
     if let Some(panic) = panic {
         connection.panicked(&*panic, &[]);
@@ -406,7 +431,7 @@ impl<K: Sink> Connection<K> {
         // Commands kept from the time before are looked through too: they are not for this loop, but stay kept.
         let mut kept = std::mem::take(&mut self.commands.kept);
         let result = loop {
-            match self.commands.receiver.recv().await {
+            match self.commands.recv_new().await {
                 Some(Command::Connect(tls)) => break Ok(tls),
                 Some(command) => {
                     if let Err(stop) = self.while_idle(command, &mut kept) {
@@ -441,7 +466,7 @@ impl<K: Sink> Connection<K> {
                 if self.reupgrade.as_ref().is_some_and(|again| again.request.options.reupgrade_queue().is_none()) =>
             {
                 self.status.release(outgoing.len());
-                refuse(&mut self.sink, &outgoing.reply, BadState::Reconnecting);
+                refuse(&mut self.sink, &outgoing, BadState::Reconnecting);
             }
             command @ Command::Send(_) => kept.push_back(command),
         }
@@ -452,10 +477,16 @@ impl<K: Sink> Connection<K> {
     /// own, so that a stage that is over takes no room in the stages after it.
     async fn attempt(&mut self, tls: Option<Arc<TlsClient>>) -> Result<(), Stop> {
         self.status.set(State::Connecting);
-        match Box::pin(self.connect(tls)).await? {
-            Ok((local, Stream::Plain(socket))) => self.up(local, socket).await,
-            Ok((local, Stream::Tls(stream))) => self.up(local, stream).await,
-            Err(error) => self.connect_failed(error),
+        let stream = match Box::pin(self.connect(tls)).await? {
+            Ok((local, stream)) => {
+                self.up(local);
+                stream
+            }
+            Err(error) => return self.connect_failed(error),
+        };
+        match stream {
+            Stream::Plain(socket) => self.serve(socket).await,
+            Stream::Tls(stream) => self.serve(stream).await,
         }
     }
 
@@ -465,11 +496,10 @@ impl<K: Sink> Connection<K> {
         Ok(())
     }
 
-    async fn up<S: ByteStream>(&mut self, local: Option<SocketAddr>, stream: S) -> Result<(), Stop> {
+    fn up(&mut self, local: Option<SocketAddr>) {
         let queue = self.reupgrade.as_ref().and_then(|again| again.request.options.reupgrade_queue());
         self.status.begin_http(queue.or(self.options.http.max_send_queue));
         self.sink.event(Event::Up { protocol: Protocol::Http, local });
-        self.serve(stream).await
     }
 
     /// Connects, over TLS where there is a configuration for it.
@@ -496,7 +526,7 @@ impl<K: Sink> Connection<K> {
         let result = loop {
             tokio::select! {
                 result = &mut connecting => break Ok(result),
-                command = self.commands.receiver.recv() => match command {
+                command = self.commands.recv_new() => match command {
                     Some(command) => {
                         if let Err(stop) = self.while_idle(command, &mut kept) {
                             break Err(stop);
@@ -520,57 +550,66 @@ impl<K: Sink> Connection<K> {
             }
             http::http1::End::Stop(stop) => Err(stop),
             http::http1::End::Upgraded(upgraded) => {
-                let http::http1::Upgraded { io, received, stream, headers, chosen, options, again, shutdown } =
-                    *upgraded;
-                self.status.begin_ws(chosen.deflate.is_some(), options.max_send_queue);
-                let subprotocol = chosen.subprotocol.as_deref();
-                let fragments = options.tells_fragments(subprotocol);
-                self.sink.event(Event::Upgraded { stream: &stream, headers: &headers, subprotocol, fragments });
-                // They hold the buffer that hyper has read into, of 8 KiB.
-                drop(headers);
-                let session = Box::new(Session::new(session::Parts {
-                    io,
-                    received,
-                    commands: &mut self.commands,
-                    sink: &mut self.sink,
-                    status: &self.status,
-                    stream,
-                    options,
-                    chosen,
-                    send_timeout: self.options.tcp.send_timeout,
-                }));
-                match session.run(shutdown).await {
-                    (session::End::ShutDown, _) => Err(Stop::ShutDown),
-                    (session::End::Abandoned, _) => Err(Stop::Abandoned),
-                    (session::End::Panicked(panic), stream) => {
-                        self.panicked(&*panic, &[stream]);
-                        Err(Stop::Told)
-                    }
-                    (session::End::Down(reason, closed_by_user), stream) => {
-                        let killed = [stream];
-                        let again = again.filter(|_| !closed_by_user);
-                        // Before anybody hears that the WebSocket is away, and sends what is to wait for the next.
-                        let queue = again.as_ref().and_then(|again| again.options.reupgrade_queue());
-                        if queue.is_some() {
-                            self.status.limit(queue);
-                        }
-                        self.down(
-                            Protocol::Ws,
-                            &reason,
-                            &killed,
-                            match again {
-                                Some(_) => Next::Reupgrade,
-                                None if closed_by_user => Next::ClosedByUser,
-                                None => Next::Nothing,
-                            },
-                        );
-                        let [stream] = killed;
-                        self.reupgrade = again.map(|request| Box::new(Reupgrade { stream, request }));
-                        Ok(())
-                    }
-                }
+                let (session, again, shutdown) = self.begin_ws(upgraded);
+                let (end, stream) = session.run(shutdown).await;
+                self.end_ws(end, stream, again)
             }
         }
+    }
+
+    /// Makes the session that an upgrade has opened; what it takes to repeat the upgrade is kept for its end.
+    #[expect(clippy::boxed_local, reason = "the task would hold an empty box as long as the session lives")]
+    fn begin_ws<S: ByteStream>(&mut self, upgraded: Box<http::http1::Upgraded<S, K>>) -> Begun<'_, S, K> {
+        let http::http1::Upgraded { io, received, stream, headers, chosen, options, again, shutdown } = *upgraded;
+        self.status.begin_ws(chosen.deflate.is_some(), options.max_send_queue);
+        let subprotocol = chosen.subprotocol.as_deref();
+        let fragments = options.tells_fragments(subprotocol);
+        self.sink.event(Event::Upgraded { stream: &stream, headers: &headers, subprotocol, fragments });
+        let session = Box::new(Session::new(session::Parts {
+            io,
+            received,
+            commands: &mut self.commands,
+            sink: &mut self.sink,
+            status: &self.status,
+            stream,
+            options,
+            chosen,
+            send_timeout: self.options.tcp.send_timeout,
+        }));
+        (session, again, shutdown)
+    }
+
+    fn end_ws(
+        &mut self,
+        end: session::End,
+        stream: K::Stream,
+        again: Option<Box<UpgradeRequest<K>>>,
+    ) -> Result<(), Stop> {
+        let (reason, closed_by_user) = match end {
+            session::End::ShutDown => return Err(Stop::ShutDown),
+            session::End::Abandoned => return Err(Stop::Abandoned),
+            session::End::Panicked(panic) => {
+                self.panicked(&*panic, &[stream]);
+                return Err(Stop::Told);
+            }
+            session::End::Down(reason, closed_by_user) => (reason, closed_by_user),
+        };
+        let again = again.filter(|_| !closed_by_user);
+        // Before anybody hears that the WebSocket is away, and sends what is to wait for the next.
+        let queue = again.as_ref().and_then(|again| again.options.reupgrade_queue());
+        if queue.is_some() {
+            self.status.limit(queue);
+        }
+        let next = match again {
+            Some(_) => Next::Reupgrade,
+            None if closed_by_user => Next::ClosedByUser,
+            None => Next::Nothing,
+        };
+        let killed = [stream];
+        self.down(Protocol::Ws, &reason, &killed, next);
+        let [stream] = killed;
+        self.reupgrade = again.map(|request| Box::new(Reupgrade { stream, request: *request }));
+        Ok(())
     }
 
     fn down(&mut self, protocol: Protocol, reason: &DownReason, killed: &[K::Stream], next: Next) {

@@ -96,11 +96,11 @@
 //! let (mut hello, mut close) = (Vec::new(), Vec::new());
 //! encode(&mut hello, Opcode::Text, b"hello");
 //! encode_close(&mut close, 1000, b"");
-//! let frames = |item| Command::Send(Box::new(Outgoing { reply: Reply::Caller(()), items: vec![item] }));
-//! connection.try_send(frames(Item::Encoded(1, hello)))?;
+//! connection.try_send_frames((), 1, &hello)?;
 //! assert_eq!(events.recv()?, "received hello");
 //!
-//! connection.try_send(frames(Item::Close(close)))?;
+//! let close = Outgoing::new(Reply::Caller(()), vec![Item::Close(close)]);
+//! connection.try_send(Command::Send(Box::new(close)))?;
 //! assert_eq!(events.recv()?, "the connection ended normally");
 //! # server.join().unwrap();
 //! # Ok(())
@@ -113,6 +113,7 @@ pub mod error;
 pub mod event;
 mod http;
 pub mod options;
+mod queue;
 pub mod sink;
 #[cfg(test)]
 mod testing;

@@ -10,8 +10,8 @@ pub trait Sink: Sized + Send + 'static {
     type Stream: PartialEq<Self::StreamId> + Send + 'static;
     /// Names the stream that a command is for, which may be none that there is.
     type StreamId: Send + 'static;
-    /// Names who gave a command, for an error that belongs to no stream.
-    type Caller: Send + 'static;
+    /// Names who gave a command, for an error that belongs to no stream. What equal callers send may be put together.
+    type Caller: PartialEq + Send + 'static;
     /// Names who waits until frames have been sent, or for what is known of a stream.
     type Receipt: Send + 'static;
     /// A command to the sink itself, which travels through the connection's queue to keep its place among the others.
@@ -21,8 +21,11 @@ pub trait Sink: Sized + Send + 'static {
     /// A payload to be sent that is held by reference rather than copied.
     type Source: Source;
 
-    /// Takes one event.
+    /// Takes one event. A message of a WebSocket may be held back until [`Sink::flush`].
     fn event(&mut self, event: Event<'_, Self>);
+
+    /// What was held back is to be told: nothing follows for now.
+    fn flush(&mut self) {}
 
     /// Takes a command that was meant for the sink ([`crate::Command::Control`]).
     fn control(&mut self, control: Self::Control);

@@ -326,12 +326,12 @@ impl Client {
 
     /// Sends these together, if the queue has room for them.
     pub(crate) fn try_send(&self, items: Vec<Item<Vec<u8>>>) -> Result<(), QueueFull> {
-        self.handle.try_send(Command::Send(Box::new(Outgoing { reply: Reply::Caller(CALLER), items })))
+        self.handle.try_send(Command::Send(Box::new(Outgoing::new(Reply::Caller(CALLER), items))))
     }
 
     /// Sends these together, and wants to be told when they are sent.
     pub(crate) fn send_for(&self, receipt: u32, items: Vec<Item<Vec<u8>>>) {
-        let outgoing = Outgoing { reply: Reply::Receipt(receipt), items };
+        let outgoing = Outgoing::new(Reply::Receipt(receipt), items);
         self.handle.try_send(Command::Send(Box::new(outgoing))).expect("the queue is full");
     }
 

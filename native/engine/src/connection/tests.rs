@@ -121,6 +121,19 @@ async fn a_command_to_the_sink_keeps_its_place_among_the_others() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_caller_is_told_once_for_each_call_whose_frames_come_too_early() {
+    let (mut client, mut peer) = connected(options(), BUFFER);
+    for _ in 0..3 {
+        client.handle.try_send_frames(CALLER, 1, b"never looked at").unwrap();
+    }
+    client.expect_only(&[const { Told::BadState(CALLER, BadState::NotWebsocket) }; 3]).await;
+    assert_eq!(client.handle.stats().queued, 0);
+    client.upgrade(1);
+    peer.accept().await;
+    client.expect_only(&[Told::Upgraded(1)]).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_connection_that_was_never_up_obeys_a_shutdown_and_serves_its_sink() {
     let (sink, told) = recorder();
     let mut client = Client { handle: spawn(&runtime::Handle::current(), options(), sink), told };

@@ -60,7 +60,7 @@ pub(crate) struct Upgraded<S, K: Sink> {
     pub(crate) chosen: Chosen,
     pub(crate) options: WsOptions,
     /// For the next connection, if it is to be repeated.
-    pub(crate) again: Option<UpgradeRequest<K>>,
+    pub(crate) again: Option<Box<UpgradeRequest<K>>>,
     /// A shutdown was asked for while the response was awaited.
     pub(crate) shutdown: bool,
 }
@@ -402,7 +402,7 @@ impl<K: Sink> Http<'_, K> {
 
     fn refuse(&mut self, outgoing: &Outgoing<K>, error: BadState) {
         self.connection.status.release(outgoing.len());
-        refuse(&mut self.connection.sink, &outgoing.reply, error);
+        refuse(&mut self.connection.sink, outgoing, error);
     }
 
     /// The upgrade is not repeated any more: what has waited for it is refused.
@@ -751,7 +751,7 @@ impl<K: Sink> Http<'_, K> {
             headers,
             chosen,
             options: *options,
-            again: again.map(|again| *again),
+            again,
             shutdown: self.closing.is_some(),
         }))
     }

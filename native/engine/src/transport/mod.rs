@@ -21,6 +21,10 @@ use crate::error::ConnectError;
 
 /// A byte stream both ways. What stands above is generic over it.
 pub trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send + 'static {
+    /// Whether a read takes no more from below than it has room for, so that what is asked for in small pieces is not
+    /// copied more than once.
+    const READS_IN_PLACE: bool = true;
+
     /// Whether the peer is known to have closed its side, though bytes that it sent before may wait to be read.
     fn peer_closed(&self) -> bool {
         false

@@ -186,7 +186,8 @@ pub struct Step {
 pub struct Inflater {
     window_bits: u8,
     keep: bool,
-    context: Option<Inflate>,
+    /// In a box: a connection that is not compressed has no room for it.
+    context: Option<Box<Inflate>>,
 }
 
 impl Inflater {
@@ -202,7 +203,7 @@ impl Inflater {
 
     /// Inflates from `input` to `output`.
     pub fn inflate(&mut self, input: &[u8], output: &mut [u8]) -> Step {
-        let context = self.context.get_or_insert_with(|| Inflate::new(false, self.window_bits));
+        let context = self.context.get_or_insert_with(|| Box::new(Inflate::new(false, self.window_bits)));
         let before = (context.total_in(), context.total_out());
         let status = context.decompress(input, output, InflateFlush::SyncFlush);
         let consumed = usize::try_from(context.total_in() - before.0).unwrap_or(usize::MAX);
@@ -233,7 +234,7 @@ impl Inflater {
 pub struct Deflater {
     config: DeflateConfig,
     keep: bool,
-    context: Option<Deflate>,
+    context: Option<Box<Deflate>>,
 }
 
 /// How much room for output is made at a time, at least.
@@ -262,7 +263,7 @@ impl Deflater {
     /// # Errors
     /// None that a correct use of zlib can give; they are passed on all the same.
     pub fn deflate(&mut self, mut input: &[u8], out: &mut Vec<u8>, end: bool) -> Result<(), zlib_rs::DeflateError> {
-        let context = self.context.get_or_insert_with(|| Deflate::new_with_config(self.config));
+        let context = self.context.get_or_insert_with(|| Box::new(Deflate::new_with_config(self.config)));
         let flush = if end { DeflateFlush::SyncFlush } else { DeflateFlush::NoFlush };
         loop {
             let start = out.len();

@@ -16,6 +16,10 @@ use crate::websocket::frame::{Header, Opcode, parse_close};
 /// the caller's buffer, which may bring the next frames too, costs less than a read of its own.
 const DIRECT_MIN: u64 = 16 * 1024;
 
+/// How much is read at once where a large frame is expected, since the last one was large: enough for its header. What
+/// comes with the header is copied; the rest is read into the payload directly.
+const BEFORE_LARGE: usize = 4 * 1024;
+
 /// The first piece of memory of a message whose frame announces more. It grows as the bytes arrive, so that an
 /// announcement alone allocates no more than this.
 const FIRST_PIECE: usize = 1024 * 1024;
@@ -34,6 +38,8 @@ pub struct Inbound<P> {
     message: Option<Assembly<P>>,
     /// What is missing of the data frame under way, if there is one.
     frame: Option<Rest>,
+    /// Whether the last data frame was large enough to be read into directly.
+    large: bool,
     counts: Counts,
 }
 
@@ -81,6 +87,7 @@ impl<P: Payload> Inbound<P> {
             fragments,
             message: None,
             frame: None,
+            large: false,
             counts: Counts::default(),
         }
     }
@@ -125,6 +132,7 @@ impl<P: Payload> Inbound<P> {
                 (Opcode::Pong, Some(payload)) => Message::Pong(payload),
                 (opcode, whole) => {
                     self.frame_start(&header)?;
+                    self.large = header.len >= DIRECT_MIN && !header.compressed;
                     match whole {
                         Some(payload) if header.fin && opcode != Opcode::Continuation && !header.compressed => {
                             whole_message(opcode, payload)?
@@ -155,6 +163,17 @@ impl<P: Payload> Inbound<P> {
                 Ok(Some(message.room(frame.len)?))
             }
             _ => Ok(None),
+        }
+    }
+
+    /// How many bytes to give at once to [`Inbound::next`]; more would be copied in vain.
+    #[must_use]
+    pub fn appetite(&self) -> usize {
+        if self.large {
+            let missing = self.frame.as_ref().map_or(0, |frame| frame.len);
+            usize::try_from(missing).unwrap_or(usize::MAX).saturating_add(BEFORE_LARGE)
+        } else {
+            usize::MAX
         }
     }
 

@@ -159,17 +159,21 @@ impl<K: Sink> Outbound<K> {
         receipts
     }
 
-    /// Writes until everything is written, or the socket takes no more. `progress` tells whether it took anything;
-    /// `sent` gets those who wait for what it took.
+    /// Writes until everything is written, the socket takes no more, or the turn is over, of which so many bytes are
+    /// left. `progress` tells whether the socket took anything; `sent` gets those who wait for what it took.
     pub fn poll_write<S: AsyncWrite + Unpin>(
         &mut self,
         stream: &mut S,
+        turn: &mut usize,
         progress: &mut bool,
         sent: &mut Vec<K::Receipt>,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
         self.deflated_now = 0;
         loop {
+            if *turn == 0 {
+                return Poll::Pending;
+            }
             if self.written == self.staged.len() {
                 self.counts.released += std::mem::take(&mut self.staged_cost);
                 // What has been sent may be what somebody waits for.
@@ -187,7 +191,7 @@ impl<K: Sink> Outbound<K> {
                     }
                     Staged::Working => {
                         *progress = true;
-                        cx.waker().wake_by_ref();
+                        *turn = 0;
                         return Poll::Pending;
                     }
                 }
@@ -197,6 +201,7 @@ impl<K: Sink> Outbound<K> {
                 n => {
                     self.written += n;
                     self.counts.bytes += n as u64;
+                    *turn = turn.saturating_sub(n);
                 }
             }
             *progress = true;

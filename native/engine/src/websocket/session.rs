@@ -7,12 +7,13 @@ use std::any::Any;
 use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::ReadBuf;
+use tokio::task::yield_now;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::command::{Command, Item, Outgoing, Reply};
@@ -34,11 +35,16 @@ const READ_BUFFER: usize = 64 * 1024;
 /// How many bytes of answers to pings may wait until reading stops.
 const MAX_ANSWERS: usize = 64 * 1024;
 
-/// How many times the stream is read in a row before the other connections of the thread have their turn.
-const READS_IN_A_ROW: usize = 16;
+/// How many bytes are received and sent in one turn, before the other connections of the thread have theirs.
+const TURN: usize = 128 * 1024;
 
-/// How many commands are taken in a row before reading and writing have their turn: tokio counts them against the same
-/// budget, and lets a task do nothing more once it is spent.
+/// What a message takes of a turn beside its bytes: telling it takes longer than copying it, if it is small.
+const MESSAGE: usize = 1024;
+
+/// How many times the stream is read before it is closed.
+const LAST_READS: usize = 16;
+
+/// How many commands are taken in a row before reading and writing have their turn.
 const COMMANDS_IN_A_ROW: usize = 32;
 
 /// How often a session that may not read looks whether the peer has closed.
@@ -90,16 +96,21 @@ pub(crate) struct Session<'a, S, K: Sink> {
     sink: &'a mut K,
     status: &'a Status,
     stream: K::Stream,
-    options: WsOptions,
+    closing_timeout: Option<Duration>,
+    keepalive_interval: Option<Duration>,
+    keepalive_tolerance: Option<u32>,
+    silence_pings: bool,
     send_timeout: Option<Duration>,
     inbound: Inbound<K::Payload>,
     outbound: Outbound<K>,
-    /// What has been received and may be decoded before anything else is read: what came with the 101, or what a
-    /// receiver that is asked whether it keeps up was not given yet.
+    /// What has been received and may be decoded before anything else is read: what came with the 101, what a turn left,
+    /// or what a receiver that is asked whether it keeps up was not given yet.
     undecoded: Bytes,
     /// Bytes received that are not a whole header or control frame yet.
     pending: Vec<u8>,
     bytes_received: u64,
+    /// What is left of the turn.
+    turn: usize,
     phase: Phase,
     credit: Credit,
     /// How many bytes of messages may still be told beyond the credit: the peer has closed, so that what it sent before
@@ -154,11 +165,15 @@ impl<'a, S: ByteStream, K: Sink> Session<'a, S, K> {
             outbound: Outbound::new(chosen.deflate.as_ref()),
             keepalive: options.keepalive.map(timer),
             credit: Credit::new(options.flow),
-            options,
+            closing_timeout: options.closing_timeout,
+            keepalive_interval: options.keepalive,
+            keepalive_tolerance: options.keepalive_tolerance,
+            silence_pings: options.silence_pings,
             send_timeout,
             bytes_received: received.len() as u64,
             undecoded: received,
             pending: Vec::new(),
+            turn: TURN,
             phase: Phase::Open,
             draining: None,
             shutdown: false,
@@ -208,10 +223,9 @@ impl<'a, S: ByteStream, K: Sink> Session<'a, S, K> {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<DownReason> {
-        for _ in 0..READS_IN_A_ROW {
-            if let Some(reason) = self.poll_commands(cx) {
-                return Poll::Ready(reason);
-            }
+        self.turn = TURN;
+        while self.turn > 0 {
+            self.do_commands();
             if let Some(reason) = self.poll_timers(cx) {
                 return Poll::Ready(reason);
             }
@@ -222,57 +236,64 @@ impl<'a, S: ByteStream, K: Sink> Session<'a, S, K> {
                 Poll::Ready(Some(reason)) => return Poll::Ready(reason),
                 // Something was received: it may have to be answered before the task rests.
                 Poll::Ready(None) => {}
-                Poll::Pending => return Poll::Pending,
+                // What is left to be written needs another turn.
+                Poll::Pending if self.turn == 0 => {}
+                // Only now do senders have to wake the task: what they have sent meanwhile leaves without that.
+                Poll::Pending => match ready!(self.commands.poll_recv(cx)) {
+                    Some(command) => self.command(command),
+                    None => {
+                        self.abandoned = true;
+                        return Poll::Ready(DownReason::Normal);
+                    }
+                },
             }
         }
-        cx.waker().wake_by_ref();
+        end_turn(cx);
         Poll::Pending
     }
 
-    fn poll_commands(&mut self, cx: &mut Context<'_>) -> Option<DownReason> {
+    fn do_commands(&mut self) {
         for _ in 0..COMMANDS_IN_A_ROW {
-            let Poll::Ready(command) = self.commands.poll_recv(cx) else { return None };
-            let Some(command) = command else {
-                self.abandoned = true;
-                return Some(DownReason::Normal);
-            };
-            match command {
-                Command::Send(outgoing) => self.send(*outgoing),
-                Command::UpdateFlow(_, messages) => self.credit.update(messages),
-                Command::FlowGrant => self.credit.grant(),
-                Command::Settled => self.settled(),
-                Command::Upgrade(upgrade) => {
-                    self.status.release(upgrade.queued());
-                    self.refuse_request(&upgrade.stream, &upgrade.caller);
-                }
-                Command::Request(request) => {
-                    self.status.release(request.queued());
-                    self.refuse_request(&request.stream, &request.caller);
-                }
-                Command::Data(data) => {
-                    self.status.release(data.data.len());
-                    self.refuse_part(&data.caller);
-                }
-                Command::Cancel(cancel) => {
-                    self.refuse_part(&cancel.1);
-                }
-                Command::StreamInfo(asked) => {
-                    let (stream, receipt) = *asked;
-                    let info = if self.stream == stream {
-                        StreamInfo::Stream { stream: &self.stream, running: true }
-                    } else {
-                        StreamInfo::Unknown
-                    };
-                    self.sink.event(Event::StreamInfo { receipt: &receipt, info });
-                }
-                Command::Shutdown => self.start_shutdown(),
-                Command::Control(control) => self.sink.control(*control),
-                Command::Panic => crate::connection::panic_on_command(),
-                Command::Connect(_) => {}
-            }
+            let Some(command) = self.commands.try_recv() else { return };
+            self.command(command);
         }
-        cx.waker().wake_by_ref();
-        None
+    }
+
+    fn command(&mut self, command: Command<K>) {
+        match command {
+            Command::Send(outgoing) => self.send(*outgoing),
+            Command::UpdateFlow(_, messages) => self.credit.update(messages),
+            Command::FlowGrant => self.credit.grant(),
+            Command::Settled => self.settled(),
+            Command::Upgrade(upgrade) => {
+                self.status.release(upgrade.queued());
+                self.refuse_request(&upgrade.stream, &upgrade.caller);
+            }
+            Command::Request(request) => {
+                self.status.release(request.queued());
+                self.refuse_request(&request.stream, &request.caller);
+            }
+            Command::Data(data) => {
+                self.status.release(data.data.len());
+                self.refuse_part(&data.caller);
+            }
+            Command::Cancel(cancel) => {
+                self.refuse_part(&cancel.1);
+            }
+            Command::StreamInfo(asked) => {
+                let (stream, receipt) = *asked;
+                let info = if self.stream == stream {
+                    StreamInfo::Stream { stream: &self.stream, running: true }
+                } else {
+                    StreamInfo::Unknown
+                };
+                self.sink.event(Event::StreamInfo { receipt: &receipt, info });
+            }
+            Command::Shutdown => self.start_shutdown(),
+            Command::Control(control) => self.sink.control(*control),
+            Command::Panic => crate::connection::panic_on_command(),
+            Command::Connect(_) => {}
+        }
     }
 
     fn refuse_request(&mut self, stream: &K::Stream, caller: &K::Caller) {
@@ -298,7 +319,7 @@ impl<'a, S: ByteStream, K: Sink> Session<'a, S, K> {
     fn send(&mut self, outgoing: Outgoing<K>) {
         if !matches!(self.phase, Phase::Open | Phase::Settling(_)) {
             self.status.release(outgoing.len());
-            return crate::connection::refuse(self.sink, &outgoing.reply, BadState::Closing);
+            return crate::connection::refuse(self.sink, &outgoing, BadState::Closing);
         }
         let mut items = outgoing.items.into_iter();
         for item in items.by_ref() {
@@ -322,7 +343,7 @@ impl<'a, S: ByteStream, K: Sink> Session<'a, S, K> {
     fn close(&mut self, phase: Phase) {
         self.phase = phase;
         self.keepalive = None;
-        self.closing = self.options.closing_timeout.map(timer);
+        self.closing = self.closing_timeout.map(timer);
         self.status.set(State::Closing);
     }
 
@@ -342,7 +363,7 @@ impl<'a, S: ByteStream, K: Sink> Session<'a, S, K> {
                 return Some(ConnectionError::KeepaliveTimeout.into());
             }
             self.outbound.push_frame(Opcode::Ping, b"");
-            self.keepalive = self.options.keepalive.map(timer);
+            self.keepalive = self.keepalive_interval.map(timer);
         }
         while is_due(&mut self.lookout, cx) {
             if self.io.peer_closed() {
@@ -362,7 +383,7 @@ impl<'a, S: ByteStream, K: Sink> Session<'a, S, K> {
         if excused {
             return false;
         }
-        let dead = self.options.keepalive_tolerance.is_some_and(|tolerance| self.unanswered > tolerance);
+        let dead = self.keepalive_tolerance.is_some_and(|tolerance| self.unanswered > tolerance);
         self.unanswered = self.unanswered.saturating_add(1);
         dead
     }
@@ -382,7 +403,7 @@ impl<'a, S: ByteStream, K: Sink> Session<'a, S, K> {
         }
         let mut progress = false;
         let mut sent = Vec::new();
-        let written = self.outbound.poll_write(&mut self.io, &mut progress, &mut sent, cx);
+        let written = self.outbound.poll_write(&mut self.io, &mut self.turn, &mut progress, &mut sent, cx);
         if !sent.is_empty() {
             // Whoever is told may send again, and must find the room.
             self.publish();
@@ -430,7 +451,7 @@ impl<'a, S: ByteStream, K: Sink> Session<'a, S, K> {
     fn leave(&mut self, cx: &mut Context<'_>) {
         let _ = Pin::new(&mut self.io).poll_shutdown(cx);
         with_scratch(|scratch| {
-            for _ in 0..READS_IN_A_ROW {
+            for _ in 0..LAST_READS {
                 let mut buffer = ReadBuf::new(scratch);
                 match Pin::new(&mut self.io).poll_read(cx, &mut buffer) {
                     Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {}
@@ -456,6 +477,14 @@ impl<'a, S: ByteStream, K: Sink> Session<'a, S, K> {
 
     /// One read, and the decoding of what it brings.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Option<DownReason>> {
+        let read = self.poll_receive(cx);
+        if read.is_ready() {
+            self.sink.flush();
+        }
+        read
+    }
+
+    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Option<DownReason>> {
         if self.outbound.answers() > MAX_ANSWERS {
             return Poll::Pending;
         }
@@ -488,6 +517,7 @@ impl<'a, S: ByteStream, K: Sink> Session<'a, S, K> {
             Ok((n, reason)) => {
                 self.alive = true;
                 self.bytes_received += n as u64;
+                self.turn = self.turn.saturating_sub(n);
                 reason
             }
             Err(error) if is_cut(&error) => Some(self.cut((&error).into())),
@@ -521,13 +551,15 @@ impl<'a, S: ByteStream, K: Sink> Session<'a, S, K> {
         with_scratch(|scratch| {
             let before = self.pending.len();
             scratch[..before].copy_from_slice(&self.pending);
-            let mut buffer = ReadBuf::new(&mut scratch[before..]);
+            let room = scratch.len() - before;
+            let wanted = if S::READS_IN_PLACE { self.inbound.appetite().min(room) } else { room };
+            let mut buffer = ReadBuf::new(&mut scratch[before..before + wanted]);
             ready!(Pin::new(&mut self.io).poll_read(cx, &mut buffer))?;
             let n = buffer.filled().len();
             let input = &scratch[..before + n];
             let (consumed, reason) = self.decode(input);
             let rest = &input[consumed..];
-            if self.awaits_grant() {
+            if self.is_held_up() {
                 self.undecoded = Bytes::copy_from_slice(rest);
                 self.pending = Vec::new();
             } else if rest.is_empty() {
@@ -544,7 +576,7 @@ impl<'a, S: ByteStream, K: Sink> Session<'a, S, K> {
         let undecoded = std::mem::take(&mut self.undecoded);
         let (consumed, reason) = self.decode(&undecoded);
         let rest = undecoded.slice(consumed..);
-        if self.awaits_grant() {
+        if self.is_held_up() {
             self.undecoded = rest;
         } else {
             self.pending = rest.to_vec();
@@ -558,6 +590,11 @@ impl<'a, S: ByteStream, K: Sink> Session<'a, S, K> {
         self.credit.asks() && self.credit.is_exhausted()
     }
 
+    /// Whether nothing more is decoded for now.
+    fn is_held_up(&self) -> bool {
+        self.turn == 0 || self.awaits_grant()
+    }
+
     /// Delivers every message in `input`, or as many as the receiver may be given; how much of it is done with, and the
     /// reason if the session is over.
     fn decode(&mut self, input: &[u8]) -> (usize, Option<DownReason>) {
@@ -566,7 +603,7 @@ impl<'a, S: ByteStream, K: Sink> Session<'a, S, K> {
             if self.draining == Some(0) {
                 return (input.len(), Some(DownReason::Closed));
             }
-            if self.awaits_grant() {
+            if self.is_held_up() {
                 return (consumed, None);
             }
             match self.inbound.next(input, &mut consumed) {
@@ -586,11 +623,11 @@ impl<'a, S: ByteStream, K: Sink> Session<'a, S, K> {
                 if matches!(self.phase, Phase::Open) {
                     self.outbound.push_frame(Opcode::Pong, payload);
                 }
-                self.options.silence_pings
+                self.silence_pings
             }
             Message::Pong(_) => {
                 self.unanswered = 0;
-                self.options.silence_pings
+                self.silence_pings
             }
             _ => false,
         };
@@ -599,6 +636,7 @@ impl<'a, S: ByteStream, K: Sink> Session<'a, S, K> {
                 *left = left.saturating_sub(message.len() + 1);
             }
             self.credit.spend(message.len());
+            self.turn = self.turn.saturating_sub(MESSAGE);
             self.sink.event(Event::Message { stream: &self.stream, message });
             if let Some((messages, bytes)) = self.credit.ask() {
                 self.sink.event(Event::FlowCheck { stream: &self.stream, messages, bytes });
@@ -620,7 +658,7 @@ impl<'a, S: ByteStream, K: Sink> Session<'a, S, K> {
         self.sink.event(Event::StreamError { stream: &self.stream, error: StreamError::Protocol(&error) });
         if matches!(self.phase, Phase::Open) {
             self.close(Phase::Settling(error));
-            self.closing = Some(timer(self.options.closing_timeout.map_or(SETTLE, |timeout| timeout.min(SETTLE))));
+            self.closing = Some(timer(self.closing_timeout.map_or(SETTLE, |timeout| timeout.min(SETTLE))));
             self.sink.event(Event::Settle { stream: &self.stream });
         } else {
             self.close(Phase::Failing(error));
@@ -647,6 +685,12 @@ fn with_scratch<R>(f: impl FnOnce(&mut [u8]) -> R) -> R {
         }
         f(scratch)
     })
+}
+
+/// Lets the other connections of the thread have their turn, and the task its next after them. A wake-up would not do:
+/// the runtime serves tasks that are awake for a while before it looks at the sockets of the others.
+fn end_turn(cx: &mut Context<'_>) {
+    let _ = pin!(yield_now()).poll(cx);
 }
 
 fn timer(after: Duration) -> Timer {

@@ -362,6 +362,9 @@ impl<S: ByteStream> TlsByteStream<S> {
 }
 
 impl<S: ByteStream> ByteStream for TlsByteStream<S> {
+    // A record is decrypted whole; what there is no room for waits in memory of its own.
+    const READS_IN_PLACE: bool = false;
+
     fn peer_closed(&self) -> bool {
         self.io.peer_closed()
     }

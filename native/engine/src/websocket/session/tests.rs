@@ -10,3 +10,4 @@ mod receipts;
 mod settling;
 mod stats;
 mod timing;
+mod turns;

@@ -124,7 +124,7 @@ async fn nothing_is_queued_once_the_connection_is_down() {
 async fn frames_that_pass_by_the_limit_are_accounted_for_too() {
     let (client, mut peer) = open(limited(100), 10).await;
     for _ in 0..2 {
-        let outgoing = Outgoing { reply: Reply::Caller(CALLER), items: vec![hundred()] };
+        let outgoing = Outgoing::new(Reply::Caller(CALLER), vec![hundred()]);
         client.handle.send(Command::Send(Box::new(outgoing)));
     }
     assert_eq!(queued(&client), 200);
