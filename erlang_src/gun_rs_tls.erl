@@ -36,16 +36,23 @@ new(#{tls_opts := TlsOpts}) ->
 
 make(TlsOpts) ->
 	Now = erlang:monotonic_time(millisecond),
-	case ets:lookup(?MODULE, TlsOpts) of
-		[{_, Tls, Since}] when Now - Since =< ?MAX_AGE ->
+	case ets:lookup(?MODULE, key(TlsOpts)) of
+		[{_, TlsOpts, Tls, Since}] when Now - Since =< ?MAX_AGE ->
 			{ok, Tls};
 		_ ->
 			remember(TlsOpts, Now, make_new(TlsOpts))
 	end.
 
+%% To hash 200 KB of certificates takes longer than to compare them.
+key(TlsOpts) ->
+	[case Opt of
+		{cacerts, Certs} when length(Certs) >= 0 -> {cacerts, length(Certs)};
+		_ -> Opt
+	end || Opt <- TlsOpts].
+
 remember(TlsOpts, Now, Made={ok, Tls}) ->
 	_ = ets:info(?MODULE, size) >= ?MAX_KEPT andalso ets:delete_all_objects(?MODULE),
-	true = ets:insert(?MODULE, {TlsOpts, Tls, Now}),
+	true = ets:insert(?MODULE, {key(TlsOpts), TlsOpts, Tls, Now}),
 	Made;
 remember(_, _, Error) ->
 	Error.

@@ -178,8 +178,8 @@ impl WsOptions {
 pub enum Flow {
     /// Everything.
     Unlimited,
-    /// So many messages, until [`crate::Command::UpdateFlow`] raises the number. The messages of one read are told
-    /// together, so the number may fall below zero.
+    /// So many messages, until [`crate::Command::UpdateFlow`] raises the number. It is looked at between reads and
+    /// between turns, and not for each message, so that it may fall below zero.
     Messages(i64),
     /// As much as the receiver keeps up with: [`crate::Event::FlowCheck`] asks, [`crate::Command::FlowGrant`] answers.
     Auto,

@@ -8,8 +8,8 @@ const WINDOW_MESSAGES: i64 = 4096;
 /// And how many bytes.
 const WINDOW_BYTES: i64 = 4 * 1024 * 1024;
 
-/// What is left. It is spent message by message. A number of messages is looked at between reads, so that it may fall
-/// below zero; a receiver that is asked is given nothing beyond it, but the message that spends its last bytes.
+/// What is left. It is spent message by message. A number of messages is looked at between reads and turns, so that it
+/// may fall below zero; a receiver that is asked is given nothing beyond it, but the message that spends its last bytes.
 #[derive(Debug)]
 pub(crate) struct Credit {
     kind: Flow,

@@ -24,6 +24,10 @@ const BEFORE_LARGE: usize = 4 * 1024;
 /// announcement alone allocates no more than this.
 const FIRST_PIECE: usize = 1024 * 1024;
 
+/// How many compressed bytes are inflated before it is looked whether that was enough for a turn: a megabyte at most
+/// comes of them.
+const INFLATE_AT_ONCE: usize = 1024;
+
 /// The least room that is made for what a compressed message inflates to.
 const INFLATE_PIECE: usize = 512;
 
@@ -40,6 +44,8 @@ pub struct Inbound<P> {
     frame: Option<Rest>,
     /// Whether the last data frame was large enough to be read into directly.
     large: bool,
+    /// How many bytes may be inflated in this turn.
+    inflatable: usize,
     counts: Counts,
 }
 
@@ -88,13 +94,25 @@ impl<P: Payload> Inbound<P> {
             message: None,
             frame: None,
             large: false,
+            inflatable: usize::MAX,
             counts: Counts::default(),
         }
     }
 
+    /// Begins a turn in which no more than about so many bytes are inflated; else there is no such limit.
+    pub fn begin_turn(&mut self, inflatable: usize) {
+        self.inflatable = inflatable;
+    }
+
+    /// Whether the turn's limit is reached: then [`Inbound::next`] inflates no more, though it is given enough.
+    #[must_use]
+    pub fn is_spent(&self) -> bool {
+        self.inflatable == 0
+    }
+
     /// The next message or control frame, with `*consumed` moved past the bytes of `input` that are done with, or
     /// `None` when more bytes are needed: what is not consumed then is less than a header and a control frame's
-    /// payload, and must be given again with what follows it.
+    /// payload, and must be given again with what follows it. Also `None` when the turn is over.
     ///
     /// # Errors
     /// What the peer broke, or [`ConnectionError::OutOfMemory`].
@@ -106,13 +124,21 @@ impl<P: Payload> Inbound<P> {
         loop {
             let rest = input.get(*consumed..).unwrap_or_default();
             if let Some(frame) = &mut self.frame {
-                let take = rest.len().min(usize::try_from(frame.len).unwrap_or(usize::MAX));
+                let compressed = self.message.as_ref().is_some_and(|message| message.compressed);
+                if compressed && self.inflatable == 0 {
+                    return Ok(None);
+                }
+                let most = if compressed { INFLATE_AT_ONCE } else { usize::MAX };
+                let take = rest.len().min(usize::try_from(frame.len).unwrap_or(usize::MAX)).min(most);
                 let missing = frame.len;
                 frame.len -= take as u64;
                 let done = frame.len == 0;
                 *consumed += take;
                 self.append(&rest[..take], missing)?;
                 if !done {
+                    if take < rest.len() {
+                        continue;
+                    }
                     return Ok(None);
                 }
                 if let Some(message) = self.frame_end()? {
@@ -250,6 +276,7 @@ impl<P: Payload> Inbound<P> {
                 self.counts.compressed += bytes.len() as u64;
                 message.inflate(bytes, inflater, self.max_message_size)?;
                 self.counts.inflated += (message.len - before) as u64;
+                self.inflatable = self.inflatable.saturating_sub(message.len - before);
                 Ok(())
             }
             (Some(message), _) => message.append(bytes, missing),

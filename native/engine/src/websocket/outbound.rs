@@ -18,7 +18,7 @@ use crate::websocket::frame::{
 const STAGE: usize = 64 * 1024;
 
 /// How many bytes of a message are compressed before other connections of the thread have their turn.
-const DEFLATE_AT_ONCE: usize = 256 * 1024;
+const DEFLATE_AT_ONCE: usize = 32 * 1024;
 
 /// The sending half of a session.
 pub struct Outbound<K: Sink> {

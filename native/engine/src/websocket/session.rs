@@ -35,7 +35,8 @@ const READ_BUFFER: usize = 64 * 1024;
 /// How many bytes of answers to pings may wait until reading stops.
 const MAX_ANSWERS: usize = 64 * 1024;
 
-/// How many bytes are received and sent in one turn, before the other connections of the thread have theirs.
+/// How many bytes are received and sent in one turn, before the other connections of the thread have theirs, and how many
+/// are inflated.
 const TURN: usize = 128 * 1024;
 
 /// What a message takes of a turn beside its bytes: telling it takes longer than copying it, if it is small.
@@ -224,6 +225,7 @@ impl<'a, S: ByteStream, K: Sink> Session<'a, S, K> {
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<DownReason> {
         self.turn = TURN;
+        self.inbound.begin_turn(TURN);
         while self.turn > 0 {
             self.do_commands();
             if let Some(reason) = self.poll_timers(cx) {
@@ -606,7 +608,11 @@ impl<'a, S: ByteStream, K: Sink> Session<'a, S, K> {
             if self.is_held_up() {
                 return (consumed, None);
             }
-            match self.inbound.next(input, &mut consumed) {
+            let next = self.inbound.next(input, &mut consumed);
+            if self.inbound.is_spent() {
+                self.turn = 0;
+            }
+            match next {
                 Ok(None) => return (consumed, None),
                 Ok(Some(message)) => self.deliver(message),
                 Err(error) => return (input.len(), self.fail(error)),

@@ -2,6 +2,7 @@
 
 use std::task::Poll;
 
+use tokio::task::yield_now;
 use zlib_rs::{Deflate, DeflateFlush, Inflate, InflateFlush};
 
 use crate::command::Item;
@@ -375,6 +376,22 @@ async fn what_cannot_be_inflated_is_answered_with_1007() {
     ] {
         faulty(offer(), AGREED, frames, bad.clone(), 1007).await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_inflates_to_much_is_inflated_turn_by_turn() {
+    const LEN: usize = 16 << 20;
+    let (mut client, mut peer) = open_with(offering(DeflateOptions::default()), 1 << 20, AGREED).await;
+    peer.write(compressed(Opcode::Binary, true, &Zlib::new(15).zip(&vec![7; LEN]))).await;
+    let (mut inflated, mut turns) = (0, 0);
+    while inflated < LEN as u64 {
+        yield_now().await;
+        let before = std::mem::replace(&mut inflated, client.handle.stats().uncompressed);
+        assert!(inflated - before <= 2 << 20, "{} bytes in one turn", inflated - before);
+        turns += 1;
+    }
+    assert!(turns >= 8);
+    assert!(client.next().await == Some(Told::Binary(STREAM, vec![7; LEN])));
 }
 
 #[tokio::test(start_paused = true)]
