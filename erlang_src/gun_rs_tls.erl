@@ -26,8 +26,8 @@ start() ->
 	?MODULE = ets:new(?MODULE, [named_table, public, {read_concurrency, true}]),
 	ok.
 
-%% @doc The configuration for the options of a connection: files are read, and what they
-%% hold is checked. The element is the one of tls_opts that cannot be honoured.
+%% @doc The configuration for the options of a connection: files are read, unless they
+%% have been within the last second, and what they hold is checked. The element is the one of tls_opts that cannot be honoured.
 -spec new(gun_rs_options:config()) -> {ok, tls()} | {error, {options, {tls_opts, Element :: term()}}}.
 new(#{transport := tcp}) ->
 	{ok, undefined};
@@ -35,12 +35,24 @@ new(#{tls_opts := TlsOpts}) ->
 	make(TlsOpts).
 
 make(TlsOpts) ->
+	case has_secret(TlsOpts) of
+		true -> make_new(TlsOpts);
+		false -> make_remembered(TlsOpts)
+	end.
+
+%% What only the connection should know is not left in a table for everybody.
+has_secret(TlsOpts) ->
+	lists:any(fun(Key) -> lists:keymember(Key, 1, TlsOpts) end, [key, password, certs_keys]).
+
+make_remembered(TlsOpts) ->
 	Now = erlang:monotonic_time(millisecond),
-	case ets:lookup(?MODULE, key(TlsOpts)) of
-		[{_, TlsOpts, Tls, Since}] when Now - Since =< ?MAX_AGE ->
-			{ok, Tls};
-		_ ->
-			remember(TlsOpts, Now, make_new(TlsOpts))
+	Key = key(TlsOpts),
+	%% The table is gone while the application stops, in which connections may still end.
+	try ets:lookup(?MODULE, Key) of
+		[{_, TlsOpts, Tls, Since}] when Now - Since =< ?MAX_AGE -> {ok, Tls};
+		_ -> remember(Key, TlsOpts, Now, make_new(TlsOpts))
+	catch error:badarg ->
+		make_new(TlsOpts)
 	end.
 
 %% To hash 200 KB of certificates takes longer than to compare them.
@@ -50,11 +62,15 @@ key(TlsOpts) ->
 		_ -> Opt
 	end || Opt <- TlsOpts].
 
-remember(TlsOpts, Now, Made={ok, Tls}) ->
-	_ = ets:info(?MODULE, size) >= ?MAX_KEPT andalso ets:delete_all_objects(?MODULE),
-	true = ets:insert(?MODULE, {key(TlsOpts), TlsOpts, Tls, Now}),
+remember(Key, TlsOpts, Now, Made={ok, Tls}) ->
+	_ = try
+		_ = ets:info(?MODULE, size) >= ?MAX_KEPT andalso ets:delete_all_objects(?MODULE),
+		ets:insert(?MODULE, {Key, TlsOpts, Tls, Now})
+	catch error:badarg ->
+		false
+	end,
 	Made;
-remember(_, _, Error) ->
+remember(_, _, _, Error) ->
 	Error.
 
 make_new(TlsOpts) ->
@@ -76,7 +92,7 @@ make(TlsOpts, {error, {Key, _}}) ->
 config(undefined) -> undefined;
 config({Config, _}) -> Config.
 
-%% @doc The same for the next attempt: files are read anew.
+%% @doc The same for the next attempt: files are read anew, with the same exception.
 -spec renew(tls()) -> {ok, tls()} | {error, {options, {tls_opts, Element :: term()}}}.
 renew(undefined) -> {ok, undefined};
 renew(Tls={_, constant}) -> {ok, Tls};

@@ -88,6 +88,31 @@ stop_in_every_state(Config) ->
 	gun_rs_test:release_port(Socket),
 	process_flag(trap_exit, Trapped).
 
+renamed_node(Config) ->
+	doc("A stream keeps its reference while the node is given a name, and loses it."),
+	Peer = gun_rs_test:start_peer([]),
+	ok = peer:call(Peer, ?MODULE, do_renamed, [config(port, Config)], 10 * ?WAIT),
+	peer:stop(Peer).
+
+do_renamed(Port) ->
+	{ok, _} = application:ensure_all_started(gun_rs),
+	Nameless = open_ws(Port, "/websocket"),
+	do_talks_of(Nameless),
+	Started = gun_rs_test:start_distribution(),
+	true = is_alive(),
+	do_talks_of(Nameless),
+	Named = open_ws(Port, "/websocket"),
+	do_talks_of(Named),
+	ok = gun_rs_test:stop_distribution(Started),
+	false = is_alive(),
+	do_talks_of(Named),
+	do_talks_of(Nameless),
+	ok.
+
+do_talks_of({ConnPid, StreamRef}) ->
+	do_talks(ConnPid, StreamRef),
+	{ok, #{ref := StreamRef}} = gun_rs:stream_info(ConnPid, StreamRef).
+
 fifty_cycles(Config) ->
 	doc("50 stops with connections open, and starts, leave no thread, descriptor or process."),
 	_ = do_cycle(Config),

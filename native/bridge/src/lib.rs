@@ -9,7 +9,8 @@
 //! | [`options`] | from option maps, checked by Erlang, to the engine's options |
 //! | [`payload`] | Erlang binaries as the engine's payloads |
 //! | [`registry`] | from a ConnPid to its connection |
-//! | [`runtime`] | the one tokio runtime |
+//! | [`runtime`] | the I/O threads |
+//! | [`stream_id`] | what a user calls a stream |
 //! | [`suffixes`] | the public suffix list, for cookies |
 //! | [`tls`] | from TLS options, checked by Erlang, to a configuration that connections share |
 
@@ -21,6 +22,7 @@ mod payload;
 mod reasons;
 mod registry;
 mod runtime;
+mod stream_id;
 mod suffixes;
 mod tls;
 

@@ -17,6 +17,7 @@ use rustler::{Encoder, Env, LocalPid, NewBinary, OwnedEnv, Term};
 
 use crate::payload::{BinaryPayload, HeldBinary};
 use crate::reasons;
+use crate::stream_id::StreamId;
 
 mod atoms {
     rustler::atoms! {
@@ -115,19 +116,20 @@ impl Outbox {
     ) {
         let env = &self.env;
         let known = self.stream_ref.take().filter(|(of, _)| *of == connection);
-        let (_, stream_ref) =
-            self.stream_ref.insert(known.unwrap_or_else(|| (connection, env.run(|inner| env.save(id.get(inner))))));
+        let (_, stream_ref) = self
+            .stream_ref
+            .insert(known.unwrap_or_else(|| (connection, env.run(|inner| env.save(stream_ref(inner, id))))));
         self.held.push((to, env.run(|inner| env.save(build(inner, stream_ref.load(inner))))));
     }
 
     /// Sends all, unless nothing may be told any more. A receiver that has died misses nothing.
-    fn flush(&mut self, silent: bool) {
+    fn flush(&mut self, silent: &AtomicBool) {
         if self.held.is_empty() {
             return;
         }
         self.env.run(|env| {
             for (to, message) in self.held.drain(..) {
-                if !silent {
+                if !silent.load(Ordering::Acquire) {
                     // As a copy: the environment itself would take its own room, some 2 KB, along to the mailbox.
                     let _ = env.send(&to, message.load(env));
                 }
@@ -185,23 +187,6 @@ impl PartialEq for Receiver {
 impl From<Term<'_>> for Receiver {
     fn from(term: Term<'_>) -> Self {
         term.decode().map_or_else(|_| Self::Elsewhere(Kept::new(term)), Self::Local)
-    }
-}
-
-/// What a user calls a stream, in the external term format: the same reference gives the same bytes.
-#[derive(PartialEq, Eq)]
-pub(crate) struct StreamId(Vec<u8>);
-
-impl StreamId {
-    /// The one that `stream_ref` names.
-    pub(crate) fn new(stream_ref: Term<'_>) -> Self {
-        Self(stream_ref.to_binary().as_slice().to_vec())
-    }
-
-    /// The reference.
-    fn get<'a>(&self, env: Env<'a>) -> Term<'a> {
-        // It was made of a term, so this does not fail.
-        env.binary_to_term(&self.0).map_or_else(|| atoms::undefined().encode(env), |(term, _)| term)
     }
 }
 
@@ -314,12 +299,8 @@ impl BeamSink {
         OUTBOX.with_borrow_mut(|outbox| outbox.push(*to, build));
     }
 
-    fn is_silent(&self) -> bool {
-        self.silent.load(Ordering::Acquire)
-    }
-
     fn send_held(&self) {
-        OUTBOX.with_borrow_mut(|outbox| outbox.flush(self.is_silent()));
+        OUTBOX.with_borrow_mut(|outbox| outbox.flush(&self.silent));
     }
 }
 
@@ -394,7 +375,7 @@ impl Sink for BeamSink {
                             |subprotocol| binary(env, subprotocol.as_bytes()),
                         );
                         let options = stream.handler.as_ref().map(|options| options.get(env));
-                        let (stream_ref, reply_to) = (stream.id.get(env), stream.reply_to.get(env));
+                        let (stream_ref, reply_to) = (stream_ref(env, &stream.id), stream.reply_to.get(env));
                         let headers = headers_term(env, headers);
                         (atoms::ws_init(), stream_ref, reply_to, subprotocol, headers, options).encode(env)
                     });
@@ -422,7 +403,7 @@ impl Sink for BeamSink {
             }),
             Event::NoStream { stream, caller } => self.send(caller, |env| {
                 let reason = reasons::bad_state(env, BadState::NoStream);
-                (atoms::gun_error(), pid, stream.get(env), reason).encode(env)
+                (atoms::gun_error(), pid, stream_ref(env, stream), reason).encode(env)
             }),
             Event::StreamInfo { receipt, info } => {
                 self.tell(|env| (atoms::stream_info(), receipt.get(env), stream_info(env, &info)).encode(env));
@@ -456,7 +437,7 @@ impl Sink for BeamSink {
                 self.send(caller, |env| (atoms::gun_error(), pid, reasons::bad_state(env, error)).encode(env));
                 // The error doesn't name the stream, which the process may have kept something for.
                 if let Some(stream) = stream.filter(|_| self.processed) {
-                    self.tell(|env| (atoms::forget(), stream.id.get(env)).encode(env));
+                    self.tell(|env| (atoms::forget(), stream_ref(env, &stream.id)).encode(env));
                 }
             }
             Event::Message { stream, message } => return self.ws_message(stream, message),
@@ -472,7 +453,7 @@ impl BeamSink {
         OUTBOX.with_borrow_mut(|outbox| {
             outbox.bytes += len;
             if outbox.is_full() {
-                outbox.flush(self.is_silent());
+                outbox.flush(&self.silent);
             }
         });
     }
@@ -499,8 +480,13 @@ impl BeamSink {
 impl BeamSink {
     fn tell_stream(&mut self, stream: &Stream, build: impl for<'a> FnOnce(Env<'a>, Term<'a>) -> Term<'a>) {
         self.relayed |= matches!(stream.reply_to, Receiver::Elsewhere(_));
-        self.send(&stream.reply_to, |env| build(env, stream.id.get(env)));
+        self.send(&stream.reply_to, |env| build(env, stream_ref(env, &stream.id)));
     }
+}
+
+fn stream_ref<'a>(env: Env<'a>, id: &StreamId) -> Term<'a> {
+    // It was made of a term, so it is one.
+    id.get(env).unwrap_or_else(|| atoms::undefined().encode(env))
 }
 
 /// A message as the process behind ConnPid takes it.
@@ -524,7 +510,7 @@ fn stream_info<'a>(env: Env<'a>, info: &StreamInfo<'_, BeamSink>) -> Term<'a> {
         StreamInfo::Stream { stream, running } => {
             let state = if *running { atoms::running() } else { atoms::stopping() };
             let map = Term::map_new(env);
-            let map = map.map_put(atoms::r#ref(), stream.id.get(env));
+            let map = map.map_put(atoms::r#ref(), stream_ref(env, &stream.id));
             let map = map.and_then(|map| map.map_put(atoms::reply_to(), stream.reply_to.get(env)));
             let map = map.and_then(|map| map.map_put(atoms::state(), state));
             // It is a map that is put into.
@@ -543,7 +529,7 @@ pub(crate) fn queue_full<'a>(env: Env<'a>, connection: &LocalPid, stream_ref: Te
 }
 
 fn stream_refs<'a>(env: Env<'a>, streams: &[Stream]) -> Vec<Term<'a>> {
-    streams.iter().map(|stream| stream.id.get(env)).collect()
+    streams.iter().map(|stream| stream_ref(env, &stream.id)).collect()
 }
 
 fn protocol_term(env: Env<'_>, protocol: Protocol) -> Term<'_> {

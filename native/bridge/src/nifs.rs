@@ -12,8 +12,9 @@ use http::{HeaderName, HeaderValue, Method, Uri};
 use rustler::{Atom, Binary, Encoder, Env, Error, LocalPid, NifResult, ResourceArc, Term};
 
 use crate::frames::{Encoded, Refused, Scheduler, encode_frames};
-use crate::messages::{BeamSink, Kept, Receiver, SetOwner, Stream, StreamId};
+use crate::messages::{BeamSink, Kept, Receiver, SetOwner, Stream};
 use crate::registry::{Connection, WsOptsOfOpen};
+use crate::stream_id::StreamId;
 use crate::tls::TlsConfig;
 use crate::{messages, options, reasons, registry, runtime};
 

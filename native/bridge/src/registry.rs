@@ -81,7 +81,8 @@ impl Hasher for PidHasher {
     }
 
     fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
+        // Where the VM's hash has 32 bits, the upper ones would be the same for all.
+        self.0 = hash.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     }
 }
 

@@ -14,7 +14,7 @@ use once_cell::sync::OnceCell;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::Notify;
 
-/// The most threads that look names up at the same time: the system's resolver blocks, also after domain_lookup_timeout.
+/// The most threads that look names up at the same time, for the connections of one I/O thread: the system's resolver blocks, also after domain_lookup_timeout.
 /// They are started when they are needed.
 const MAX_RESOLVER_THREADS: usize = 64;
 
@@ -41,7 +41,7 @@ static THREADS: RwLock<OnceCell<Vec<IoThread>>> = RwLock::new(OnceCell::new());
 /// When the operating system has no thread for us.
 pub(crate) fn start(count: usize) -> io::Result<()> {
     let threads = THREADS.read().unwrap_or_else(PoisonError::into_inner);
-    let start = || (0..count).map(|n| start_thread(n, MAX_RESOLVER_THREADS.div_ceil(count))).collect();
+    let start = || (0..count).map(start_thread).collect();
     threads.get_or_try_init(start).map(|_: &Vec<_>| ())
 }
 
@@ -79,9 +79,9 @@ pub(crate) fn tasks() -> usize {
     threads.get().map_or(0, |threads| threads.iter().map(|thread| thread.runtime.metrics().num_alive_tasks()).sum())
 }
 
-fn start_thread(n: usize, max_resolver_threads: usize) -> io::Result<IoThread> {
+fn start_thread(n: usize) -> io::Result<IoThread> {
     let runtime = Builder::new_current_thread()
-        .max_blocking_threads(max_resolver_threads)
+        .max_blocking_threads(MAX_RESOLVER_THREADS)
         .thread_name("gun_rs-resolver")
         .enable_io()
         .enable_time()

@@ -6,16 +6,23 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use crossbeam_utils::atomic::AtomicCell;
 use futures_util::task::AtomicWaker;
+use tokio::task::coop::poll_proceed;
 
 use crate::command::{Command, Item, Outgoing, Reply};
 use crate::sink::Sink;
 
 /// How many bytes of small frames become one piece. It is what one write takes.
 const PIECE: usize = 64 * 1024;
+
+/// In how many calls the frames of one piece may have been given: if they are refused, as many callers are told at once.
+const MAX_CALLS: u32 = 1000;
+
+/// How many of the calls whose frames are in one piece take as much of the task's budget as a command.
+const CALLS_LIKE_A_COMMAND: u32 = 8;
 
 type Batch<K> = Vec<Command<K>>;
 
@@ -57,10 +64,19 @@ impl<K: Sink> Sender<K> {
 
     /// Appends data and control frames that are encoded already: to those that wait, if the same caller sent them.
     pub(crate) fn send_frames(&self, caller: K::Caller, frames: u32, bytes: &[u8]) {
+        let alone = |caller| {
+            let items = vec![Item::Encoded(frames, bytes.to_vec())];
+            Command::Send(Box::new(Outgoing::new(Reply::Caller(caller), items)))
+        };
+        // They are copied before the lock is taken where that takes long.
+        if bytes.len() > PIECE {
+            return self.send(alone(caller));
+        }
         self.append(|batch| {
             if let Some(Command::Send(outgoing)) = batch.last_mut()
                 && let Outgoing { reply: Reply::Caller(last), items, calls } = &mut **outgoing
                 && *last == caller
+                && *calls < MAX_CALLS
                 && let Some(Item::Encoded(count, piece)) = items.last_mut()
                 && piece.len() + bytes.len() <= PIECE
             {
@@ -68,8 +84,7 @@ impl<K: Sink> Sender<K> {
                 *count += frames;
                 *calls += 1;
             } else {
-                let items = vec![Item::Encoded(frames, bytes.to_vec())];
-                batch.push(Command::Send(Box::new(Outgoing { reply: Reply::Caller(caller), items, calls: 1 })));
+                batch.push(alone(caller));
             }
         });
     }
@@ -124,8 +139,24 @@ impl<K: Sink> Receiver<K> {
         self.taken.next()
     }
 
-    /// The same, waiting for it; `None` when there is none and no sender is left.
+    /// The same, waiting for it; `None` when there is none and no sender is left. It counts against tokio's budget: a
+    /// task that only takes commands would else keep its thread from all others.
     pub(crate) fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Command<K>>> {
+        let budget = ready!(poll_proceed(cx));
+        let command = self.poll_next(cx);
+        if let Poll::Ready(command) = &command {
+            budget.made_progress();
+            if let Some(Command::Send(outgoing)) = command {
+                for _ in 0..outgoing.calls / CALLS_LIKE_A_COMMAND {
+                    let Poll::Ready(budget) = poll_proceed(cx) else { break };
+                    budget.made_progress();
+                }
+            }
+        }
+        command
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Command<K>>> {
         if let Some(command) = self.try_recv() {
             return Poll::Ready(Some(command));
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime;
+use tokio::task::yield_now;
 use tokio::time::timeout;
 
 use super::*;
@@ -330,5 +331,24 @@ async fn an_upgrade_is_not_repeated_when_the_user_has_closed_or_the_server_answe
         client.upgrade(2);
         peer.accept().await;
         client.expect(&[Told::Upgraded(2)]).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn commands_that_are_only_refused_are_refused_turn_by_turn() {
+    // Each of another caller, and all of one.
+    for callers in [5000, 1] {
+        let (client, _peer) = connected(options(), BUFFER);
+        for n in 0..5000 {
+            client.handle.try_send_frames(n % callers, 1, b"never looked at").unwrap();
+        }
+        let (mut told, mut turns) = (0, 0);
+        while told < 5000 {
+            yield_now().await;
+            let before = std::mem::replace(&mut told, client.told.len());
+            assert!(told - before <= 2000, "{} in one turn", told - before);
+            turns += 1;
+        }
+        assert!(turns >= 3);
     }
 }

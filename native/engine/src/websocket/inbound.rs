@@ -158,7 +158,9 @@ impl<P: Payload> Inbound<P> {
                 (Opcode::Pong, Some(payload)) => Message::Pong(payload),
                 (opcode, whole) => {
                     self.frame_start(&header)?;
-                    self.large = header.len >= DIRECT_MIN && !header.compressed;
+                    let compressed =
+                        header.compressed || self.message.as_ref().is_some_and(|message| message.compressed);
+                    self.large = header.len >= DIRECT_MIN && !compressed;
                     match whole {
                         Some(payload) if header.fin && opcode != Opcode::Continuation && !header.compressed => {
                             whole_message(opcode, payload)?

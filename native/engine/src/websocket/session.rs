@@ -35,12 +35,15 @@ const READ_BUFFER: usize = 64 * 1024;
 /// How many bytes of answers to pings may wait until reading stops.
 const MAX_ANSWERS: usize = 64 * 1024;
 
-/// How many bytes are received and sent in one turn, before the other connections of the thread have theirs, and how many
-/// are inflated.
+/// How many bytes are received in one turn, before the other connections of the thread have theirs, and how many are
+/// inflated, and how many sent: each direction has its own share, so that neither holds up the other.
 const TURN: usize = 128 * 1024;
 
 /// What a message takes of a turn beside its bytes: telling it takes longer than copying it, if it is small.
 const MESSAGE: usize = 1024;
+
+/// What a command takes of the sender's share.
+const COMMAND: usize = 256;
 
 /// How many times the stream is read before it is closed.
 const LAST_READS: usize = 16;
@@ -110,8 +113,10 @@ pub(crate) struct Session<'a, S, K: Sink> {
     /// Bytes received that are not a whole header or control frame yet.
     pending: Vec<u8>,
     bytes_received: u64,
-    /// What is left of the turn.
+    /// What is left of the turn to receive.
     turn: usize,
+    /// And to send.
+    turn_out: usize,
     phase: Phase,
     credit: Credit,
     /// How many bytes of messages may still be told beyond the credit: the peer has closed, so that what it sent before
@@ -175,6 +180,7 @@ impl<'a, S: ByteStream, K: Sink> Session<'a, S, K> {
             undecoded: received,
             pending: Vec::new(),
             turn: TURN,
+            turn_out: TURN,
             phase: Phase::Open,
             draining: None,
             shutdown: false,
@@ -224,9 +230,9 @@ impl<'a, S: ByteStream, K: Sink> Session<'a, S, K> {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<DownReason> {
-        self.turn = TURN;
+        (self.turn, self.turn_out) = (TURN, TURN);
         self.inbound.begin_turn(TURN);
-        while self.turn > 0 {
+        while self.turn > 0 && self.turn_out > 0 {
             self.do_commands();
             if let Some(reason) = self.poll_timers(cx) {
                 return Poll::Ready(reason);
@@ -239,7 +245,7 @@ impl<'a, S: ByteStream, K: Sink> Session<'a, S, K> {
                 // Something was received: it may have to be answered before the task rests.
                 Poll::Ready(None) => {}
                 // What is left to be written needs another turn.
-                Poll::Pending if self.turn == 0 => {}
+                Poll::Pending if self.turn_out == 0 => {}
                 // Only now do senders have to wake the task: what they have sent meanwhile leaves without that.
                 Poll::Pending => match ready!(self.commands.poll_recv(cx)) {
                     Some(command) => self.command(command),
@@ -262,6 +268,7 @@ impl<'a, S: ByteStream, K: Sink> Session<'a, S, K> {
     }
 
     fn command(&mut self, command: Command<K>) {
+        self.turn_out = self.turn_out.saturating_sub(COMMAND);
         match command {
             Command::Send(outgoing) => self.send(*outgoing),
             Command::UpdateFlow(_, messages) => self.credit.update(messages),
@@ -321,6 +328,7 @@ impl<'a, S: ByteStream, K: Sink> Session<'a, S, K> {
     fn send(&mut self, outgoing: Outgoing<K>) {
         if !matches!(self.phase, Phase::Open | Phase::Settling(_)) {
             self.status.release(outgoing.len());
+            self.turn_out = self.turn_out.saturating_sub(COMMAND * outgoing.calls as usize);
             return crate::connection::refuse(self.sink, &outgoing, BadState::Closing);
         }
         let mut items = outgoing.items.into_iter();
@@ -405,7 +413,7 @@ impl<'a, S: ByteStream, K: Sink> Session<'a, S, K> {
         }
         let mut progress = false;
         let mut sent = Vec::new();
-        let written = self.outbound.poll_write(&mut self.io, &mut self.turn, &mut progress, &mut sent, cx);
+        let written = self.outbound.poll_write(&mut self.io, &mut self.turn_out, &mut progress, &mut sent, cx);
         if !sent.is_empty() {
             // Whoever is told may send again, and must find the room.
             self.publish();
@@ -421,6 +429,8 @@ impl<'a, S: ByteStream, K: Sink> Session<'a, S, K> {
                 self.drop_unsent();
             }
             Poll::Ready(Err(error)) => return Some((&error).into()),
+            // It is our turn that is over: the socket may well take more.
+            Poll::Pending if self.turn_out == 0 && progress => self.stalled = None,
             Poll::Pending => return self.poll_stalled(progress, cx),
         }
         if matches!(self.phase, Phase::Answering) {

@@ -40,3 +40,17 @@ async fn a_large_queue_is_written_turn_by_turn() {
     assert!(turns >= LEN / (2 * TURN));
     assert!(peer.frame().await == (Opcode::Binary, vec![7; LEN]));
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_received_is_told_in_the_midst_of_what_is_sent() {
+    const LEN: usize = ROOM / 2;
+    let (client, mut peer) = open(options(), ROOM).await;
+    client.send(vec![Item::Large(Opcode::Binary, vec![7; LEN])]);
+    peer.write(frame(Opcode::Binary, b"small")).await;
+    while client.told.is_empty() {
+        yield_now().await;
+    }
+    let sent = client.handle.stats().bytes_out;
+    assert!(sent < LEN as u64 / 2, "told after {sent} bytes");
+    assert!(peer.frame().await == (Opcode::Binary, vec![7; LEN]));
+}
