@@ -17,6 +17,11 @@ use crate::websocket::frame::{
 /// How many bytes are made ready for one write. Frames that wait together leave together, up to this.
 const STAGE: usize = 64 * 1024;
 
+/// How many large messages that have been written are given back together, and how many bytes of them at most. Giving one
+/// back wakes whoever gave it, and he may be asleep.
+const MAX_RETIRED: usize = 32;
+const MAX_RETIRED_BYTES: usize = 1024 * 1024;
+
 /// How many bytes of a message are compressed before other connections of the thread have their turn.
 const DEFLATE_AT_ONCE: usize = 32 * 1024;
 
@@ -39,6 +44,9 @@ pub struct Outbound<K: Sink> {
     staged_cost: usize,
     /// The bytes of pings' answers that the socket has not taken: a peer that reads nothing must not grow them.
     answers: usize,
+    /// Large messages that have been written.
+    retired: Vec<Item<K::Source>>,
+    retired_bytes: usize,
     counts: Counts,
 }
 
@@ -95,6 +103,8 @@ impl<K: Sink> Outbound<K> {
             written: 0,
             staged_cost: 0,
             answers: 0,
+            retired: Vec::new(),
+            retired_bytes: 0,
             counts: Counts::default(),
         }
     }
@@ -155,6 +165,7 @@ impl<K: Sink> Outbound<K> {
         }
         self.staged = Vec::new();
         self.compressed = Vec::new();
+        self.give_back();
         (self.written, self.done, self.key, self.answers) = (0, 0, None, 0);
         receipts
     }
@@ -187,6 +198,8 @@ impl<K: Sink> Outbound<K> {
                     Staged::Nothing => {
                         // An idle session holds no buffer.
                         self.staged = Vec::new();
+                        self.give_back();
+                        self.retired = Vec::new();
                         return Pin::new(stream).poll_flush(cx);
                     }
                     Staged::Working => {
@@ -278,9 +291,27 @@ impl<K: Sink> Outbound<K> {
                 self.staged_cost += cost;
                 self.answers -= answer;
                 self.counts.frames += if let Item::Encoded(frames, _) = item { u64::from(frames) } else { 1 };
+                self.retire(item);
             }
         }
         Ok(if self.staged.is_empty() { Staged::Nothing } else { Staged::Ready })
+    }
+}
+
+impl<K: Sink> Outbound<K> {
+    fn retire(&mut self, item: Item<K::Source>) {
+        if let Item::Large(..) = item {
+            self.retired_bytes += item.len();
+            self.retired.push(item);
+            if self.retired.len() >= MAX_RETIRED || self.retired_bytes >= MAX_RETIRED_BYTES {
+                self.give_back();
+            }
+        }
+    }
+
+    fn give_back(&mut self) {
+        self.retired.clear();
+        self.retired_bytes = 0;
     }
 }
 
