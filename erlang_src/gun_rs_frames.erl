@@ -37,17 +37,13 @@ refused(Caller, {send_queue_full, Message}) ->
 %% process will send: what is malformed raises here, where the mistake is.
 -spec check(frame() | [frame()]) -> frame() | [frame()].
 check(Frames) ->
-	case gun_rs_native:ws_check(Frames) of
-		ok -> Frames;
-		iodata -> check(flatten(Frames));
-		too_much -> check_dirty(Frames);
-		{invalid, Frame, Text} -> error({invalid_frame, Frame, Text})
-	end.
+	check(fun gun_rs_native:ws_check/1, Frames).
 
-check_dirty(Frames) ->
-	case gun_rs_native:ws_check_dirty(Frames) of
+check(Check, Frames) ->
+	case Check(Frames) of
 		ok -> Frames;
-		iodata -> check_dirty(flatten(Frames));
+		iodata -> check(Check, flatten(Frames));
+		too_much -> check(fun gun_rs_native:ws_check_dirty/1, Frames);
 		{invalid, Frame, Text} -> error({invalid_frame, Frame, Text})
 	end.
 

@@ -27,7 +27,8 @@ start() ->
 	ok.
 
 %% @doc The configuration for the options of a connection: files are read, unless they
-%% have been within the last second, and what they hold is checked. The element is the one of tls_opts that cannot be honoured.
+%% have been within the last second, and what they hold is checked. The element is the
+%% one of tls_opts that cannot be honoured.
 -spec new(gun_rs_options:config()) -> {ok, tls()} | {error, {options, {tls_opts, Element :: term()}}}.
 new(#{transport := tcp}) ->
 	{ok, undefined};

@@ -6,7 +6,7 @@
 #        scripts/otp29-root.sh run COMMAND...      (such as erl, which finds gun in /peers/lib)
 #
 # A command runs in this folder, which has the same path in there; so have CARGO_TARGET_DIR and GUN_PATH, if set.
-# DEBIAN_MIRROR names a mirror to install from, if not the one that apt-get uses.
+# DEBIAN_MIRROR names a mirror to install from, if not the one that apt-get uses; without either it is debootstrap's own.
 set -eu
 
 cd -P "$(dirname "$0")/.."
@@ -38,14 +38,13 @@ stop() {
 # The folder gets its name when all is in it: an interrupted attempt is thrown away by the next.
 create() {
     mirror=${DEBIAN_MIRROR:-$(system_mirror)}
-    mirror=${mirror:-http://deb.debian.org/debian}
     new=$root.new
     log=$root.log
-    echo "Making a Debian sid with OTP 29 in $root, from $mirror"
+    echo "Making a Debian sid with OTP 29 in $root${mirror:+, from $mirror}"
     mkdir -p _build
     rm -rf "$new"
     # What it mounts is gone when it ends, however it ends.
-    unshare --mount debootstrap --variant=minbase --include="$(packages)" sid "$new" "$mirror" >"$log" 2>&1 ||
+    unshare --mount debootstrap --variant=minbase --include="$(packages)" sid "$new" ${mirror:+"$mirror"} >"$log" 2>&1 ||
         failed "debootstrap failed"
     otp=$(chroot "$new" erl -noshell -eval 'io:put_chars(erlang:system_info(otp_release)), halt().')
     [ "$otp" = 29 ] || stop "Debian sid has OTP $otp now, and no longer OTP 29."

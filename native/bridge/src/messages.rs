@@ -88,8 +88,8 @@ struct Outbox {
     held: Vec<(LocalPid, SavedTerm)>,
     /// The bytes of their payloads.
     bytes: usize,
-    /// The stream of this connection that some of them are of, so that its reference is made once for all of them.
-    stream_ref: Option<(LocalPid, SavedTerm)>,
+    /// The stream that the last of them is of, so that its reference is made once for all that follow each other.
+    stream_ref: Option<(StreamId, SavedTerm)>,
 }
 
 impl Outbox {
@@ -97,29 +97,31 @@ impl Outbox {
         Self { env: OwnedEnv::new(), held: Vec::new(), bytes: 0, stream_ref: None }
     }
 
-    fn is_full(&self) -> bool {
-        self.held.len() >= MAX_HELD || self.bytes >= MAX_HELD_BYTES
-    }
-
     fn push(&mut self, to: LocalPid, build: impl for<'a> FnOnce(Env<'a>) -> Term<'a>) {
         let message = self.env.run(|env| self.env.save(build(env)));
         self.held.push((to, message));
     }
 
-    /// The same for a message of the one stream that `connection` has messages held of.
+    /// The same for a message of a stream.
     fn push_of_stream(
         &mut self,
         to: LocalPid,
-        connection: LocalPid,
         id: &StreamId,
         build: impl for<'a> FnOnce(Env<'a>, Term<'a>) -> Term<'a>,
     ) {
         let env = &self.env;
-        let known = self.stream_ref.take().filter(|(of, _)| *of == connection);
-        let (_, stream_ref) = self
-            .stream_ref
-            .insert(known.unwrap_or_else(|| (connection, env.run(|inner| env.save(stream_ref(inner, id))))));
+        let known = self.stream_ref.take().filter(|(of, _)| of == id);
+        let made = || (id.clone(), env.run(|inner| env.save(stream_ref(inner, id))));
+        let (_, stream_ref) = self.stream_ref.insert(known.unwrap_or_else(made));
         self.held.push((to, env.run(|inner| env.save(build(inner, stream_ref.load(inner))))));
+    }
+
+    /// A frame of a WebSocket, with a payload of so many bytes, has been pushed: others may follow it.
+    fn hold(&mut self, len: usize, silent: &AtomicBool) {
+        self.bytes += len;
+        if self.held.len() >= MAX_HELD || self.bytes >= MAX_HELD_BYTES {
+            self.flush(silent);
+        }
     }
 
     /// Sends all, unless nothing may be told any more. A receiver that has died misses nothing.
@@ -298,10 +300,6 @@ impl BeamSink {
     fn message(&self, to: &LocalPid, build: impl for<'a> FnOnce(Env<'a>) -> Term<'a>) {
         OUTBOX.with_borrow_mut(|outbox| outbox.push(*to, build));
     }
-
-    fn send_held(&self) {
-        OUTBOX.with_borrow_mut(|outbox| outbox.flush(&self.silent));
-    }
 }
 
 impl Sink for BeamSink {
@@ -318,7 +316,7 @@ impl Sink for BeamSink {
     }
 
     fn flush(&mut self) {
-        self.send_held();
+        OUTBOX.with_borrow_mut(|outbox| outbox.flush(&self.silent));
     }
 
     fn event(&mut self, event: Event<'_, Self>) {
@@ -440,47 +438,34 @@ impl Sink for BeamSink {
                     self.tell(|env| (atoms::forget(), stream_ref(env, &stream.id)).encode(env));
                 }
             }
-            Event::Message { stream, message } => return self.ws_message(stream, message),
+            Event::Message { stream, message } => {
+                let len = message.len();
+                self.ws_message(stream, message);
+                return OUTBOX.with_borrow_mut(|outbox| outbox.hold(len, &self.silent));
+            }
         }
-        self.send_held();
+        self.flush();
     }
 }
 
 impl BeamSink {
     fn ws_message(&mut self, stream: &Stream, message: Message<'_, BinaryPayload>) {
-        let len = message.len();
-        self.hold(stream, message);
-        OUTBOX.with_borrow_mut(|outbox| {
-            outbox.bytes += len;
-            if outbox.is_full() {
-                outbox.flush(&self.silent);
-            }
-        });
-    }
-
-    fn hold(&mut self, stream: &Stream, message: Message<'_, BinaryPayload>) {
         if self.handled {
             return self.tell(|env| (atoms::ws_frame(), frame(env, message)).encode(env));
         }
-        self.relayed |= matches!(stream.reply_to, Receiver::Elsewhere(_));
-        let (pid, dialect, (to, elsewhere)) = (self.connection, self.dialect, self.route(&stream.reply_to));
-        OUTBOX.with_borrow_mut(|outbox| {
-            outbox.push_of_stream(to, pid, &stream.id, |env, stream_ref| {
-                let frame = frame(env, message);
-                let message = match dialect {
-                    Dialect::Gun2 | Dialect::Gun1 => (atoms::gun_ws(), pid, stream_ref, frame).encode(env),
-                    Dialect::Gun1Pre | Dialect::Gun0 => (atoms::gun_ws(), pid, frame).encode(env),
-                };
-                addressed(env, elsewhere, message)
-            });
+        let (pid, dialect) = (self.connection, self.dialect);
+        self.tell_stream(stream, |env, stream_ref| match dialect {
+            Dialect::Gun2 | Dialect::Gun1 => (atoms::gun_ws(), pid, stream_ref, frame(env, message)).encode(env),
+            Dialect::Gun1Pre | Dialect::Gun0 => (atoms::gun_ws(), pid, frame(env, message)).encode(env),
         });
     }
-}
 
-impl BeamSink {
     fn tell_stream(&mut self, stream: &Stream, build: impl for<'a> FnOnce(Env<'a>, Term<'a>) -> Term<'a>) {
         self.relayed |= matches!(stream.reply_to, Receiver::Elsewhere(_));
-        self.send(&stream.reply_to, |env| build(env, stream_ref(env, &stream.id)));
+        let (to, elsewhere) = self.route(&stream.reply_to);
+        OUTBOX.with_borrow_mut(|outbox| {
+            outbox.push_of_stream(to, &stream.id, |env, stream_ref| addressed(env, elsewhere, build(env, stream_ref)));
+        });
     }
 }
 

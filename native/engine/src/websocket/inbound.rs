@@ -124,7 +124,7 @@ impl<P: Payload> Inbound<P> {
         loop {
             let rest = input.get(*consumed..).unwrap_or_default();
             if let Some(frame) = &mut self.frame {
-                let compressed = self.message.as_ref().is_some_and(|message| message.compressed);
+                let compressed = is_compressed(&self.message);
                 if compressed && self.inflatable == 0 {
                     return Ok(None);
                 }
@@ -158,8 +158,7 @@ impl<P: Payload> Inbound<P> {
                 (Opcode::Pong, Some(payload)) => Message::Pong(payload),
                 (opcode, whole) => {
                     self.frame_start(&header)?;
-                    let compressed =
-                        header.compressed || self.message.as_ref().is_some_and(|message| message.compressed);
+                    let compressed = header.compressed || is_compressed(&self.message);
                     self.large = header.len >= DIRECT_MIN && !compressed;
                     match whole {
                         Some(payload) if header.fin && opcode != Opcode::Continuation && !header.compressed => {
@@ -246,7 +245,7 @@ impl<P: Payload> Inbound<P> {
             return Err(ProtocolError::FrameTooBig);
         }
         // What a compressed message comes to is known only when it is inflated.
-        let compressed = header.compressed || self.message.as_ref().is_some_and(|message| message.compressed);
+        let compressed = header.compressed || is_compressed(&self.message);
         let before = self.message.as_ref().map_or(0, Assembly::size);
         if !compressed && before.saturating_add(header.len) > self.max_message_size {
             return Err(ProtocolError::MessageTooBig);
@@ -311,6 +310,10 @@ impl<P: Payload> Inbound<P> {
         }
         message.finish(fin).map(Some)
     }
+}
+
+fn is_compressed<P>(message: &Option<Assembly<P>>) -> bool {
+    message.as_ref().is_some_and(|message| message.compressed)
 }
 
 fn whole_message<P>(opcode: Opcode, payload: &[u8]) -> Result<Message<'_, P>, ProtocolError> {

@@ -199,7 +199,6 @@ impl<K: Sink> Outbound<K> {
                         // An idle session holds no buffer.
                         self.staged = Vec::new();
                         self.give_back();
-                        self.retired = Vec::new();
                         return Pin::new(stream).poll_flush(cx);
                     }
                     Staged::Working => {
@@ -296,9 +295,8 @@ impl<K: Sink> Outbound<K> {
         }
         Ok(if self.staged.is_empty() { Staged::Nothing } else { Staged::Ready })
     }
-}
 
-impl<K: Sink> Outbound<K> {
+    /// A message has been written.
     fn retire(&mut self, item: Item<K::Source>) {
         if let Item::Large(..) = item {
             self.retired_bytes += item.len();
@@ -310,8 +308,7 @@ impl<K: Sink> Outbound<K> {
     }
 
     fn give_back(&mut self) {
-        self.retired.clear();
-        self.retired_bytes = 0;
+        (self.retired, self.retired_bytes) = (Vec::new(), 0);
     }
 }
 
