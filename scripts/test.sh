@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs every check and every test, all of them even when one fails, then tells the numbers of each. The last line is
-# their sum. A check that fails, or a runner that ends without telling its numbers, counts as one failed test.
+# Runs every check and every test, all of them even when one fails, then tells again what failed, and the numbers of each
+# step. The last line is their sum. A check that fails, or a runner that ends without telling its numbers, counts as one failed test.
 #
 # usage: scripts/test.sh [STEP...]      (the steps are those of the list below; none means all)
 set -uo pipefail
@@ -23,7 +23,7 @@ target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 rm -rf _build/test/lib/gun_rs/test
 
 passed=0 failed=0 skipped=0
-summary=
+summary= failures=
 
 main() {
     local step
@@ -31,7 +31,7 @@ main() {
     for step in "$@"; do
         run "$step"
     done
-    printf '\n%s\n' "$summary"
+    printf '\n%s%s\n' "$failures" "$summary"
     if [ "$skipped" = 0 ]; then
         echo "$passed passed, $failed failed"
     else
@@ -75,6 +75,7 @@ check() {
         report "$name" ok "$began"
     else
         failed=$((failed + 1))
+        retell "$name"
         report "$name" FAILED "$began"
     fi
 }
@@ -88,6 +89,7 @@ tests() {
     if [ "$f" = 0 ] && { [ "$status" != 0 ] || [ "$p" = 0 ]; }; then
         f=1
     fi
+    [ "$f" = 0 ] || retell "$name"
     passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
     report "$name" "$p passed, $f failed, $s skipped" "$began"
 }
@@ -98,6 +100,15 @@ log() {
     shift
     printf '\n== %s: %s\n' "$name" "$*"
     "$@" </dev/null 2>&1 | tee "$logs/$name.log"
+}
+
+# Keeps for the end what a step that failed said of it: the lines that speak of a failure, or else the last ones.
+retell() {
+    local said
+    said=$(sed 's/\x1b\[[0-9;]*m//g' "$logs/$1.log" | grep -aE 'FAILED|panicked at|\*failed\*|^error|: (error|a finding)' |
+        tail -n 40)
+    [ -n "$said" ] || said=$(tail -n 40 "$logs/$1.log")
+    failures+=$(printf '== %s failed:\n%s' "$1" "$said")$'\n\n'
 }
 
 report() {
