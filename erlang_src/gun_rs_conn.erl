@@ -238,9 +238,9 @@ init({Owner, Config=#{retry := Retries, ws_opts := WsOpts}, Tls}) ->
 	OwnerRef = monitor(process, Owner),
 	ReplyTo = maps:get(reply_to, WsOpts, undefined),
 	Handler = gun_rs_options:handler(WsOpts),
-	case gun_rs_native:conn_new(Owner, ReplyTo, Handler, gun_rs_options:native_open(Config)) of
+	Native = gun_rs_options:native_open(Config),
+	case gun_rs_native:conn_new(Owner, ReplyTo, Handler, Native, gun_rs_tls:config(Tls)) of
 		{ok, Conn} ->
-			ok = gun_rs_native:conn_connect(Conn, gun_rs_tls:config(Tls)),
 			{ok, connecting, #data{conn=Conn, config=kept(Config), tls=Tls, owner=Owner, owner_ref=OwnerRef,
 				sup_ref=monitor_sup(Config), retries=Retries, streams=gun_rs_streams:init(Config)}};
 		{error, Reason} ->

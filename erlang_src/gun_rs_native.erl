@@ -9,7 +9,7 @@
 -export([runtime_stop/1]).
 -export([runtime_is_running/0]).
 -export([stats/0]).
--export([conn_new/4]).
+-export([conn_new/5]).
 -export([tls_config/1]).
 -export([conn_connect/2]).
 -export([conn_shutdown/1]).
@@ -38,7 +38,7 @@
 -export([is_public_suffix/1]).
 
 -nifs([runtime_start/1, runtime_stop/1, runtime_is_running/0, stats/0,
-	tls_config/1, conn_new/4, conn_connect/2, conn_shutdown/1, conn_set_owner/2, conn_state/1, conn_stats/1,
+	tls_config/1, conn_new/5, conn_connect/2, conn_shutdown/1, conn_set_owner/2, conn_state/1, conn_stats/1,
 	conn_silence/1, is_conn/1, debug_panic/1, http_request/5, http_request_dirty/5, http_data/5, http_data_dirty/5,
 	http_cancel/3,
 	stream_info/3, update_flow/3, ws_upgrade/6, ws_send/4, ws_send_dirty/4, ws_send_receipt/3,
@@ -119,11 +119,12 @@ stats() -> ?NOT_LOADED.
 
 %% @doc Makes the calling process the one behind a new connection. ReplyTo and Handler
 %% are those of upgrades that bring no options; undefined stands for their caller, and
-%% for no handler but gun_rs_ws_h. The connection tells the process of its life by
+%% for no handler but gun_rs_ws_h. The connection makes its first attempt to connect, over
+%% TLS where there is a configuration, and tells the process of its life by
 %% `{gun_rs_native, Event}'.
--spec conn_new(Owner :: pid(), ReplyTo :: gun_rs_options:reply_to() | undefined, handler(), Options :: map())
-	-> {ok, conn()} | {error, not_started}.
-conn_new(_Owner, _ReplyTo, _Handler, _Options) -> ?NOT_LOADED.
+-spec conn_new(Owner :: pid(), ReplyTo :: gun_rs_options:reply_to() | undefined, handler(), Options :: map(),
+	tls_config() | undefined) -> {ok, conn()} | {error, not_started}.
+conn_new(_Owner, _ReplyTo, _Handler, _Options, _Tls) -> ?NOT_LOADED.
 
 %% @doc The configuration of TLS for these options. In an error, the key is the one whose
 %% value cannot be honoured.

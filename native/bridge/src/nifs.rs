@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use gun_rs_engine::command::Reply;
 use gun_rs_engine::connection::QueueFull;
+use gun_rs_engine::transport::tls::TlsClient;
 use gun_rs_engine::{Body, Command, Outgoing, Request, RequestData, State, Upgrade};
 use http::{HeaderName, HeaderValue, Method, Uri};
 use rustler::{Atom, Binary, Encoder, Env, Error, LocalPid, NifResult, ResourceArc, Term};
@@ -78,7 +79,7 @@ fn stats<'a>(env: Env<'a>) -> NifResult<Term<'a>> {
     Term::map_from_pairs(env, &[(atoms::connections(), registry::len()), (atoms::tasks(), runtime::tasks())])
 }
 
-/// Makes the caller the process behind a new connection.
+/// Makes the caller the process behind a new connection, which connects at once.
 #[rustler::nif]
 fn conn_new<'a>(
     env: Env<'a>,
@@ -86,7 +87,9 @@ fn conn_new<'a>(
     reply_to: Term<'a>,
     handler: Term<'a>,
     options: Term<'a>,
+    tls: Term<'a>,
 ) -> NifResult<Term<'a>> {
+    let tls = tls_client(tls)?;
     let processed = options.map_get(atoms::processed())?.decode()?;
     let dialect = options::dialect(options)?;
     let flow = options::http_flow(options.map_get(atoms::http())?)?;
@@ -110,20 +113,24 @@ fn conn_new<'a>(
         return Err(Error::BadArg);
     }
     registry::insert(pid, connection.clone());
+    // The task is hardly awake yet: it is not woken twice.
+    connection.handle.send(Command::Connect(tls));
     Ok((atoms::ok(), connection).encode(env))
 }
 
 /// Over TLS with this configuration; `undefined` is without TLS.
 #[rustler::nif]
 fn conn_connect(connection: ResourceArc<Connection>, tls: Term<'_>) -> NifResult<Atom> {
-    let tls = if atoms::undefined() == tls {
-        None
-    } else {
-        let config: ResourceArc<TlsConfig> = tls.decode()?;
-        Some(Arc::clone(&config.0))
-    };
-    connection.handle.send(Command::Connect(tls));
+    connection.handle.send(Command::Connect(tls_client(tls)?));
     Ok(atoms::ok())
+}
+
+fn tls_client(tls: Term<'_>) -> NifResult<Option<Arc<TlsClient>>> {
+    if atoms::undefined() == tls {
+        return Ok(None);
+    }
+    let config: ResourceArc<TlsConfig> = tls.decode()?;
+    Ok(Some(Arc::clone(&config.0)))
 }
 
 #[rustler::nif]

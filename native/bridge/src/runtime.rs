@@ -14,8 +14,8 @@ use once_cell::sync::OnceCell;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::Notify;
 
-/// The most threads that look names up at the same time, for the connections of one I/O thread: the system's resolver blocks, also after domain_lookup_timeout.
-/// They are started when they are needed.
+/// The most threads that look names up at the same time, for the connections of one I/O thread: the system's resolver
+/// blocks, also after domain_lookup_timeout. They are started when they are needed.
 const MAX_RESOLVER_THREADS: usize = 64;
 
 struct IoThread {
