@@ -17,6 +17,7 @@ use crate::error::{BadState, ConnectError, ConnectionError, DownReason, Handshak
 use crate::event::{Data, Event, Message, NotSent, Protocol, StreamError, StreamInfo};
 use crate::options::{ConnectOptions, Endpoint, HttpOptions, TcpOptions, WsOptions};
 use crate::sink::Sink;
+use crate::transport::ByteStream;
 use crate::websocket::frame::{Opcode, encode, encode_close};
 
 /// How long a test waits for what it expects. With a paused clock it passes at once when nothing is left to happen.
@@ -281,9 +282,18 @@ pub(crate) fn recorder() -> (Recorder, UnboundedReceiver<Told>) {
 
 /// A connection that speaks HTTP, and its peer, with `buffer` bytes of room on the way in each direction.
 pub(crate) fn connected(options: ConnectOptions, buffer: usize) -> (Client, Peer) {
+    connected_on(options, buffer, |near| near)
+}
+
+/// The same, on what is made of its end of the stream.
+fn connected_on<S: ByteStream>(
+    options: ConnectOptions,
+    buffer: usize,
+    make: impl FnOnce(DuplexStream) -> S,
+) -> (Client, Peer) {
     let (near, far) = duplex(buffer);
     let (sink, told) = recorder();
-    let handle = spawn_on(&tokio::runtime::Handle::current(), near, options, sink);
+    let handle = spawn_on(&tokio::runtime::Handle::current(), make(near), options, sink);
     (Client { handle, told }, Peer { io: far, received: Vec::new() })
 }
 
@@ -294,7 +304,19 @@ pub(crate) async fn open(options: ConnectOptions, buffer: usize) -> (Client, Pee
 
 /// The same, with these header lines in the server's answer.
 pub(crate) async fn open_with(options: ConnectOptions, buffer: usize, more: &str) -> (Client, Peer) {
-    let (mut client, mut peer) = connected(options, buffer);
+    upgraded(connected(options, buffer), more).await
+}
+
+/// The same, on what is made of its end of the stream.
+pub(crate) async fn open_on<S: ByteStream>(
+    options: ConnectOptions,
+    buffer: usize,
+    make: impl FnOnce(DuplexStream) -> S,
+) -> (Client, Peer) {
+    upgraded(connected_on(options, buffer, make), "").await
+}
+
+async fn upgraded((mut client, mut peer): (Client, Peer), more: &str) -> (Client, Peer) {
     client.upgrade(STREAM);
     let request = peer.request().await;
     peer.write(switching_with(&request, more)).await;

@@ -6,24 +6,56 @@ pub mod tcp;
 pub mod tls;
 pub mod unix;
 
+use std::cell::RefCell;
 use std::error::Error;
 use std::future::Future;
 use std::io;
-use std::pin::pin;
-use std::task::{Context, Poll, Waker};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, Interest, Ready};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, Interest, ReadBuf, Ready};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
 
 use crate::error::ConnectError;
 
+/// How much is read at once.
+const READ_AT_ONCE: usize = 64 * 1024;
+
+thread_local! {
+    /// What is read into, for the time of one read: between reads a connection keeps no buffer.
+    static READ: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
 /// A byte stream both ways. What stands above is generic over it.
 pub trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send + 'static {
-    /// Whether a read takes no more from below than it has room for, so that what is asked for in small pieces is not
-    /// copied more than once.
+    /// Whether bytes are best read straight to where they are wanted. If not, they are best taken where
+    /// [`ByteStream::poll_read_pieces`] has them: any other read is a copy of that.
     const READS_IN_PLACE: bool = true;
+
+    /// Reads once, no more than `wanted` bytes where it can be helped, and lends them to `take`, piece by piece: how many
+    /// there were; none at the end.
+    ///
+    /// # Errors
+    /// Those of a read. What `take` was given before is not affected.
+    fn poll_read_pieces(
+        &mut self,
+        wanted: usize,
+        cx: &mut Context<'_>,
+        mut take: impl FnMut(&[u8]),
+    ) -> Poll<io::Result<usize>> {
+        READ.with_borrow_mut(|bytes| {
+            bytes.resize(READ_AT_ONCE, 0);
+            let mut buffer = ReadBuf::new(&mut bytes[..wanted.min(READ_AT_ONCE)]);
+            ready!(Pin::new(self).poll_read(cx, &mut buffer))?;
+            let read = buffer.filled();
+            if !read.is_empty() {
+                take(read);
+            }
+            Poll::Ready(Ok(read.len()))
+        })
+    }
 
     /// Whether the peer is known to have closed its side, though bytes that it sent before may wait to be read.
     fn peer_closed(&self) -> bool {

@@ -4,14 +4,12 @@
 //! stream, and because an idle session must cost little: it holds no buffer and no timer that nobody asked for.
 
 use std::any::Any;
-use std::cell::RefCell;
 use std::future::poll_fn;
-use std::io;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::ReadBuf;
 use tokio::task::yield_now;
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -24,13 +22,13 @@ use crate::options::WsOptions;
 use crate::sink::Sink;
 use crate::transport::{ByteStream, is_cut};
 use crate::websocket::credit::Credit;
-use crate::websocket::frame::Opcode;
+use crate::websocket::frame::{MAX_CONTROL_PAYLOAD, Opcode};
 use crate::websocket::handshake::Chosen;
 use crate::websocket::inbound::Inbound;
 use crate::websocket::outbound::Outbound;
 
-/// The size of the read buffer, of which each I/O thread has one.
-const READ_BUFFER: usize = 64 * 1024;
+/// What is received and not decoded is less than a header and the payload of a control frame, unless decoding is held up.
+const MAX_PENDING: usize = 10 + MAX_CONTROL_PAYLOAD;
 
 /// How many bytes of answers to pings may wait until reading stops.
 const MAX_ANSWERS: usize = 64 * 1024;
@@ -59,11 +57,6 @@ const MAX_DRAINED: usize = 16 * 1024 * 1024;
 
 /// How long a close frame that answers a fault waits for the receiver to have answered what came before the fault.
 const SETTLE: Duration = Duration::from_secs(2);
-
-thread_local! {
-    /// What a session reads into, for the time of one read: between reads a session keeps only a frame's beginning.
-    static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-}
 
 /// How a session ended.
 pub(crate) enum End {
@@ -96,6 +89,11 @@ pub(crate) struct Parts<'a, S, K: Sink> {
 
 pub(crate) struct Session<'a, S, K: Sink> {
     io: S,
+    core: Core<'a, K>,
+}
+
+/// A session but for its stream, which lends the bytes that it has read while they are decoded.
+struct Core<'a, K: Sink> {
     commands: &'a mut Commands<K>,
     sink: &'a mut K,
     status: &'a Status,
@@ -109,7 +107,7 @@ pub(crate) struct Session<'a, S, K: Sink> {
     outbound: Outbound<K>,
     /// What has been received and may be decoded before anything else is read: what came with the 101, what a turn left,
     /// or what a receiver that is asked whether it keeps up was not given yet.
-    undecoded: Bytes,
+    undecoded: BytesMut,
     /// Bytes received that are not a whole header or control frame yet.
     pending: Vec<u8>,
     bytes_received: u64,
@@ -161,8 +159,7 @@ impl<'a, S: ByteStream, K: Sink> Session<'a, S, K> {
     pub(crate) fn new(parts: Parts<'a, S, K>) -> Self {
         let Parts { io, received, commands, sink, status, stream, options, chosen, send_timeout } = parts;
         let fragments = options.tells_fragments(chosen.subprotocol.as_deref());
-        Self {
-            io,
+        let core = Core {
             commands,
             sink,
             status,
@@ -177,7 +174,7 @@ impl<'a, S: ByteStream, K: Sink> Session<'a, S, K> {
             silence_pings: options.silence_pings,
             send_timeout,
             bytes_received: received.len() as u64,
-            undecoded: received,
+            undecoded: received.into(),
             pending: Vec::new(),
             turn: TURN,
             turn_out: TURN,
@@ -192,55 +189,59 @@ impl<'a, S: ByteStream, K: Sink> Session<'a, S, K> {
             closing: None,
             stalled: None,
             lookout: None,
-        }
+        };
+        Self { io, core }
     }
 
     /// Runs the session to its end, and gives its stream back; `shutdown` begins that end at once.
     pub(crate) async fn run(mut self: Box<Self>, shutdown: bool) -> (End, K::Stream) {
         if shutdown {
-            self.start_shutdown();
+            self.core.start_shutdown();
         }
         // A panic is caught here rather than by the task alone, because the stream must be named when it is told.
         let reason = poll_fn(|cx| {
             poll_caught(|| {
-                let poll = self.poll(cx);
-                self.publish();
+                let poll = self.core.poll(&mut self.io, cx);
+                self.core.publish();
                 poll
             })
         })
         .await;
+        let mut core = self.core;
         let reason = match reason {
-            Ok(_) if self.abandoned => return (End::Abandoned, self.stream),
+            Ok(_) if core.abandoned => return (End::Abandoned, core.stream),
             Ok(reason) => reason,
-            Err(panic) => return (End::Panicked(panic), self.stream),
+            Err(panic) => return (End::Panicked(panic), core.stream),
         };
-        let receipts = self.outbound.clear();
-        self.publish();
+        let receipts = core.outbound.clear();
+        core.publish();
         for receipt in &receipts {
-            let error = if self.shutdown { NotSent::ShutDown } else { NotSent::Down(&reason) };
-            self.sink.event(Event::NotSent { receipt, error });
+            let error = if core.shutdown { NotSent::ShutDown } else { NotSent::Down(&reason) };
+            core.sink.event(Event::NotSent { receipt, error });
         }
-        (if self.shutdown { End::ShutDown } else { End::Down(reason, self.closed_by_user) }, self.stream)
+        (if core.shutdown { End::ShutDown } else { End::Down(reason, core.closed_by_user) }, core.stream)
     }
+}
 
+impl<K: Sink> Core<'_, K> {
     /// Counts what has been done, for whoever asks.
     fn publish(&mut self) {
         let (inbound, outbound) = (self.inbound.take_counts(), self.outbound.take_counts());
         self.status.count(std::mem::take(&mut self.bytes_received), inbound, outbound);
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<DownReason> {
+    fn poll<S: ByteStream>(&mut self, io: &mut S, cx: &mut Context<'_>) -> Poll<DownReason> {
         (self.turn, self.turn_out) = (TURN, TURN);
         self.inbound.begin_turn(TURN);
         while self.turn > 0 && self.turn_out > 0 {
             self.do_commands();
-            if let Some(reason) = self.poll_timers(cx) {
+            if let Some(reason) = self.poll_timers(io, cx) {
                 return Poll::Ready(reason);
             }
-            if let Some(reason) = self.poll_write(cx) {
+            if let Some(reason) = self.poll_write(io, cx) {
                 return Poll::Ready(reason);
             }
-            match self.poll_read(cx) {
+            match self.poll_read(io, cx) {
                 Poll::Ready(Some(reason)) => return Poll::Ready(reason),
                 // Something was received: it may have to be answered before the task rests.
                 Poll::Ready(None) => {}
@@ -357,7 +358,7 @@ impl<'a, S: ByteStream, K: Sink> Session<'a, S, K> {
         self.status.set(State::Closing);
     }
 
-    fn poll_timers(&mut self, cx: &mut Context<'_>) -> Option<DownReason> {
+    fn poll_timers<S: ByteStream>(&mut self, io: &mut S, cx: &mut Context<'_>) -> Option<DownReason> {
         while is_due(&mut self.closing, cx) {
             if !matches!(self.phase, Phase::Settling(_)) {
                 return Some(self.end_reason());
@@ -376,7 +377,7 @@ impl<'a, S: ByteStream, K: Sink> Session<'a, S, K> {
             self.keepalive = self.keepalive_interval.map(timer);
         }
         while is_due(&mut self.lookout, cx) {
-            if self.io.peer_closed() {
+            if io.peer_closed() {
                 self.draining = Some(MAX_DRAINED);
             } else {
                 self.lookout = Some(timer(LOOKOUT));
@@ -406,14 +407,14 @@ impl<'a, S: ByteStream, K: Sink> Session<'a, S, K> {
         }
     }
 
-    fn poll_write(&mut self, cx: &mut Context<'_>) -> Option<DownReason> {
+    fn poll_write<S: ByteStream>(&mut self, io: &mut S, cx: &mut Context<'_>) -> Option<DownReason> {
         if self.write_failed {
             self.drop_unsent();
             return None;
         }
         let mut progress = false;
         let mut sent = Vec::new();
-        let written = self.outbound.poll_write(&mut self.io, &mut self.turn_out, &mut progress, &mut sent, cx);
+        let written = self.outbound.poll_write(io, &mut self.turn_out, &mut progress, &mut sent, cx);
         if !sent.is_empty() {
             // Whoever is told may send again, and must find the room.
             self.publish();
@@ -434,7 +435,7 @@ impl<'a, S: ByteStream, K: Sink> Session<'a, S, K> {
             Poll::Pending => return self.poll_stalled(progress, cx),
         }
         if matches!(self.phase, Phase::Answering) {
-            self.leave(cx);
+            self.leave(io, cx);
             return Some(DownReason::Normal);
         }
         None
@@ -460,17 +461,11 @@ impl<'a, S: ByteStream, K: Sink> Session<'a, S, K> {
 
     /// Says goodbye to a peer that has had our close frame. What it still sends is taken from the socket, since
     /// closing a socket with unread bytes resets it, and the reset may overtake the close frame.
-    fn leave(&mut self, cx: &mut Context<'_>) {
-        let _ = Pin::new(&mut self.io).poll_shutdown(cx);
-        with_scratch(|scratch| {
-            for _ in 0..LAST_READS {
-                let mut buffer = ReadBuf::new(scratch);
-                match Pin::new(&mut self.io).poll_read(cx, &mut buffer) {
-                    Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {}
-                    _ => break,
-                }
-            }
-        });
+    fn leave<S: ByteStream>(&mut self, io: &mut S, cx: &mut Context<'_>) {
+        let _ = Pin::new(&mut *io).poll_shutdown(cx);
+        for _ in 0..LAST_READS {
+            let Poll::Ready(Ok(1..)) = io.poll_read_pieces(usize::MAX, cx, |_| ()) else { return };
+        }
     }
 
     /// Whether bytes are decoded, rather than thrown away.
@@ -488,15 +483,15 @@ impl<'a, S: ByteStream, K: Sink> Session<'a, S, K> {
     }
 
     /// One read, and the decoding of what it brings.
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Option<DownReason>> {
-        let read = self.poll_receive(cx);
+    fn poll_read<S: ByteStream>(&mut self, io: &mut S, cx: &mut Context<'_>) -> Poll<Option<DownReason>> {
+        let read = self.poll_receive(io, cx);
         if read.is_ready() {
             self.sink.flush();
         }
         read
     }
 
-    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Option<DownReason>> {
+    fn poll_receive<S: ByteStream>(&mut self, io: &mut S, cx: &mut Context<'_>) -> Poll<Option<DownReason>> {
         if self.outbound.answers() > MAX_ANSWERS {
             return Poll::Pending;
         }
@@ -513,20 +508,28 @@ impl<'a, S: ByteStream, K: Sink> Session<'a, S, K> {
         if !self.undecoded.is_empty() {
             return Poll::Ready(self.decode_undecoded());
         }
-        let decoding = self.is_decoding();
-        let read = match self.inbound.direct() {
-            Ok(Some(room)) if decoding && self.pending.is_empty() => {
+        // A stream that lends what it has read would only copy it.
+        let direct = S::READS_IN_PLACE && self.is_decoding() && self.pending.is_empty();
+        let mut reason = None;
+        let read = match if direct { self.inbound.direct() } else { Ok(None) } {
+            Ok(Some(room)) => {
                 let mut buffer = ReadBuf::new(room);
-                let result = ready!(Pin::new(&mut self.io).poll_read(cx, &mut buffer));
+                let result = ready!(Pin::new(io).poll_read(cx, &mut buffer));
                 let n = buffer.filled().len();
-                result.map(|()| (n, if n > 0 { self.advance(n) } else { None }))
+                if n > 0 {
+                    reason = self.advance(n);
+                }
+                result.map(|()| n)
             }
-            Ok(_) => ready!(self.poll_read_scratch(cx)),
+            Ok(None) => {
+                let wanted = self.inbound.appetite();
+                ready!(io.poll_read_pieces(wanted, cx, |piece| reason = reason.take().or_else(|| self.take(piece))))
+            }
             Err(error) => return Poll::Ready(Some(error.into())),
         };
         Poll::Ready(match read {
-            Ok((0, _)) => Some(self.cut(DownReason::Closed)),
-            Ok((n, reason)) => {
+            Ok(0) => Some(self.cut(DownReason::Closed)),
+            Ok(n) => {
                 self.alive = true;
                 self.bytes_received += n as u64;
                 self.turn = self.turn.saturating_sub(n);
@@ -558,40 +561,46 @@ impl<'a, S: ByteStream, K: Sink> Session<'a, S, K> {
         }
     }
 
-    /// One read into the thread's buffer, behind what is pending, and the decoding of it.
-    fn poll_read_scratch(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<(usize, Option<DownReason>)>> {
-        with_scratch(|scratch| {
+    /// Decodes what was read, behind what is pending, as far as it may be decoded now.
+    fn take(&mut self, piece: &[u8]) -> Option<DownReason> {
+        if self.is_decoding() && self.is_held_up() {
+            self.undecoded.extend_from_slice(piece);
+            return None;
+        }
+        let mut done = 0;
+        if !self.pending.is_empty() {
+            // The header or control frame that has begun ends within so many bytes.
             let before = self.pending.len();
-            scratch[..before].copy_from_slice(&self.pending);
-            let room = scratch.len() - before;
-            let wanted = if S::READS_IN_PLACE { self.inbound.appetite().min(room) } else { room };
-            let mut buffer = ReadBuf::new(&mut scratch[before..before + wanted]);
-            ready!(Pin::new(&mut self.io).poll_read(cx, &mut buffer))?;
-            let n = buffer.filled().len();
-            let input = &scratch[..before + n];
-            let (consumed, reason) = self.decode(input);
-            let rest = &input[consumed..];
-            if self.is_held_up() {
-                self.undecoded = Bytes::copy_from_slice(rest);
-                self.pending = Vec::new();
-            } else if rest.is_empty() {
-                self.pending = Vec::new();
-            } else {
-                self.pending.clear();
-                self.pending.extend_from_slice(rest);
+            let mut joint = std::mem::take(&mut self.pending);
+            joint.extend_from_slice(&piece[..piece.len().min(MAX_PENDING)]);
+            let (consumed, reason) = self.decode(&joint);
+            if reason.is_some() {
+                return reason;
             }
-            Poll::Ready(Ok((n, reason)))
-        })
+            if consumed == 0 {
+                self.pending = joint;
+                return None;
+            }
+            done = consumed - before;
+        }
+        let (consumed, reason) = self.decode(&piece[done..]);
+        let rest = &piece[done + consumed..];
+        if self.is_held_up() {
+            self.undecoded = rest.into();
+        } else {
+            self.pending = rest.to_vec();
+        }
+        reason
     }
 
     fn decode_undecoded(&mut self) -> Option<DownReason> {
-        let undecoded = std::mem::take(&mut self.undecoded);
+        let mut undecoded = std::mem::take(&mut self.undecoded);
         let (consumed, reason) = self.decode(&undecoded);
-        let rest = undecoded.slice(consumed..);
         if self.is_held_up() {
-            self.undecoded = rest;
+            undecoded.advance(consumed);
+            self.undecoded = undecoded;
         } else {
-            self.pending = rest.to_vec();
+            self.pending = undecoded[consumed..].to_vec();
         }
         reason
     }
@@ -692,15 +701,6 @@ impl<'a, S: ByteStream, K: Sink> Session<'a, S, K> {
             phase => self.phase = phase,
         }
     }
-}
-
-fn with_scratch<R>(f: impl FnOnce(&mut [u8]) -> R) -> R {
-    SCRATCH.with_borrow_mut(|scratch| {
-        if scratch.is_empty() {
-            scratch.resize(READ_BUFFER, 0);
-        }
-        f(scratch)
-    })
 }
 
 /// Lets the other connections of the thread have their turn, and the task its next after them. A wake-up would not do:

@@ -246,20 +246,18 @@ impl Tls {
         }
     }
 
-    /// Decrypts what has been received: into `buf` as far as there is room, else it waits. Gives back how much of the
-    /// input is done with.
-    fn decrypt(&mut self, input: &mut [u8], buf: &mut ReadBuf<'_>) -> usize {
-        let mut done = 0;
-        let (mut rest, mut outgoing) = (Vec::new(), Output::new());
+    /// Decrypts what has been received, and lends it to `take`. Gives back how much of the input is done with, and how
+    /// many bytes it came to.
+    fn decrypt(&mut self, input: &mut [u8], mut take: impl FnMut(&[u8])) -> (usize, usize) {
+        let (mut done, mut plain) = (0, 0);
+        let mut outgoing = Output::new();
         loop {
             let UnbufferedStatus { discard, state } = self.connection.process_tls_records(&mut input[done..]);
             let more = match state {
                 Ok(ConnectionState::ReadTraffic(mut traffic)) => {
                     while let Some(Ok(record)) = traffic.next_record() {
-                        let fits = if rest.is_empty() { record.payload.len().min(buf.remaining()) } else { 0 };
-                        let (now, later) = record.payload.split_at(fits);
-                        buf.put_slice(now);
-                        rest.extend_from_slice(later);
+                        plain += record.payload.len();
+                        take(record.payload);
                     }
                     true
                 }
@@ -287,11 +285,10 @@ impl Tls {
                 break;
             }
         }
-        self.plain = rest.into();
         if outgoing.used > 0 {
             self.outgoing = [&self.outgoing, outgoing.bytes()].concat().into();
         }
-        done
+        (done, plain)
     }
 }
 
@@ -335,8 +332,8 @@ impl<S: ByteStream> TlsByteStream<S> {
         })
     }
 
-    /// Reads once, and decrypts what that brings; whether it is worth another read.
-    fn poll_decrypt(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<bool>> {
+    /// Reads once, and lends what that decrypts to: how many bytes.
+    fn poll_decrypt(&mut self, cx: &mut Context<'_>, take: impl FnMut(&[u8])) -> Poll<io::Result<usize>> {
         INPUT.with_borrow_mut(|input| {
             input.resize(MAX_PARTIAL + CHUNK, 0);
             let kept = self.tls.partial.len();
@@ -351,19 +348,46 @@ impl<S: ByteStream> TlsByteStream<S> {
             if n == 0 {
                 return Poll::Ready(Err(io::Error::new(io::ErrorKind::UnexpectedEof, Truncated)));
             }
-            let before = buf.filled().len();
             let input = &mut input[..kept + n];
-            let done = self.tls.decrypt(input, buf);
+            let (done, plain) = self.tls.decrypt(input, take);
             // An idle connection holds no buffer.
             self.tls.partial = input[done..].to_vec();
-            Poll::Ready(Ok(buf.filled().len() == before))
+            Poll::Ready(Ok(plain))
         })
     }
 }
 
 impl<S: ByteStream> ByteStream for TlsByteStream<S> {
-    // A record is decrypted whole; what there is no room for waits in memory of its own.
     const READS_IN_PLACE: bool = false;
+
+    fn poll_read_pieces(
+        &mut self,
+        _wanted: usize,
+        cx: &mut Context<'_>,
+        mut take: impl FnMut(&[u8]),
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            if !self.tls.plain.is_empty() {
+                let plain = std::mem::take(&mut self.tls.plain);
+                take(&plain);
+                return Poll::Ready(Ok(plain.len()));
+            }
+            if let Some(error) = &self.tls.failed {
+                return Poll::Ready(Err(io::Error::other(error.clone())));
+            }
+            if self.tls.ended {
+                return Poll::Ready(Ok(0));
+            }
+            let read = ready!(self.poll_decrypt(cx, &mut take))?;
+            // An answer to what was received, such as new keys or an alert, goes out as soon as it can.
+            if !self.tls.outgoing.is_empty() && self.tls.accepted == 0 {
+                let _ = self.poll_send(cx);
+            }
+            if read > 0 {
+                return Poll::Ready(Ok(read));
+            }
+        }
+    }
 
     fn peer_closed(&self) -> bool {
         self.io.peer_closed()
@@ -373,31 +397,24 @@ impl<S: ByteStream> ByteStream for TlsByteStream<S> {
 impl<S: ByteStream> AsyncRead for TlsByteStream<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        loop {
-            if !this.tls.plain.is_empty() {
-                let n = this.tls.plain.len().min(buf.remaining());
-                buf.put_slice(&this.tls.plain[..n]);
-                this.tls.plain.advance(n);
-                if this.tls.plain.is_empty() {
-                    this.tls.plain = Bytes::new();
-                }
-                return Poll::Ready(Ok(()));
-            }
-            if let Some(error) = &this.tls.failed {
-                return Poll::Ready(Err(io::Error::other(error.clone())));
-            }
-            if this.tls.ended {
-                return Poll::Ready(Ok(()));
-            }
-            let again = ready!(this.poll_decrypt(cx, buf))?;
-            // An answer to what was received, such as new keys or an alert, goes out as soon as it can.
-            if !this.tls.outgoing.is_empty() && this.tls.accepted == 0 {
-                let _ = this.poll_send(cx);
-            }
-            if !again {
-                return Poll::Ready(Ok(()));
-            }
+        if this.tls.plain.is_empty() {
+            let mut rest = Vec::new();
+            let take = |piece: &[u8]| {
+                let (now, later) = piece.split_at(piece.len().min(buf.remaining()));
+                buf.put_slice(now);
+                rest.extend_from_slice(later);
+            };
+            ready!(this.poll_read_pieces(usize::MAX, cx, take))?;
+            this.tls.plain = rest.into();
+            return Poll::Ready(Ok(()));
         }
+        let n = this.tls.plain.len().min(buf.remaining());
+        buf.put_slice(&this.tls.plain[..n]);
+        this.tls.plain.advance(n);
+        if this.tls.plain.is_empty() {
+            this.tls.plain = Bytes::new();
+        }
+        Poll::Ready(Ok(()))
     }
 }
 

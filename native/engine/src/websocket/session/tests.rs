@@ -5,6 +5,7 @@ mod flow;
 mod fragments;
 mod keepalive;
 mod messages;
+mod pieces;
 mod queue;
 mod receipts;
 mod settling;
