@@ -29,11 +29,12 @@ start_server(File) ->
 talk(Url) ->
 	{Host, Port, Path} = parse(Url),
 	{ok, _} = application:ensure_all_started(gun_rs),
-	Opts = #{retry => 0, ws_opts => #{silence_pings => false}},
+	%% Linked to us: however early it ends, we are told why.
+	process_flag(trap_exit, true),
+	Opts = #{retry => 0, supervise => false, ws_opts => #{silence_pings => false}},
 	say("gun_rs:open(~0p, ~0p, ~0p)", [Host, Port, Opts]),
 	ConnPid = open(Url, Host, Port, Opts),
-	MRef = monitor(process, ConnPid),
-	up(Url, ConnPid, MRef),
+	up(Url, ConnPid),
 	say("gun_rs:ws_upgrade(ConnPid, ~0p)", [Path]),
 	StreamRef = gun_rs:ws_upgrade(ConnPid, Path),
 	upgraded(Url, ConnPid, StreamRef),
@@ -50,7 +51,7 @@ talk(Url) ->
 	Frames({ping, <<"still there?">>}),
 	ponged(Url, ConnPid),
 	Frames(close),
-	closed(Url, ConnPid, MRef),
+	closed(Url, ConnPid),
 	say("~nDone: Rust sent the gun_upgrade and gun_ws messages above straight to ~0p.", [self()]).
 
 parse(Url) ->
@@ -80,17 +81,17 @@ open(Url, Host, Port, Opts) ->
 		{error, Reason} -> stop("~ts cannot be opened: ~0p", [Url, Reason])
 	end.
 
-up(Url, ConnPid, MRef) ->
+up(Url, ConnPid) ->
 	receive
 		{gun_up, ConnPid, _} = Message ->
 			show(Message);
-		{'DOWN', MRef, process, ConnPid, {shutdown, econnrefused}} ->
+		{'EXIT', ConnPid, {shutdown, econnrefused}} ->
 			stop("nobody listens at ~ts: econnrefused", [Url]);
-		{'DOWN', MRef, process, ConnPid, {shutdown, nxdomain}} ->
+		{'EXIT', ConnPid, {shutdown, nxdomain}} ->
 			stop("nobody knows the host of ~ts: nxdomain", [Url]);
-		{'DOWN', MRef, process, ConnPid, {shutdown, Reason}} ->
+		{'EXIT', ConnPid, {shutdown, Reason}} ->
 			stop("there is no way to ~ts: ~0p", [Url, Reason]);
-		{'DOWN', MRef, process, ConnPid, Reason} ->
+		{'EXIT', ConnPid, Reason} ->
 			stop("the connection to ~ts ended: ~0p", [Url, Reason])
 	after ?WAIT ->
 		stop("nobody answers at ~ts: timeout", [Url])
@@ -136,16 +137,16 @@ ponged(Url, ConnPid) ->
 		stop("~ts does not answer a ping", [Url])
 	end.
 
-closed(Url, ConnPid, MRef) ->
+closed(Url, ConnPid) ->
 	receive
-		{'DOWN', MRef, process, ConnPid, normal} = Message ->
+		{'EXIT', ConnPid, normal} = Message ->
 			show(Message);
-		{'DOWN', MRef, process, ConnPid, Reason} = Message ->
+		{'EXIT', ConnPid, Reason} = Message ->
 			show(Message),
 			stop("the connection to ~ts ended: ~0p", [Url, Reason]);
 		Message when element(2, Message) =:= ConnPid ->
 			show(Message),
-			closed(Url, ConnPid, MRef)
+			closed(Url, ConnPid)
 	after ?WAIT ->
 		stop("~ts does not answer a close frame", [Url])
 	end.
