@@ -176,7 +176,7 @@ init(Parent, Script, Opts) ->
 	Server = self(),
 	_ = spawn_link(fun() -> acceptor(Server, Listener, Parent, Script) end),
 	Parent ! {Server, {ok, Port}},
-	loop([], Port).
+	loop([], 0, Port).
 
 %% A port may still be that of a server that has ended just now, or, for a moment, of somebody's connection.
 listen(Listen) ->
@@ -191,16 +191,20 @@ listen(Listen) ->
 		Error -> Error
 	end.
 
-loop(Conns, Port) ->
+%% A client is connected before we have accepted it: what it is to go on with may be said before.
+loop(Conns, Early, Port) ->
 	receive
 		{conn, Pid} ->
-			loop([Pid|Conns], Port);
+			_ = [Pid ! go || _ <- lists:seq(1, Early)],
+			loop([Pid|Conns], 0, Port);
+		go when Conns =:= [] ->
+			loop(Conns, Early + 1, Port);
 		go ->
 			_ = [Pid ! go || Pid <- Conns],
-			loop(Conns, Port);
+			loop(Conns, Early, Port);
 		{port, From} ->
 			From ! {self(), {ok, Port}},
-			loop(Conns, Port);
+			loop(Conns, Early, Port);
 		{'DOWN', _, process, _, _} ->
 			exit(shutdown)
 	end.
