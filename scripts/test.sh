@@ -105,8 +105,8 @@ log() {
 # Keeps for the end what a step that failed said of it: the lines that speak of a failure, or else the last ones.
 retell() {
     local said
-    said=$(sed 's/\x1b\[[0-9;]*m//g' "$logs/$1.log" | grep -aE 'FAILED|panicked at|\*failed\*|^error|: (error|a finding)' |
-        tail -n 40)
+    said=$(sed 's/\x1b\[[0-9;]*m//g' "$logs/$1.log" | grep -aE -A 12 'FAILED|panicked at|\*failed\*|^error|: (error|a finding)' |
+        tail -n 120)
     [ -n "$said" ] || said=$(tail -n 40 "$logs/$1.log")
     failures+=$(printf '== %s failed:\n%s' "$1" "$said")$'\n\n'
 }
