@@ -6,7 +6,8 @@
 #        scripts/otp29-root.sh run COMMAND...      (such as erl, which finds gun in /peers/lib)
 #
 # A command runs in this folder, which has the same path in there; so have CARGO_TARGET_DIR and GUN_PATH, if set.
-# DEBIAN_MIRROR names a mirror to install from, if not the one that apt-get uses; without either it is debootstrap's own.
+# DEBIAN_MIRROR names a mirror to install from, if not the one that apt-get uses; without either it is debootstrap's
+# own.
 set -eu
 
 cd -P "$(dirname "$0")/.."

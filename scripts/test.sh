@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Runs every check and every test, all of them even when one fails, then tells again what failed, and the numbers of each
-# step. The last line is their sum. A check that fails, or a runner that ends without telling its numbers, counts as one failed test.
+# Runs every check and every test, all of them even when one fails, then tells again what failed, and the numbers of
+# each step. The last line is their sum. A check that fails, or a runner that ends without telling its numbers, counts
+# as one failed test.
 #
 # usage: scripts/test.sh [STEP...]      (the steps are those of the list below; none means all)
 set -uo pipefail
@@ -85,7 +86,7 @@ tests() {
     local name=$1 began=$SECONDS status=0 p f s
     shift
     log "$name" "$@" || status=$?
-    read -r p f s < <("count_$name" <(sed 's/\x1b\[[0-9;]*m//g' "$logs/$name.log"))
+    read -r p f s < <("count_$name" <(logged "$name"))
     if [ "$f" = 0 ] && { [ "$status" != 0 ] || [ "$p" = 0 ]; }; then
         f=1
     fi
@@ -102,12 +103,16 @@ log() {
     "$@" </dev/null 2>&1 | tee "$logs/$name.log"
 }
 
+# What a step has printed, without its colours.
+logged() {
+    sed 's/\x1b\[[0-9;]*m//g' "$logs/$1.log"
+}
+
 # Keeps for the end what a step that failed said of it: the lines that speak of a failure, or else the last ones.
 retell() {
     local said
-    said=$(sed 's/\x1b\[[0-9;]*m//g' "$logs/$1.log" | grep -aE -A 12 'FAILED|panicked at|\*failed\*|^error|: (error|a finding)' |
-        tail -n 120)
-    [ -n "$said" ] || said=$(tail -n 40 "$logs/$1.log")
+    said=$(logged "$1" | grep -aE -A 12 'FAILED|panicked at|\*failed\*|^error|: (error|a finding)' | tail -n 120)
+    [ -n "$said" ] || said=$(logged "$1" | tail -n 40)
     failures+=$(printf '== %s failed:\n%s' "$1" "$said")$'\n\n'
 }
 

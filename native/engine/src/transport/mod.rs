@@ -34,8 +34,8 @@ pub trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send + 'static {
     /// [`ByteStream::poll_read_pieces`] has them: any other read is a copy of that.
     const READS_IN_PLACE: bool = true;
 
-    /// Reads once, no more than `wanted` bytes where it can be helped, and lends them to `take`, piece by piece: how many
-    /// there were; none at the end.
+    /// Reads once, no more than `wanted` bytes where it can be helped, and lends them to `take`, piece by piece: how
+    /// many there were; none at the end.
     ///
     /// # Errors
     /// Those of a read. What `take` was given before is not affected.

@@ -17,8 +17,8 @@ use crate::websocket::frame::{
 /// How many bytes are made ready for one write. Frames that wait together leave together, up to this.
 const STAGE: usize = 64 * 1024;
 
-/// How many large messages that have been written are given back together, and how many bytes of them at most. Giving one
-/// back wakes whoever gave it, and he may be asleep.
+/// How many large messages that have been written are given back together, and how many bytes of them at most. Giving
+/// one back wakes whoever gave it, and he may be asleep.
 const MAX_RETIRED: usize = 32;
 const MAX_RETIRED_BYTES: usize = 1024 * 1024;
 
@@ -44,7 +44,7 @@ pub struct Outbound<K: Sink> {
     staged_cost: usize,
     /// The bytes of pings' answers that the socket has not taken: a peer that reads nothing must not grow them.
     answers: usize,
-    /// Large messages that have been written.
+    /// Large messages that are staged to their end, and not given back yet.
     retired: Vec<Item<K::Source>>,
     retired_bytes: usize,
     counts: Counts,
@@ -296,7 +296,7 @@ impl<K: Sink> Outbound<K> {
         Ok(if self.staged.is_empty() { Staged::Nothing } else { Staged::Ready })
     }
 
-    /// A message has been written.
+    /// A message is staged to its end: nothing of it is read any more.
     fn retire(&mut self, item: Item<K::Source>) {
         if let Item::Large(..) = item {
             self.retired_bytes += item.len();

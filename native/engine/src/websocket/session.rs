@@ -27,7 +27,8 @@ use crate::websocket::handshake::Chosen;
 use crate::websocket::inbound::Inbound;
 use crate::websocket::outbound::Outbound;
 
-/// What is received and not decoded is less than a header and the payload of a control frame, unless decoding is held up.
+/// What is received and not decoded is less than a header and the payload of a control frame, unless decoding is held
+/// up.
 const MAX_PENDING: usize = 10 + MAX_CONTROL_PAYLOAD;
 
 /// How many bytes of answers to pings may wait until reading stops.
@@ -510,8 +511,9 @@ impl<K: Sink> Core<'_, K> {
         }
         // A stream that lends what it has read would only copy it.
         let direct = S::READS_IN_PLACE && self.is_decoding() && self.pending.is_empty();
+        let room = if direct { self.inbound.direct() } else { Ok(None) };
         let mut reason = None;
-        let read = match if direct { self.inbound.direct() } else { Ok(None) } {
+        let read = match room {
             Ok(Some(room)) => {
                 let mut buffer = ReadBuf::new(room);
                 let result = ready!(Pin::new(io).poll_read(cx, &mut buffer));
