@@ -146,19 +146,20 @@ each(#{do := Do, count := Count}, Told = #{wall := Wall, cpu := Cpu0}) ->
 	end,
 	(maps:remove(wall, Told))#{figure => Figure, cpu := Cpu}.
 
-run(rust, Port, Workload = #{do := Do}) when Do =:= beside_recv; Do =:= beside_send ->
-	Told = plain_client(Port, Workload),
-	%% Again, as what computes would take the processor from the round trips.
-	Peer = start_peer(),
-	Observer = peer:call(Peer, bench_others, compute, []),
-	_ = plain_client(Port, Workload),
-	Schedules = peer:call(Peer, bench_others, computed, [Observer]),
-	peer:stop(Peer),
-	maps:merge(Told, Schedules);
 run(rust, Port, Workload) ->
 	plain_client(Port, Workload);
-run(Client, Port, Workload = #{prefix := Prefix}) ->
-	Peer = start_peer(),
+run(Client, Port, Workload = #{do := Do}) when Do =:= beside_recv; Do =:= beside_send ->
+	%% What others cost it, and what it costs others itself, are told apart where no other program can take the
+	%% processors from it.
+	First = #{beside_us := Beside, quiet_us := Quiet} = run_in(real_time(["erl"]), Client, Port, Workload),
+	Told = run_in(["erl"], Client, Port, Workload),
+	Schedules = maps:with([long_schedules, longest_schedule_ms], First),
+	(maps:merge(Told, Schedules))#{times_quiet_real_time => Beside / Quiet};
+run(Client, Port, Workload) ->
+	run_in(["erl"], Client, Port, Workload).
+
+run_in(Command, Client, Port, Workload = #{prefix := Prefix}) ->
+	Peer = start_peer(Command),
 	Target = #{port => Port, compress => Prefix =:= "deflate_", root => case Prefix of
 		"tls_" -> env("BENCH_ROOT");
 		_ -> undefined
@@ -182,10 +183,19 @@ plain_client(Port, #{prefix := Prefix, do := Do, connections := Connections, cou
 	end || Pair <- string:lexemes(line(Program), " ")]).
 
 %% A node whose schedulers use no CPU time while they wait.
-start_peer() ->
+start_peer([Program|Before]) ->
 	Args = ["+sbwt", "none", "+sbwtdcpu", "none", "+sbwtdio", "none", "-pa"|code:get_path()],
-	{ok, Peer, _} = peer:start_link(#{connection => standard_io, args => Args}),
+	Exec = {os:find_executable(Program), Before},
+	{ok, Peer, _} = peer:start_link(#{connection => standard_io, exec => Exec, args => Args}),
 	Peer.
+
+%% With a priority that not every user may give; without it, the figures tell of the machine too.
+real_time(Command) ->
+	RealTime = ["chrt", "--fifo", "1"],
+	case os:cmd(lists:join(" ", RealTime ++ ["echo", "granted"])) of
+		"granted\n" -> RealTime ++ Command;
+		_ -> Command
+	end.
 
 %% A server that ends with this node.
 serve(Args) ->

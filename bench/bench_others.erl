@@ -3,8 +3,6 @@
 -module(bench_others).
 
 -export([run/3]).
--export([compute/0]).
--export([computed/1]).
 
 %% Enough that each of the I/O threads has one of them, the one that has the flood too.
 -define(OTHERS, 4).
@@ -32,19 +30,6 @@ run(Client, Target, #{do := Do, count := Count, size := Size}) ->
 	{Elapsed, Beside} = timer:tc(fun() -> lists:max(Medians()) end),
 	Rate = (counters:get(Flooded, 1) - Before) * 1000000 div Elapsed,
 	(observed(Observer))#{beside_us => Beside, quiet_us => Quiet, flood_per_sec => Rate}.
-
-%% A schedule also takes long when the system gives its processor to another thread in the midst of it. How often that
-%% is, a node shows that only computes, while the plain client has the flood.
-compute() ->
-	_ = spawn(fun busy/0),
-	start_observer().
-
-computed(Observer) ->
-	observed(Observer).
-
-busy() ->
-	_ = binary:copy(<<"x">>, ?FLOOD_SIZE),
-	busy().
 
 median(Client, Conn, Frames, Count) ->
 	figures:median(round_trips(Client, Conn, Frames, Count, erlang:monotonic_time(millisecond) + ?AT_MOST)).
