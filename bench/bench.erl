@@ -149,12 +149,16 @@ each(#{do := Do, count := Count}, Told = #{wall := Wall, cpu := Cpu0}) ->
 run(rust, Port, Workload) ->
 	plain_client(Port, Workload);
 run(Client, Port, Workload = #{do := Do}) when Do =:= beside_recv; Do =:= beside_send ->
-	%% What others cost it, and what it costs others itself, are told apart where no other program can take the
-	%% processors from it.
-	First = #{beside_us := Beside, quiet_us := Quiet} = run_in(real_time(["erl"]), Client, Port, Workload),
 	Told = run_in(["erl"], Client, Port, Workload),
-	Schedules = maps:with([long_schedules, longest_schedule_ms], First),
-	(maps:merge(Told, Schedules))#{times_quiet_real_time => Beside / Quiet};
+	case real_time(["erl"]) of
+		not_granted ->
+			Told;
+		{granted, Command} ->
+			%% No other program can take the processors from this one: what is left, the client costs by itself.
+			Alone = #{beside_us := Beside, quiet_us := Quiet} = run_in(Command, Client, Port, Workload),
+			Schedules = maps:with([long_schedules, longest_schedule_ms], Alone),
+			(maps:merge(Told, Schedules))#{times_quiet_real_time => Beside / Quiet}
+	end;
 run(Client, Port, Workload) ->
 	run_in(["erl"], Client, Port, Workload).
 
@@ -189,12 +193,12 @@ start_peer([Program|Before]) ->
 	{ok, Peer, _} = peer:start_link(#{connection => standard_io, exec => Exec, args => Args}),
 	Peer.
 
-%% With a priority that not every user may give; without it, the figures tell of the machine too.
+%% The command with a priority that not every user may give.
 real_time(Command) ->
 	RealTime = ["chrt", "--fifo", "1"],
 	case os:cmd(lists:join(" ", RealTime ++ ["echo", "granted"])) of
-		"granted\n" -> RealTime ++ Command;
-		_ -> Command
+		"granted\n" -> {granted, RealTime ++ Command};
+		_ -> not_granted
 	end.
 
 %% A server that ends with this node.
