@@ -2,39 +2,63 @@
 
 use gun_rs_engine::{OutOfMemory, Payload, Source};
 use rustler::env::SavedTerm;
-use rustler::{Binary, Env, OwnedBinary, OwnedEnv, Term};
+use rustler::{Binary, Env, NewBinary, OwnedBinary, OwnedEnv, Term};
 
 /// What the VM allocates without asking whether there is room for it.
 const SMALL: usize = 1024 * 1024;
 
-/// A message under way, in the binary that will carry it.
-pub(crate) struct BinaryPayload(Option<OwnedBinary>);
+/// What fits into a term itself needs no binary of its own.
+const IN_TERM: usize = 64;
+
+/// The bytes of a message.
+pub(crate) enum BinaryPayload {
+    /// So many of these.
+    InTerm(usize, [u8; IN_TERM]),
+    /// In the binary that will carry them.
+    Binary(OwnedBinary),
+}
 
 impl BinaryPayload {
     /// The binary, as a term.
     pub(crate) fn into_term(self, env: Env<'_>) -> Term<'_> {
-        match self.0 {
-            // What fits into the message itself needs no binary of its own.
-            Some(binary) if binary.len() > 64 => binary.release(env).into(),
-            Some(binary) => rustler::NewBinary::from_slice(env, &binary).into(),
-            None => rustler::NewBinary::new(env, 0).into(),
+        match self {
+            Self::Binary(binary) if binary.len() > IN_TERM => binary.release(env).into(),
+            payload => NewBinary::from_slice(env, payload.bytes()).into(),
         }
+    }
+}
+
+impl From<&[u8]> for BinaryPayload {
+    /// A copy of what has been read at once, for which there is room.
+    fn from(bytes: &[u8]) -> Self {
+        if bytes.len() > IN_TERM {
+            return Self::Binary(OwnedBinary::from_slice(bytes));
+        }
+        let mut payload = Self::InTerm(bytes.len(), [0; IN_TERM]);
+        payload.bytes_mut().copy_from_slice(bytes);
+        payload
     }
 }
 
 impl Payload for BinaryPayload {
     fn new() -> Self {
-        Self(None)
+        Self::InTerm(0, [0; IN_TERM])
     }
 
     fn resize(&mut self, len: usize) -> Result<(), OutOfMemory> {
-        match &mut self.0 {
-            None if len == 0 => {}
-            Some(binary) if binary.len() == len => {}
-            None if len <= SMALL => self.0 = Some(OwnedBinary::new(len)),
-            binary => {
+        match self {
+            Self::InTerm(used, _) if len <= IN_TERM => *used = len,
+            Self::InTerm(used, bytes) => {
+                let mut binary = OwnedBinary::new(len.min(SMALL));
                 // Unlike the first allocation, a reallocation may fail without taking the VM down.
-                if !binary.get_or_insert_with(|| OwnedBinary::new(0)).realloc(len) {
+                if len > SMALL && !binary.realloc(len) {
+                    return Err(OutOfMemory(len));
+                }
+                binary[..*used].copy_from_slice(&bytes[..*used]);
+                *self = Self::Binary(binary);
+            }
+            Self::Binary(binary) => {
+                if binary.len() != len && !binary.realloc(len) {
                     return Err(OutOfMemory(len));
                 }
             }
@@ -43,11 +67,17 @@ impl Payload for BinaryPayload {
     }
 
     fn bytes(&self) -> &[u8] {
-        self.0.as_ref().map_or(&[], OwnedBinary::as_slice)
+        match self {
+            Self::InTerm(used, bytes) => &bytes[..*used],
+            Self::Binary(binary) => binary,
+        }
     }
 
     fn bytes_mut(&mut self) -> &mut [u8] {
-        self.0.as_mut().map_or(&mut [], OwnedBinary::as_mut_slice)
+        match self {
+            Self::InTerm(used, bytes) => &mut bytes[..*used],
+            Self::Binary(binary) => binary,
+        }
     }
 }
 

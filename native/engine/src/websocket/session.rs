@@ -203,6 +203,7 @@ impl<'a, S: ByteStream, K: Sink> Session<'a, S, K> {
         let reason = poll_fn(|cx| {
             poll_caught(|| {
                 let poll = self.core.poll(&mut self.io, cx);
+                self.core.sink.flush();
                 self.core.publish();
                 poll
             })
@@ -485,14 +486,6 @@ impl<K: Sink> Core<'_, K> {
 
     /// One read, and the decoding of what it brings.
     fn poll_read<S: ByteStream>(&mut self, io: &mut S, cx: &mut Context<'_>) -> Poll<Option<DownReason>> {
-        let read = self.poll_receive(io, cx);
-        if read.is_ready() {
-            self.sink.flush();
-        }
-        read
-    }
-
-    fn poll_receive<S: ByteStream>(&mut self, io: &mut S, cx: &mut Context<'_>) -> Poll<Option<DownReason>> {
         if self.outbound.answers() > MAX_ANSWERS {
             return Poll::Pending;
         }
