@@ -71,7 +71,8 @@ closed_between_requests(Config) ->
 		Killed = case How of
 			idle ->
 				StreamRef = gun_rs:get(ConnPid, "/held", do_tell()),
-				ServerPid = ?EXPECT({held, Handler, _}, begin Handler ! {answer, "held"}, do_connection(Handler) end),
+				{Handler, ServerPid} = ?EXPECT({held, Pid, _}, {Pid, do_connection(Pid)}),
+				Handler ! {answer, "held"},
 				{200, _, _} = answer(ConnPid, StreamRef),
 				exit(ServerPid, kill),
 				[];
