@@ -10,8 +10,16 @@
 heading() ->
 	_ = application:load(gun),
 	{ok, Gun} = application:get_key(gun, vsn),
-	io_lib:format("OTP ~s, gun ~s, ~b schedulers, ~s", [erlang:system_info(otp_release), Gun,
-		erlang:system_info(schedulers_online), calendar:system_time_to_rfc3339(erlang:system_time(second))]).
+	io_lib:format("OTP ~s, gun ~s, ~b schedulers, ~s, ~s", [erlang:system_info(otp_release), Gun,
+		erlang:system_info(schedulers_online), congestion_control(),
+		calendar:system_time_to_rfc3339(erlang:system_time(second))]).
+
+%% TCP's, which has a say in how fast a flood is.
+congestion_control() ->
+	case file:read_file("/proc/sys/net/ipv4/tcp_congestion_control") of
+		{ok, Name} -> string:trim(Name);
+		{error, _} -> "the system's congestion control"
+	end.
 
 tell(Result = {Workload, _}) ->
 	#{gun_rs := Ours, gun := Guns, limit := Limit, vs_gun := VsGun, vs_limit := VsLimit} = compared(Result),
