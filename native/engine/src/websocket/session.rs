@@ -36,7 +36,7 @@ const MAX_ANSWERS: usize = 64 * 1024;
 
 /// How many bytes are received in one turn, before the other connections of the thread have theirs, and how many are
 /// inflated, and how many sent: each direction has its own share, so that neither holds up the other.
-const TURN: usize = 128 * 1024;
+const TURN: usize = 256 * 1024;
 
 /// What a message takes of a turn beside its bytes: telling it takes longer than copying it, if it is small.
 const MESSAGE: usize = 1024;
