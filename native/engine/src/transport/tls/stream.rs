@@ -24,6 +24,13 @@ use crate::transport::{ByteStream, is_cut};
 /// How much is read, or encrypted, at once.
 const CHUNK: usize = 64 * 1024;
 
+/// How much is read at once while large records come: a few of them are soon decrypted, and each read has a price. Of
+/// small ones as many bytes would keep the other connections of the thread waiting.
+const LARGE_CHUNK: usize = 192 * 1024;
+
+/// How much data a large record holds at least.
+const LARGE_RECORD: usize = 4 * 1024;
+
 /// The most that is kept of what has been received and cannot be decrypted yet: a record, or in a handshake a message in
 /// several of them, of which rustls takes 64 KiB.
 const MAX_PARTIAL: usize = 128 * 1024;
@@ -55,6 +62,8 @@ struct Tls {
     host: Box<str>,
     /// Received, and not decrypted yet.
     partial: Vec<u8>,
+    /// Whether what was decrypted last came in large records.
+    large: bool,
     /// Decrypted, and not read yet.
     plain: Bytes,
     /// Encrypted, and not written yet.
@@ -126,6 +135,7 @@ pub(super) async fn shake_hands<S: ByteStream>(
                 connection,
                 host,
                 partial,
+                large: false,
                 plain,
                 outgoing,
                 accepted: 0,
@@ -249,7 +259,7 @@ impl Tls {
     /// Decrypts what has been received, and lends it to `take`. Gives back how much of the input is done with, and how
     /// many bytes it came to.
     fn decrypt(&mut self, input: &mut [u8], mut take: impl FnMut(&[u8])) -> (usize, usize) {
-        let (mut done, mut plain) = (0, 0);
+        let (mut done, mut plain, mut records) = (0, 0, 0);
         let mut outgoing = Output::new();
         loop {
             let UnbufferedStatus { discard, state } = self.connection.process_tls_records(&mut input[done..]);
@@ -257,6 +267,7 @@ impl Tls {
                 Ok(ConnectionState::ReadTraffic(mut traffic)) => {
                     while let Some(Ok(record)) = traffic.next_record() {
                         plain += record.payload.len();
+                        records += 1;
                         take(record.payload);
                     }
                     true
@@ -287,6 +298,9 @@ impl Tls {
         }
         if outgoing.used > 0 {
             self.outgoing = [&self.outgoing, outgoing.bytes()].concat().into();
+        }
+        if records > 0 {
+            self.large = plain >= records * LARGE_RECORD;
         }
         (done, plain)
     }
@@ -335,14 +349,15 @@ impl<S: ByteStream> TlsByteStream<S> {
     /// Reads once, and lends what that decrypts to: how many bytes.
     fn poll_decrypt(&mut self, cx: &mut Context<'_>, take: impl FnMut(&[u8])) -> Poll<io::Result<usize>> {
         INPUT.with_borrow_mut(|input| {
-            input.resize(MAX_PARTIAL + CHUNK, 0);
+            input.resize(MAX_PARTIAL + LARGE_CHUNK, 0);
+            let chunk = if self.tls.large { LARGE_CHUNK } else { CHUNK };
             let kept = self.tls.partial.len();
             if kept > MAX_PARTIAL {
                 let error = TlsError::from(&Error::PeerSentOversizedRecord).with_host(&self.tls.host);
                 return Poll::Ready(Err(io::Error::other(error)));
             }
             input[..kept].copy_from_slice(&self.tls.partial);
-            let mut read = ReadBuf::new(&mut input[kept..kept + CHUNK]);
+            let mut read = ReadBuf::new(&mut input[kept..kept + chunk]);
             ready!(Pin::new(&mut self.io).poll_read(cx, &mut read))?;
             let n = read.filled().len();
             if n == 0 {
