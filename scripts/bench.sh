@@ -76,6 +76,7 @@ in_own_network() {
     if unshare --net $user sh -c "$network" 2>/dev/null; then
         unshare --net $user sh -c "$network && exec \"\$@\"" sh "$@"
     else
+        echo "No network of their own can be made for the benchmarks; they use the system's." >&2
         "$@"
     fi
 }

@@ -61,7 +61,6 @@ missing_packages() {
         python3 -m pip --version >/dev/null 2>&1 || echo python3-pip
         [ -s /etc/ssl/certs/ca-certificates.crt ] || [ "$(uname -s)" != Linux ] || echo ca-certificates
         have readelf || [ "$(uname -s)" != Linux ] || echo binutils
-        have ip || [ "$(uname -s)" != Linux ] || echo iproute2
     fi
 }
 

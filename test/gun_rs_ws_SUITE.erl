@@ -429,3 +429,28 @@ server_close_frames(_) ->
 
 do_command(ConnPid, StreamRef, Frames) ->
 	ok = gun_rs:ws_send(ConnPid, StreamRef, {binary, term_to_binary(Frames)}).
+
+%% What comes in one read.
+
+many_frames_at_once(_) ->
+	doc("Many frames that come together, of sizes around those at which a binary is kept elsewhere, are told in order, "
+		"and so is what comes between and behind them."),
+	Payloads = [binary:copy(<<N>>, N) || N <- lists:seq(0, 150)],
+	{First, Second} = lists:split(70, Payloads),
+	Frames = [[lying_server:frame(binary, Payload) || Payload <- First], lying_server:frame(ping, "between"),
+		[lying_server:frame(text, Payload) || Payload <- Second, byte_size(Payload) < 128],
+		lying_server:frame(1, 0, 3, undefined, "")],
+	Told = [{binary, Payload} || Payload <- First] ++ [{ping, <<"between">>}] ++
+		[{text, Payload} || Payload <- Second, byte_size(Payload) < 128],
+	Self = self(),
+	_ = [begin
+		{Server, Port} = lying_server:start([upgrade, {send, Frames}, frames]),
+		ConnPid = open(Port),
+		StreamRef = gun_rs:ws_upgrade(ConnPid, "/", [], #{reply_to => ReplyTo, silence_pings => false}),
+		?EXPECT({gun_upgrade, ConnPid, StreamRef, _, _}),
+		Told = [receive {gun_ws, ConnPid, StreamRef, Frame} -> Frame after ?WAIT -> missing end || _ <- Told],
+		?EXPECT({gun_error, ConnPid, StreamRef, _}),
+		ok = gun_rs:close(ConnPid),
+		lying_server:stop(Server)
+	end || ReplyTo <- [Self, fun(Message) -> Self ! Message end]],
+	ok.

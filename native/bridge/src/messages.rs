@@ -84,8 +84,15 @@ struct Outbox {
     /// They are terms only when they are sent: a term that is kept costs atomic operations, which take a tenth of the
     /// time that a frame of 1 KiB takes.
     frames: Vec<Message<'static, BinaryPayload>>,
-    /// Who they are for, and the stream that they are of.
-    of: Option<(LocalPid, StreamId)>,
+    /// What they all are of.
+    of: Option<Held>,
+}
+
+/// Where frames go that are held back, all of them from one sink: to the process, for another receiver if there is one.
+struct Held {
+    to: LocalPid,
+    elsewhere: Option<Receiver>,
+    stream: StreamId,
 }
 
 impl Outbox {
@@ -112,6 +119,11 @@ impl Kept {
     pub(crate) fn get<'a>(&self, env: Env<'a>) -> Term<'a> {
         self.env.run(|kept| self.term.load(kept).in_env(env))
     }
+
+    /// Another one of the same.
+    fn copy(&self) -> Self {
+        self.env.run(|kept| Self::new(self.term.load(kept)))
+    }
 }
 
 /// Who a message is for.
@@ -123,6 +135,13 @@ pub(crate) enum Receiver {
 }
 
 impl Receiver {
+    fn copy(&self) -> Self {
+        match self {
+            Self::Local(pid) => Self::Local(*pid),
+            Self::Elsewhere(receiver) => Self::Elsewhere(receiver.copy()),
+        }
+    }
+
     fn get<'a>(&self, env: Env<'a>) -> Term<'a> {
         match self {
             Self::Local(pid) => pid.encode(env),
@@ -260,10 +279,10 @@ impl BeamSink {
 
     /// Sends the frames that wait.
     fn send_frames(&self, outbox: &mut Outbox) {
-        let Some((to, id)) = outbox.of.take() else { return };
+        let Some(Held { to, elsewhere, stream }) = outbox.of.take() else { return };
         outbox.env.run(|env| {
-            let stream_ref = stream_ref(env, &id);
-            let built = |message| self.ws_term(env, stream_ref, message);
+            let stream_ref = stream_ref(env, &stream);
+            let built = |message| addressed(env, elsewhere.as_ref(), self.ws_term(env, stream_ref, message));
             // All are built before the first is sent, which wakes the receiver.
             let messages: Vec<_> = outbox.frames.drain(..).map(built).collect();
             for message in messages {
@@ -427,23 +446,23 @@ impl BeamSink {
     fn ws_message(&mut self, stream: &Stream, message: Message<'_, BinaryPayload>) {
         self.relayed |= matches!(stream.reply_to, Receiver::Elsewhere(_));
         let (to, elsewhere) = if self.handled { (self.connection, None) } else { self.route(&stream.reply_to) };
-        let message = match (elsewhere, message) {
-            (None, message) => match kept(message) {
-                Ok(message) => return self.hold(to, &stream.id, message),
-                Err(control) => control,
-            },
-            (Some(_), message) => message,
-        };
-        self.message(&to, |env| addressed(env, elsewhere, self.ws_term(env, stream_ref(env, &stream.id), message)));
+        match owned(message) {
+            Ok(frame) => {
+                self.hold(frame, || Held { to, elsewhere: elsewhere.map(Receiver::copy), stream: stream.id.clone() })
+            }
+            Err(control) => {
+                self.message(&to, |env| {
+                    addressed(env, elsewhere, self.ws_term(env, stream_ref(env, &stream.id), control))
+                });
+            }
+        }
     }
 
-    /// Holds a frame of a stream back until others have followed it.
-    fn hold(&self, to: LocalPid, id: &StreamId, message: Message<'static, BinaryPayload>) {
+    /// Holds a data frame back until others have followed it.
+    fn hold(&self, frame: Message<'static, BinaryPayload>, of: impl FnOnce() -> Held) {
         OUTBOX.with_borrow_mut(|outbox| {
-            if outbox.of.is_none() {
-                outbox.of = Some((to, id.clone()));
-            }
-            outbox.frames.push(message);
+            outbox.of.get_or_insert_with(of);
+            outbox.frames.push(frame);
             if outbox.frames.len() >= MAX_HELD {
                 self.send_frames(outbox);
             }
@@ -453,8 +472,10 @@ impl BeamSink {
     /// A frame as its receiver takes it. The oldest ones did not name its stream.
     fn ws_term<'a>(&self, env: Env<'a>, stream_ref: Term<'a>, message: Message<'_, BinaryPayload>) -> Term<'a> {
         let (pid, frame) = (self.connection, frame(env, message));
+        if self.handled {
+            return told(env, (atoms::ws_frame(), frame).encode(env));
+        }
         match self.dialect {
-            _ if self.handled => told(env, (atoms::ws_frame(), frame).encode(env)),
             Dialect::Gun2 | Dialect::Gun1 => (atoms::gun_ws(), pid, stream_ref, frame).encode(env),
             Dialect::Gun1Pre | Dialect::Gun0 => (atoms::gun_ws(), pid, frame).encode(env),
         }
@@ -466,21 +487,18 @@ impl BeamSink {
     }
 }
 
-/// A data frame in memory of its own; or a control frame, as it is.
-fn kept(message: Message<'_, BinaryPayload>) -> Result<Message<'static, BinaryPayload>, Message<'_, BinaryPayload>> {
+/// A data frame with its payload in memory of its own; or a control frame, as it is.
+fn owned(message: Message<'_, BinaryPayload>) -> Result<Message<'static, BinaryPayload>, Message<'_, BinaryPayload>> {
+    let own = |data| match data {
+        Data::Borrowed(bytes) => Data::Owned(BinaryPayload::from(bytes)),
+        Data::Owned(payload) => Data::Owned(payload),
+    };
     match message {
-        Message::Text(data) => Ok(Message::Text(owned(data))),
-        Message::Binary(data) => Ok(Message::Binary(owned(data))),
-        Message::Fragment { text, fin, first, data } => Ok(Message::Fragment { text, fin, first, data: owned(data) }),
+        Message::Text(data) => Ok(Message::Text(own(data))),
+        Message::Binary(data) => Ok(Message::Binary(own(data))),
+        Message::Fragment { text, fin, first, data } => Ok(Message::Fragment { text, fin, first, data: own(data) }),
         control => Err(control),
     }
-}
-
-fn owned(data: Data<'_, BinaryPayload>) -> Data<'static, BinaryPayload> {
-    Data::Owned(match data {
-        Data::Borrowed(bytes) => bytes.into(),
-        Data::Owned(payload) => payload,
-    })
 }
 
 fn stream_ref<'a>(env: Env<'a>, id: &StreamId) -> Term<'a> {

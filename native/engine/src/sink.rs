@@ -24,7 +24,8 @@ pub trait Sink: Sized + Send + 'static {
     /// Takes one event. A message of a WebSocket may be held back until [`Sink::flush`].
     fn event(&mut self, event: Event<'_, Self>);
 
-    /// What was held back is to be told: nothing follows for now.
+    /// What was held back is to be told now: the connection's task rests, or others have their turn. After a panic it is
+    /// [`Event::Panicked`] that comes instead.
     fn flush(&mut self) {}
 
     /// Takes a command that was meant for the sink ([`crate::Command::Control`]).

@@ -34,15 +34,18 @@ const MAX_PENDING: usize = 10 + MAX_CONTROL_PAYLOAD;
 /// How many bytes of answers to pings may wait until reading stops.
 const MAX_ANSWERS: usize = 64 * 1024;
 
-/// How many bytes are received in one turn, before the other connections of the thread have theirs, and how many are
-/// inflated, and how many sent: each direction has its own share, so that neither holds up the other.
+/// How many bytes are received in one turn, before the other connections of the thread have theirs, and how many sent:
+/// each direction has its own share, so that neither holds up the other.
 const TURN: usize = 256 * 1024;
 
+/// How many bytes are inflated in one turn, which takes longer than to receive as many.
+const TURN_INFLATED: usize = 128 * 1024;
+
 /// What a message takes of a turn beside its bytes: telling it takes longer than copying it, if it is small.
-const MESSAGE: usize = 1024;
+const MESSAGE: usize = 2 * 1024;
 
 /// What a command takes of the sender's share.
-const COMMAND: usize = 256;
+const COMMAND: usize = 512;
 
 /// How many times the stream is read before it is closed.
 const LAST_READS: usize = 16;
@@ -203,8 +206,9 @@ impl<'a, S: ByteStream, K: Sink> Session<'a, S, K> {
         let reason = poll_fn(|cx| {
             poll_caught(|| {
                 let poll = self.core.poll(&mut self.io, cx);
-                self.core.sink.flush();
+                // Whoever is told of a message finds it counted.
                 self.core.publish();
+                self.core.sink.flush();
                 poll
             })
         })
@@ -234,7 +238,7 @@ impl<K: Sink> Core<'_, K> {
 
     fn poll<S: ByteStream>(&mut self, io: &mut S, cx: &mut Context<'_>) -> Poll<DownReason> {
         (self.turn, self.turn_out) = (TURN, TURN);
-        self.inbound.begin_turn(TURN);
+        self.inbound.begin_turn(TURN_INFLATED);
         while self.turn > 0 && self.turn_out > 0 {
             self.do_commands();
             if let Some(reason) = self.poll_timers(io, cx) {
@@ -413,6 +417,10 @@ impl<K: Sink> Core<'_, K> {
         if self.write_failed {
             self.drop_unsent();
             return None;
+        }
+        if !self.outbound.is_empty() {
+            // What has been received need not wait for it.
+            self.sink.flush();
         }
         let mut progress = false;
         let mut sent = Vec::new();

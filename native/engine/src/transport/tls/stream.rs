@@ -21,12 +21,12 @@ use super::verifier;
 use crate::error::ConnectError;
 use crate::transport::{ByteStream, is_cut};
 
-/// How much is read, or encrypted, at once.
+/// How much is read, or encrypted, at once, but for what comes in large records.
 const CHUNK: usize = 64 * 1024;
 
 /// How much is read at once while large records come: a few of them are soon decrypted, and each read has a price. Of
 /// small ones as many bytes would keep the other connections of the thread waiting.
-const LARGE_CHUNK: usize = 192 * 1024;
+const LARGE_CHUNK: usize = 128 * 1024;
 
 /// How much data a large record holds at least.
 const LARGE_RECORD: usize = 4 * 1024;
@@ -299,8 +299,9 @@ impl Tls {
         if outgoing.used > 0 {
             self.outgoing = [&self.outgoing, outgoing.bytes()].concat().into();
         }
-        if records > 0 {
-            self.large = plain >= records * LARGE_RECORD;
+        if done > 0 {
+            // Empty records are not told.
+            self.large = plain >= LARGE_RECORD * records.max(1);
         }
         (done, plain)
     }
@@ -349,12 +350,14 @@ impl<S: ByteStream> TlsByteStream<S> {
     /// Reads once, and lends what that decrypts to: how many bytes.
     fn poll_decrypt(&mut self, cx: &mut Context<'_>, take: impl FnMut(&[u8])) -> Poll<io::Result<usize>> {
         INPUT.with_borrow_mut(|input| {
-            input.resize(MAX_PARTIAL + LARGE_CHUNK, 0);
             let chunk = if self.tls.large { LARGE_CHUNK } else { CHUNK };
             let kept = self.tls.partial.len();
             if kept > MAX_PARTIAL {
                 let error = TlsError::from(&Error::PeerSentOversizedRecord).with_host(&self.tls.host);
                 return Poll::Ready(Err(io::Error::other(error)));
+            }
+            if input.len() < kept + chunk {
+                input.resize(kept + chunk, 0);
             }
             input[..kept].copy_from_slice(&self.tls.partial);
             let mut read = ReadBuf::new(&mut input[kept..kept + chunk]);
