@@ -435,13 +435,11 @@ do_command(ConnPid, StreamRef, Frames) ->
 many_frames_at_once(_) ->
 	doc("Many frames that come together, of sizes around those at which a binary is kept elsewhere, are told in order, "
 		"and so is what comes between and behind them."),
-	Payloads = [binary:copy(<<N>>, N) || N <- lists:seq(0, 150)],
-	{First, Second} = lists:split(70, Payloads),
-	Frames = [[lying_server:frame(binary, Payload) || Payload <- First], lying_server:frame(ping, "between"),
-		[lying_server:frame(text, Payload) || Payload <- Second, byte_size(Payload) < 128],
-		lying_server:frame(1, 0, 3, undefined, "")],
-	Told = [{binary, Payload} || Payload <- First] ++ [{ping, <<"between">>}] ++
-		[{text, Payload} || Payload <- Second, byte_size(Payload) < 128],
+	Payloads = fun(From, To) -> [binary:copy(<<N>>, N) || N <- lists:seq(From, To)] end,
+	Told = [{binary, Payload} || Payload <- Payloads(0, 69)] ++ [{ping, <<"between">>}] ++
+		[{text, Payload} || Payload <- Payloads(70, 127)],
+	Frames = [lying_server:frame(Type, Payload) || {Type, Payload} <- Told] ++
+		[lying_server:frame(1, 0, 3, undefined, "")],
 	Self = self(),
 	_ = [begin
 		{Server, Port} = lying_server:start([upgrade, {send, Frames}, frames]),

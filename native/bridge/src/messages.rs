@@ -119,14 +119,16 @@ impl Kept {
     pub(crate) fn get<'a>(&self, env: Env<'a>) -> Term<'a> {
         self.env.run(|kept| self.term.load(kept).in_env(env))
     }
+}
 
-    /// Another one of the same.
-    fn copy(&self) -> Self {
+impl Clone for Kept {
+    fn clone(&self) -> Self {
         self.env.run(|kept| Self::new(self.term.load(kept)))
     }
 }
 
 /// Who a message is for.
+#[derive(Clone)]
 pub(crate) enum Receiver {
     /// A process of this node.
     Local(LocalPid),
@@ -135,13 +137,6 @@ pub(crate) enum Receiver {
 }
 
 impl Receiver {
-    fn copy(&self) -> Self {
-        match self {
-            Self::Local(pid) => Self::Local(*pid),
-            Self::Elsewhere(receiver) => Self::Elsewhere(receiver.copy()),
-        }
-    }
-
     fn get<'a>(&self, env: Env<'a>) -> Term<'a> {
         match self {
             Self::Local(pid) => pid.encode(env),
@@ -447,9 +442,7 @@ impl BeamSink {
         self.relayed |= matches!(stream.reply_to, Receiver::Elsewhere(_));
         let (to, elsewhere) = if self.handled { (self.connection, None) } else { self.route(&stream.reply_to) };
         match owned(message) {
-            Ok(frame) => {
-                self.hold(frame, || Held { to, elsewhere: elsewhere.map(Receiver::copy), stream: stream.id.clone() })
-            }
+            Ok(frame) => self.hold(frame, || Held { to, elsewhere: elsewhere.cloned(), stream: stream.id.clone() }),
             Err(control) => {
                 self.message(&to, |env| {
                     addressed(env, elsewhere, self.ws_term(env, stream_ref(env, &stream.id), control))
