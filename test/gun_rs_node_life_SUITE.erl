@@ -123,6 +123,20 @@ fifty_cycles(Config) ->
 	ok = gun_rs_test:nothing_left(Before),
 	ct:log("before ~p~nafter ~p", [Before, gun_rs_test:resources()]).
 
+handles_keep_no_descriptor(Config) ->
+	doc("Who still has the native handles of closed connections keeps nothing open: not the runtime they were on, either."),
+	_ = do_cycle(Config),
+	ok = do_all_closed(Config),
+	Before = gun_rs_test:resources(),
+	Conns = [open_ws(config(port, Config), "/websocket") || _ <- lists:seq(1, 10)],
+	Handles = [sys:get_state(ConnPid) || {ConnPid, _} <- Conns],
+	ok = application:stop(gun_rs),
+	_ = [gun_rs:flush(ConnPid) || {ConnPid, _} <- Conns],
+	ok = application:start(gun_rs),
+	ok = do_all_closed(Config),
+	ok = gun_rs_test:nothing_left(Before),
+	ct:log("~p", [Handles]).
+
 do_cycle(Config) ->
 	Conns = [open_ws(config(port, Config), "/websocket", #{}) || _ <- lists:seq(1, 10)],
 	_ = [do_talks(ConnPid, StreamRef) || {ConnPid, StreamRef} <- Conns],

@@ -61,7 +61,8 @@ impl Connection {
 /// Looked up without a lock, so that no sender waits for one that opens or closes connections.
 static CONNECTIONS: LazyLock<HashMap<LocalPid, ResourceArc<Connection>, BuildHasherDefault<PidHasher>>> =
     LazyLock::new(|| {
-        // What is removed is given free at once, if nobody looks at it just then.
+        // What is removed is given free at once, if no other thread is in the map just then; else with what the same
+        // thread removes next.
         HashMap::builder().hasher(BuildHasherDefault::default()).collector(Collector::new().batch_size(1)).build()
     });
 

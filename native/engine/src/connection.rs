@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use ::http::{HeaderName, HeaderValue, Uri};
+use crossbeam_utils::atomic::AtomicCell;
 use tokio::task::AbortHandle;
 
 use crate::command::{Command, Outgoing, Reply};
@@ -164,7 +165,8 @@ pub(crate) fn refuse<K: Sink>(sink: &mut K, outgoing: &Outgoing<K>, error: BadSt
 pub struct Handle<K: Sink> {
     commands: Sender<K>,
     status: Arc<Status>,
-    task: AbortHandle,
+    /// Until it is aborted.
+    task: AtomicCell<Option<AbortHandle>>,
 }
 
 impl<K: Sink> Handle<K> {
@@ -237,9 +239,12 @@ impl<K: Sink> Handle<K> {
         self.status.get()
     }
 
-    /// Ends the task at once and closes its socket, without a word to the peer.
+    /// Ends the task at once and closes its socket, without a word to the peer. What is left of the handle keeps nothing
+    /// of the task, nor of the runtime, whose descriptors each task that is kept would hold.
     pub fn abort(&self) {
-        self.task.abort();
+        if let Some(task) = self.task.take() {
+            task.abort();
+        }
     }
 }
 
@@ -248,7 +253,7 @@ pub fn spawn<K: Sink>(runtime: &tokio::runtime::Handle, options: ConnectOptions,
     let (commands, connection) = prepare(options, sink);
     let status = Arc::clone(&connection.status);
     let task = runtime.spawn(run(connection)).abort_handle();
-    Handle { commands, status, task }
+    Handle { commands, status, task: AtomicCell::new(Some(task)) }
 }
 
 fn prepare<K: Sink>(options: ConnectOptions, sink: K) -> (Sender<K>, Box<Connection<K>>) {
@@ -281,7 +286,7 @@ pub fn spawn_on<K: Sink>(
             connection.panicked(&*panic, &[]);
         }
     });
-    Handle { commands, status, task: task.abort_handle() }
+    Handle { commands, status, task: AtomicCell::new(Some(task.abort_handle())) }
 }
 
 /// The receiving end of a connection's queue.

@@ -177,6 +177,8 @@ impl<K: Sink> Drop for Receiver<K> {
     fn drop(&mut self) {
         self.queue.closed.store(true, Ordering::Release);
         drop(self.queue.batch.take());
+        // A waker keeps its task, and that its runtime: senders that are left must not.
+        drop(self.queue.task.take());
     }
 }
 
