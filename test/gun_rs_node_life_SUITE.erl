@@ -137,6 +137,19 @@ handles_keep_no_descriptor(Config) ->
 	ok = gun_rs_test:nothing_left(Before),
 	ct:log("~p", [Handles]).
 
+room_for_descriptors(_) ->
+	doc("Where it runs the kernel need not enlarge the table of descriptors while connections are opened, up to 16,384."),
+	Peer = do_node(),
+	{ok, _} = peer:call(Peer, application, ensure_all_started, [gun_rs]),
+	{ok, Status} = file:read_file(["/proc/", peer:call(Peer, os, getpid, []), "/status"]),
+	{match, [Size]} = re:run(Status, "FDSize:\\s+(\\d+)", [{capture, all_but_first, list}]),
+	Allowed = case string:trim(os:cmd("ulimit -n")) of
+		"unlimited" -> 16384;
+		Limit -> min(16384, list_to_integer(Limit))
+	end,
+	true = list_to_integer(Size) >= Allowed,
+	peer:stop(Peer).
+
 do_cycle(Config) ->
 	Conns = [open_ws(config(port, Config), "/websocket", #{}) || _ <- lists:seq(1, 10)],
 	_ = [do_talks(ConnPid, StreamRef) || {ConnPid, StreamRef} <- Conns],

@@ -6,17 +6,24 @@
 //! processor time again.
 
 use std::io;
+use std::os::fd::RawFd;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use once_cell::sync::OnceCell;
+use rustix::io::fcntl_dupfd_cloexec;
+use rustix::process::{Resource, getrlimit};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::Notify;
 
 /// The most threads that look names up at the same time, for the connections of one I/O thread: the system's resolver
 /// blocks, also after domain_lookup_timeout. They are started when they are needed.
 const MAX_RESOLVER_THREADS: usize = 64;
+
+/// How many descriptors the VM has room for from the start, if it may have as many. A descriptor takes 8 bytes of the
+/// kernel's memory.
+const DESCRIPTORS: RawFd = 16 * 1024;
 
 struct IoThread {
     runtime: Handle,
@@ -41,7 +48,11 @@ static THREADS: RwLock<OnceCell<Vec<IoThread>>> = RwLock::new(OnceCell::new());
 /// When the operating system has no thread for us.
 pub(crate) fn start(count: usize) -> io::Result<()> {
     let threads = THREADS.read().unwrap_or_else(PoisonError::into_inner);
-    let start = || (0..count).map(start_thread).collect();
+    let start = || {
+        // If it can't be made now, it is when it is needed.
+        let _ = make_room_for_descriptors();
+        (0..count).map(start_thread).collect()
+    };
     threads.get_or_try_init(start).map(|_: &Vec<_>| ())
 }
 
@@ -77,6 +88,15 @@ pub(crate) fn is_running() -> bool {
 pub(crate) fn tasks() -> usize {
     let threads = THREADS.read().unwrap_or_else(PoisonError::into_inner);
     threads.get().map_or(0, |threads| threads.iter().map(|thread| thread.runtime.metrics().num_alive_tasks()).sum())
+}
+
+/// To enlarge the table of descriptors Linux waits until no processor can still look at the old one: 10 to 40 ms, at 256
+/// descriptors, at 512, at 1024. The I/O thread that opens a socket just then would serve none of its connections.
+fn make_room_for_descriptors() -> io::Result<()> {
+    let allowed = getrlimit(Resource::Nofile).current.and_then(|limit| RawFd::try_from(limit).ok());
+    let (_, writer) = io::pipe()?;
+    fcntl_dupfd_cloexec(writer, allowed.unwrap_or(RawFd::MAX).min(DESCRIPTORS) - 1)?;
+    Ok(())
 }
 
 fn start_thread(n: usize) -> io::Result<IoThread> {
