@@ -47,7 +47,7 @@ name(#{prefix := Prefix, name := Name}) -> Prefix ++ Name.
 
 workloads(Scale) ->
 	[scaled(Scale, #{prefix => Prefix, name => Name, do => Do, connections => Connections, count => Count, size => Size,
-			unit => unit(Do)})
+			unit => unit(Do), gun_nodelay => Name =/= "connects_default_per_sec"})
 		|| Prefix <- ["", "tls_", "deflate_"], {Name, Do, Connections, Count, Size} <- workloads_with(Prefix)].
 
 %% Its name, what is done, on how many connections, the messages (or what else is counted) and their size in bytes.
@@ -59,7 +59,7 @@ workloads_with("") ->
 	] ++ [{"curve_cpu_" ++ integer_to_list(N), curve, N, 50000, 64} || N <- [1, 10, 100, 1000, 5000]];
 workloads_with("tls_") ->
 	[{Name, Do, Connections, tls_count(Do, Count), Size} || {Name, Do, Connections, Count, Size} <- common()]
-		++ [{"idle_memory", idle, 1500, 1500, 0}];
+		++ [{"connects_default_per_sec", connect, 1, 1000, 0}, {"idle_memory", idle, 1500, 1500, 0}];
 %% The server is not what these wait for. For a message it takes, in us of CPU time beside those of the plain client, 12
 %% beside 26 to echo, 3 beside 20 and 110 beside 1140 (64 KiB) to receive, and less than 1 beside 2 and 5 beside 138 to
 %% send: a flood is compressed once, and sent round and round.
@@ -164,9 +164,9 @@ run(Client, Port, Workload = #{do := Do}) when Do =:= beside_recv; Do =:= beside
 run(Client, Port, Workload) ->
 	run_in(["erl"], Client, Port, Workload).
 
-run_in(Command, Client, Port, Workload = #{prefix := Prefix}) ->
+run_in(Command, Client, Port, Workload = #{prefix := Prefix, gun_nodelay := GunNodelay}) ->
 	Peer = start_peer(Command),
-	Target = #{port => Port, compress => Prefix =:= "deflate_", root => case Prefix of
+	Target = #{port => Port, gun_nodelay => GunNodelay, compress => Prefix =:= "deflate_", root => case Prefix of
 		"tls_" -> env("BENCH_ROOT");
 		_ -> undefined
 	end},

@@ -13,7 +13,7 @@
 %% Far beyond what a message takes, in ms: for what would never end.
 -define(PATIENCE, 60000).
 
-%% The target is #{port, root, compress}: root names the file of the authority of a server that has TLS.
+%% The target is #{port, root, compress, gun_nodelay}: root names the file of the authority of a server that has TLS.
 open(Client, Target, Path) ->
 	ConnPid = connect(Client, Target),
 	{ConnPid, upgrade(Client, Target, ConnPid, Path)}.
@@ -77,18 +77,18 @@ payloads(Client, Target, Size) ->
 	send(Client, Conn, {text, <<"go">>}),
 	list_to_tuple([{binary, element(2, frame(Conn))} || _ <- lists:seq(1, Count)]).
 
-connect(Client, #{port := Port, root := Root}) ->
-	{ok, ConnPid} = Client:open("localhost", Port, opts(Client, Root)),
+connect(Client, Target=#{port := Port}) ->
+	{ok, ConnPid} = Client:open("localhost", Port, opts(Client, Target)),
 	{ok, http} = Client:await_up(ConnPid, ?PATIENCE),
 	ConnPid.
 
-opts(gun_rs, undefined) ->
+opts(gun_rs, #{root := undefined}) ->
 	#{retry => 0};
-opts(gun_rs, Root) ->
+opts(gun_rs, #{root := Root}) ->
 	#{retry => 0, transport => tls, tls_opts => [{cacerts, roots(Root)}]};
-opts(gun, Root) ->
+opts(gun, #{root := Root, gun_nodelay := Nodelay}) ->
 	%% As gun_rs has it: small messages are not held back by the kernel.
-	Tcp = [{nodelay, true}],
+	Tcp = [{nodelay, true} || Nodelay],
 	Tls = [{verify, verify_peer}, {cacerts, roots(Root)}, {server_name_indication, "localhost"}|Tcp],
 	case {is_gun_1(), Root} of
 		{true, undefined} -> #{retry => 0, transport_opts => Tcp};
