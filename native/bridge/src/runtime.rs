@@ -90,7 +90,7 @@ pub(crate) fn tasks() -> usize {
     threads.get().map_or(0, |threads| threads.iter().map(|thread| thread.runtime.metrics().num_alive_tasks()).sum())
 }
 
-/// To enlarge the table of descriptors Linux waits until no processor can still look at the old one: 10 to 40 ms, at 256
+/// To enlarge the table of descriptors Linux waits until no processor can still look at the old one: 8 to 40 ms, at 256
 /// descriptors, at 512, at 1024. The I/O thread that opens a socket just then would serve none of its connections.
 fn make_room_for_descriptors() -> io::Result<()> {
     let allowed = getrlimit(Resource::Nofile).current.and_then(|limit| RawFd::try_from(limit).ok());
