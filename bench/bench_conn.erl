@@ -87,7 +87,7 @@ opts(gun_rs, #{root := undefined}) ->
 opts(gun_rs, #{root := Root}) ->
 	#{retry => 0, transport => tls, tls_opts => [{cacerts, roots(Root)}]};
 opts(gun, #{root := Root, gun_nodelay := Nodelay}) ->
-	%% As gun_rs has it: small messages are not held back by the kernel.
+	%% As gun_rs has it by default: small messages are not held back by the kernel.
 	Tcp = [{nodelay, true} || Nodelay],
 	Tls = [{verify, verify_peer}, {cacerts, roots(Root)}, {server_name_indication, "localhost"}|Tcp],
 	case {is_gun_1(), Root} of

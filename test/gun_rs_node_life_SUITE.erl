@@ -124,15 +124,11 @@ fifty_cycles(Config) ->
 	ct:log("before ~p~nafter ~p", [Before, gun_rs_test:resources()]).
 
 handles_keep_no_descriptor(Config) ->
-	doc("Who still has the native handles of closed connections keeps nothing open: not the runtime they were on, either."),
+	doc("Whoever has the native handles of closed connections keeps nothing open, nor the runtime that they were on."),
 	_ = do_cycle(Config),
 	ok = do_all_closed(Config),
 	Before = gun_rs_test:resources(),
-	Conns = [open_ws(config(port, Config), "/websocket") || _ <- lists:seq(1, 10)],
-	Handles = [sys:get_state(ConnPid) || {ConnPid, _} <- Conns],
-	ok = application:stop(gun_rs),
-	_ = [gun_rs:flush(ConnPid) || {ConnPid, _} <- Conns],
-	ok = application:start(gun_rs),
+	Handles = do_cycle(Config, fun(ConnPid, _) -> sys:get_state(ConnPid) end),
 	ok = do_all_closed(Config),
 	ok = gun_rs_test:nothing_left(Before),
 	ct:log("~p", [Handles]).
@@ -143,19 +139,20 @@ room_for_descriptors(_) ->
 	{ok, _} = peer:call(Peer, application, ensure_all_started, [gun_rs]),
 	{ok, Status} = file:read_file(["/proc/", peer:call(Peer, os, getpid, []), "/status"]),
 	{match, [Size]} = re:run(Status, "FDSize:\\s+(\\d+)", [{capture, all_but_first, list}]),
-	Allowed = case string:trim(os:cmd("ulimit -n")) of
-		"unlimited" -> 16384;
-		Limit -> min(16384, list_to_integer(Limit))
-	end,
-	true = list_to_integer(Size) >= Allowed,
+	true = list_to_integer(Size) >= min(16384, gun_rs_test:max_fds()),
 	peer:stop(Peer).
 
 do_cycle(Config) ->
+	do_cycle(Config, fun do_talks/2).
+
+%% What was done on each connection, when all are closed.
+do_cycle(Config, Do) ->
 	Conns = [open_ws(config(port, Config), "/websocket", #{}) || _ <- lists:seq(1, 10)],
-	_ = [do_talks(ConnPid, StreamRef) || {ConnPid, StreamRef} <- Conns],
+	Done = [Do(ConnPid, StreamRef) || {ConnPid, StreamRef} <- Conns],
 	ok = application:stop(gun_rs),
 	_ = [gun_rs:flush(ConnPid) || {ConnPid, _} <- Conns],
-	ok = application:start(gun_rs).
+	ok = application:start(gun_rs),
+	Done.
 
 do_all_closed(Config) ->
 	true = eventually(fun() -> ranch:procs(config(listener, Config), connections) =:= [] end),

@@ -39,6 +39,7 @@
 -export([resources/0]).
 -export([nothing_left/1]).
 -export([enough_fds/1]).
+-export([max_fds/0]).
 -export([count_fds/0]).
 -export([count_threads/0]).
 -export([watch_memory/0]).
@@ -293,10 +294,16 @@ nothing_left(Before) ->
 %% Each connection has two ends in this VM.
 enough_fds(Connections) ->
 	Enough = 2 * Connections + 500,
-	Limit = string:trim(os:cmd("ulimit -n")),
-	case Limit =:= "unlimited" orelse list_to_integer(Limit) >= Enough of
+	case max_fds() >= Enough of
 		true -> ok;
 		false -> exit(lists:concat(["This case needs ", Enough, " file descriptors: say `ulimit -n ", Enough, "` first."]))
+	end.
+
+%% How many the system allows: a number or, which is greater, an atom.
+max_fds() ->
+	case string:trim(os:cmd("ulimit -n")) of
+		"unlimited" -> unlimited;
+		Limit -> list_to_integer(Limit)
 	end.
 
 %% Of the whole VM: its files and its threads, as the operating system counts them.
