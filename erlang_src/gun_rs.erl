@@ -166,7 +166,7 @@ await_up(ConnPid, Timeout, MRef) ->
 		{gun_up, ConnPid, Protocol} ->
 			{ok, Protocol};
 		{'DOWN', MRef, process, ConnPid, Reason} ->
-			{error, {down, Reason}}
+			{error, {down, exit_reason(ConnPid, Reason)}}
 	after Timeout ->
 		{error, timeout}
 	end.
@@ -333,7 +333,9 @@ headers(ConnPid, Method, Path, Headers, ReqOpts) when is_pid(ConnPid) ->
 make_request(ConnPid, Request, ReqOpts) ->
 	StreamRef = make_ref(),
 	ReplyTo = maps:get(reply_to, ReqOpts, self()),
-	ok = gun_rs_conn:request(ConnPid, StreamRef, ReplyTo, Request, maps:get(flow, ReqOpts, undefined)),
+	Limits = {maps:get(flow, ReqOpts, undefined), maps:get(response_timeout, ReqOpts, infinity),
+		maps:get(body_timeout, ReqOpts, infinity)},
+	ok = gun_rs_conn:request(ConnPid, StreamRef, ReplyTo, Request, Limits),
 	StreamRef.
 
 %% @doc Goes on with the body of a request; fin ends it. Data for which the option
@@ -471,7 +473,7 @@ await(ConnPid, StreamRef, Timeout, MRef) ->
 		{gun_error, ConnPid, Reason} ->
 			{error, {connection_error, Reason}};
 		{'DOWN', MRef, process, ConnPid, Reason} ->
-			{error, {down, Reason}}
+			{error, {down, exit_reason(ConnPid, Reason)}}
 	after Timeout ->
 		{error, timeout}
 	end.
@@ -508,7 +510,7 @@ await_body(ConnPid, StreamRef, Timeout, MRef, Acc) ->
 		{gun_error, ConnPid, Reason} ->
 			{error, {connection_error, Reason}};
 		{'DOWN', MRef, process, ConnPid, Reason} ->
-			{error, {down, Reason}}
+			{error, {down, exit_reason(ConnPid, Reason)}}
 	after Timeout ->
 		{error, timeout}
 	end.
@@ -518,6 +520,10 @@ with_monitor(ConnPid, Fun) ->
 	Result = Fun(MRef),
 	true = demonitor(MRef, [flush]),
 	Result.
+
+%% One that was gone before it was monitored.
+exit_reason(ConnPid, noproc) -> gun_rs_exits:reason(ConnPid);
+exit_reason(_, Reason) -> Reason.
 
 %% @doc Removes every message of a connection, its 'DOWN' included, or of a stream,
 %% from the caller's mailbox.

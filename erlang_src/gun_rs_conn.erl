@@ -26,9 +26,12 @@
 -export([connecting/3]).
 -export([connected/3]).
 -export([closing/3]).
+-export([terminate/3]).
 
 -record(data, {
 	conn :: gun_rs_native:conn(),
+	%% In ms of monotonic time.
+	started = erlang:monotonic_time(millisecond) :: integer(),
 	config :: map(),
 	tls :: gun_rs_tls:tls(),
 	owner :: pid(),
@@ -40,7 +43,7 @@
 	sockname :: undefined | {inet:ip_address(), inet:port_number()},
 	%% In ms of monotonic time.
 	up_since :: undefined | integer(),
-	%% Whether a WebSocket that is upgraded again and again was short-lived the last time.
+	%% Whether the connection before this one was short-lived.
 	hasty = false :: boolean(),
 	%% The user's module that takes the WebSocket's frames, with its state.
 	handler :: undefined | {module(), term()},
@@ -52,6 +55,10 @@
 
 %% In ms: long enough not to hibernate between the frames that a module handles.
 -define(HIBERNATE_AFTER, 10).
+
+%% In ms: a process that fails sooner waits so long, since its opener may not have
+%% monitored it, or unlinked from it, before.
+-define(GRACE, 10).
 
 %% How long to wait until a mailbox is looked at again, in ms.
 -define(MAILBOX_POLL, 2).
@@ -105,22 +112,21 @@ shutdown(ConnPid) ->
 
 %% From this node the native library is asked directly. From another one, and where the
 %% process has something to add to a request, it does so in our name.
--spec request(pid(), reference(), gun_rs_options:reply_to(), gun_rs_native:request(),
-	pos_integer() | infinity | undefined) -> ok.
-request(ConnPid, StreamRef, ReplyTo, Request, Flow) when node(ConnPid) =:= node() ->
-	case native_request(ConnPid, StreamRef, ReplyTo, Request, Flow) of
+-spec request(pid(), reference(), gun_rs_options:reply_to(), gun_rs_native:request(), gun_rs_native:limits()) -> ok.
+request(ConnPid, StreamRef, ReplyTo, Request, Limits) when node(ConnPid) =:= node() ->
+	case native_request(ConnPid, StreamRef, ReplyTo, Request, Limits) of
 		ok -> ok;
-		relay -> cast(ConnPid, {request, StreamRef, ReplyTo, Request, Flow});
+		relay -> cast(ConnPid, {request, StreamRef, ReplyTo, Request, Limits});
 		Refused -> refused(Refused, Request)
 	end;
-request(ConnPid, StreamRef, ReplyTo, Request, Flow) ->
-	cast(ConnPid, {request, StreamRef, ReplyTo, Request, Flow}).
+request(ConnPid, StreamRef, ReplyTo, Request, Limits) ->
+	cast(ConnPid, {request, StreamRef, ReplyTo, Request, Limits}).
 
-native_request(ConnPid, StreamRef, ReplyTo, Request={_, _, _, Body}, Flow)
+native_request(ConnPid, StreamRef, ReplyTo, Request={_, _, _, Body}, Limits)
 		when is_binary(Body), byte_size(Body) > ?MAX_COPIED ->
-	gun_rs_native:http_request_dirty(ConnPid, StreamRef, ReplyTo, Request, Flow);
-native_request(ConnPid, StreamRef, ReplyTo, Request, Flow) ->
-	gun_rs_native:http_request(ConnPid, StreamRef, ReplyTo, Request, Flow).
+	gun_rs_native:http_request_dirty(ConnPid, StreamRef, ReplyTo, Request, Limits);
+native_request(ConnPid, StreamRef, ReplyTo, Request, Limits) ->
+	gun_rs_native:http_request(ConnPid, StreamRef, ReplyTo, Request, Limits).
 
 refused({send_queue_full, Message, ReplyTo}, _) ->
 	_ = deliver(ReplyTo, Message),
@@ -249,7 +255,7 @@ init({Owner, Config=#{retry := Retries, ws_opts := WsOpts}, Tls}) ->
 
 %% What is needed once the connection has been made: every connection has a copy of it.
 kept(Config=#{retry_fun := RetryFun}) ->
-	maps:with([dialect, host, notify_retries, port, retry, retry_fun, retry_timeout, transport
+	maps:with([dialect, host, notify_retries, port, retry, retry_backoff, retry_fun, retry_timeout, transport
 		|[opts || RetryFun =/= undefined]], Config).
 
 monitor_sup(#{supervise := true}) -> undefined;
@@ -266,6 +272,8 @@ waiting(state_timeout, connect, Data=#data{conn=Conn, tls=Tls0}) ->
 		{error, Reason} ->
 			retry(Reason, Data)
 	end;
+waiting(state_timeout, {stop, Reason}, _) ->
+	{stop, Reason};
 waiting(Type, Event, Data) ->
 	handle_not_connected(Type, Event, Data).
 
@@ -278,9 +286,9 @@ connecting(Type, Event, Data) ->
 	handle_not_connected(Type, Event, Data).
 
 -spec connected(gen_statem:event_type(), term(), #data{}) -> result().
-connected(info, {gun_rs_native, {down, Reason, Next, Killed}},
-		Data=#data{config=#{retry := Retries}, streams=Streams}) ->
-	down(Reason, Next, Data#data{retries=Retries, sockname=undefined, handler=undefined,
+connected(info, {gun_rs_native, {down, Protocol, Reason, Next, Killed, Served}}, Data=#data{streams=Streams}) ->
+	gun_down(Protocol, Reason, Killed, Data),
+	down(Reason, Next, Served, Data#data{sockname=undefined, handler=undefined,
 		streams=gun_rs_streams:down(Killed, Streams)});
 connected(cast, shutdown, Data) ->
 	start_closing(shutdown, Data);
@@ -293,7 +301,8 @@ connected(Type, Event, Data) ->
 -spec closing(gen_statem:event_type(), term(), #data{}) -> result().
 closing(info, {gun_rs_native, shut_down}, #data{status=Status}) ->
 	{stop, Status};
-closing(info, {gun_rs_native, {down, _, _, _}}, #data{status=Status}) ->
+closing(info, {gun_rs_native, {down, Protocol, Reason, _, Killed, _}}, Data=#data{status=Status}) ->
+	gun_down(Protocol, Reason, Killed, Data),
 	{stop, Status};
 closing(cast, shutdown, Data) ->
 	{keep_state, Data#data{status=shutdown}};
@@ -348,10 +357,10 @@ handle_common(cast, {call, From, {stream_info, StreamRef}}, #data{conn=Conn}) ->
 	keep_state_and_data;
 handle_common(info, {gun_rs_native, {stream_info, From, Result}}, _) ->
 	{keep_state_and_data, {reply, From, Result}};
-handle_common(cast, {request, StreamRef, ReplyTo, Request0={Method, Path, Headers0, Body}, Flow}, Data0) ->
+handle_common(cast, {request, StreamRef, ReplyTo, Request0={Method, Path, Headers0, Body}, Limits}, Data0) ->
 	{Headers, Data} = with_cookies(StreamRef, Path, Headers0, Data0),
 	Request = {Method, Path, Headers, Body},
-	in_our_name(native_request(self(), StreamRef, ReplyTo, Request, Flow), StreamRef, ReplyTo, Request0, Data);
+	in_our_name(native_request(self(), StreamRef, ReplyTo, Request, Limits), StreamRef, ReplyTo, Request0, Data);
 handle_common(cast, {data, Caller, StreamRef, IsFin, Data}, _) ->
 	ok = data(self(), Caller, StreamRef, IsFin, Data),
 	keep_state_and_data;
@@ -361,7 +370,9 @@ handle_common(cast, {cancel, Caller, StreamRef}, Data=#data{streams=Streams}) ->
 handle_common(cast, {update_flow, StreamRef, Flow}, _) ->
 	ok = gun_rs_native:update_flow(self(), StreamRef, Flow),
 	keep_state_and_data;
-handle_common(info, {gun_rs_native, {panic, Reason}}, _) ->
+handle_common(info, {gun_rs_native, {panic, Protocol, Reason, Killed}}, Data=#data{owner=Owner}) ->
+	Owner ! {gun_error, self(), Reason},
+	_ = [gun_down(Protocol, {error, Reason}, Killed, Data) || Protocol =/= undefined],
 	{stop, {shutdown, Reason}};
 handle_common(info, {'DOWN', SupRef, process, _, _}, #data{sup_ref=SupRef}) ->
 	{stop, shutdown};
@@ -403,43 +414,81 @@ start_closing(Status, Data=#data{conn=Conn}) ->
 	ok = gun_rs_native:conn_shutdown(Conn),
 	{next_state, closing, Data#data{status=Status}}.
 
+%% The older ones had a list for what the server had not begun with, which HTTP/1.1 cannot
+%% know, and did not name the stream of a WebSocket.
+gun_down(Protocol, Reason, Killed, #data{owner=Owner, config=#{dialect := gun_2}}) ->
+	Owner ! {gun_down, self(), Protocol, Reason, Killed},
+	ok;
+gun_down(ws, Reason, _, #data{owner=Owner}) ->
+	Owner ! {gun_down, self(), ws, Reason, [], []},
+	ok;
+gun_down(Protocol, Reason, Killed, #data{owner=Owner}) ->
+	Owner ! {gun_down, self(), Protocol, Reason, Killed, []},
+	ok.
+
 %% In the oldest dialects a close frame of the user's ends the connection.
-down(_, closed_by_user, #data{config=#{dialect := Dialect}}) when Dialect =:= gun_1_pre; Dialect =:= gun_0 ->
+down(_, closed_by_user, _, #data{config=#{dialect := Dialect}}) when Dialect =:= gun_1_pre; Dialect =:= gun_0 ->
 	{stop, normal};
-%% A server that takes every upgrade and then goes away is not asked without a rest.
-down(Reason, reupgrade, Data=#data{up_since=Since, hasty=Hasty,
-		config=#{retry_fun := undefined, retry_timeout := Timeout}}) ->
-	Short = erlang:monotonic_time(millisecond) - Since < Timeout,
-	Shortest = case Short andalso Hasty of
+%% The retries begin anew only after a connection that was of use: a server that takes
+%% connections, or upgrades, and then goes away would be asked without an end, and without
+%% a rest.
+down(Reason, Next, Served, Data=#data{up_since=Since, hasty=Hasty, retries=Retries,
+		config=#{retry := Retry, retry_fun := RetryFun, retry_timeout := Timeout}}) ->
+	Lived = erlang:monotonic_time(millisecond) - Since >= max(1, Timeout),
+	{IsRepeated, After} = case Next of
+		{reupgrade, Ms} -> {true, Ms};
+		_ -> {false, 0}
+	end,
+	Short = not Lived andalso (IsRepeated orelse not Served),
+	Rest = case Short andalso Hasty andalso RetryFun =:= undefined of
 		true -> Timeout;
 		false -> 0
 	end,
-	retry(Reason, Shortest, Data#data{hasty=Short});
-down(Reason, _, Data) ->
-	retry(Reason, Data).
+	Left = case Lived orelse Served of
+		true -> Retry;
+		false -> Retries
+	end,
+	retry(Reason, max(After, Rest), Data#data{hasty=Short, retries=Left}).
 
 %% The attempts are counted as in gun: each retry asks retry_fun, the first one too.
 retry(Reason, Data) ->
 	retry(Reason, 0, Data).
 
-retry(normal, _, #data{retries=0}) ->
-	{stop, normal};
+retry(normal, _, Data=#data{retries=0}) ->
+	stop(normal, Data);
 retry(Reason, _, Data=#data{retries=0}) ->
 	notify_retry(Reason, 0, 0, Data),
-	{stop, {shutdown, Reason}};
+	stop({shutdown, Reason}, Data);
 retry(Reason, Shortest, Data=#data{retries=Retries0, config=Config}) ->
 	#{retries := Retries, timeout := Timeout0} = retry_fun(Retries0, Config),
 	Timeout = max(Timeout0, Shortest),
 	notify_retry(Reason, Retries, Timeout, Data),
 	{next_state, waiting, Data#data{retries=Retries}, {state_timeout, Timeout, connect}}.
 
+stop(Reason, Data=#data{up_since=undefined, started=Started}) ->
+	case Started + ?GRACE - erlang:monotonic_time(millisecond) of
+		Left when Left > 0 -> {next_state, waiting, Data, {state_timeout, Left, {stop, Reason}}};
+		_ -> {stop, Reason}
+	end;
+stop(Reason, _) ->
+	{stop, Reason}.
+
 retry_fun(Retries, #{retry_fun := Fun, opts := Opts}) when is_function(Fun, 2) ->
 	Fun(Retries, Opts);
 %% The first retry after a disconnect, or after the first failure, is immediate.
 retry_fun(Retries, #{retry := Retries}) ->
 	#{retries => Retries - 1, timeout => 0};
-retry_fun(Retries, #{retry_timeout := Timeout}) ->
-	#{retries => Retries - 1, timeout => Timeout}.
+retry_fun(Retries, #{retry_backoff := undefined, retry_timeout := Timeout}) ->
+	#{retries => Retries - 1, timeout => Timeout};
+retry_fun(Retries, #{retry_backoff := Backoff, retry := Retry, retry_timeout := Timeout}) ->
+	#{retries => Retries - 1, timeout => backoff(Retry - Retries, Timeout, Backoff)}.
+
+%% The pauses double, up to the longest; a part of each is left to chance, so that those
+%% who have lost the same server do not come back together.
+backoff(Attempt, Shortest, #{max := Max, jitter := Jitter}) ->
+	Longest = min(Max, Shortest bsl min(Attempt, 32)),
+	Random = round(min(Longest - Shortest, Longest * Jitter)),
+	Longest - rand:uniform(Random + 1) + 1.
 
 notify_retry(Reason, Retries, Timeout, #data{owner=Owner, config=#{notify_retries := true}}) ->
 	Owner ! {gun_notify, self(), retry, #{reason => Reason, retries => Retries, timeout => Timeout}},
@@ -451,6 +500,13 @@ owner_down(normal) -> normal;
 owner_down(shutdown) -> shutdown;
 owner_down(Shutdown = {shutdown, _}) -> Shutdown;
 owner_down(Reason) -> {shutdown, {owner_down, Reason}}.
+
+%% An attempt may fail before anybody can monitor the process.
+-spec terminate(Reason :: term(), state(), #data{}) -> ok.
+terminate(Reason, _, #data{up_since=undefined}) ->
+	gun_rs_exits:remember(Reason);
+terminate(_, _, _) ->
+	ok.
 
 send_sync(From, Frames, #data{conn=Conn}) ->
 	Sent = case gun_rs_native:ws_send_receipt(Conn, From, Frames) of

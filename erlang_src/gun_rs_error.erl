@@ -109,6 +109,18 @@ english(nxdomain) ->
 english(timeout) ->
 	"The other side did not answer in time; check that it runs and can be reached, or "
 	"allow more time.";
+english({timeout, upgrade}) ->
+	"The server did not answer the upgrade to WebSocket within upgrade_timeout; check that it "
+	"runs and speaks WebSocket there, or allow more time.";
+english({timeout, response}) ->
+	"The server did not begin with its response within response_timeout; check that it runs, or "
+	"allow more time.";
+english({timeout, body}) ->
+	"The server stopped in the midst of its response for longer than body_timeout; check that "
+	"it runs, or allow more time.";
+english({upgrade_refused, Status}) ->
+	sentence("The server refused the repeated upgrade to WebSocket with the status ~ts, after which it is tried "
+		"again (retry_statuses in the option reupgrade); check that the server behind its proxy runs", [term(Status)]);
 english(truncated) ->
 	"The other side, or somebody on the way, cut the TLS connection without a close_notify, so that "
 	"what it had to send may be incomplete.";
@@ -276,6 +288,9 @@ expected(open, http_opts) -> "a map";
 expected(open, notify_retries) -> "true or false";
 expected(open, protocols) -> "[http] or [{http, HttpOpts}], the only protocol of this release,";
 expected(open, retry) -> "an integer of 0 or more";
+expected(open, retry_backoff) ->
+	"#{max => Ms, jitter => Part}, Ms no less than retry_timeout, Part a number of 0 to 1, where there is no "
+	"retry_fun,";
 expected(open, retry_fun) -> "a fun of two arguments";
 expected(open, retry_timeout) -> "an integer of 0 to 4294967295 milliseconds";
 expected(open, supervise) -> "true or false";
@@ -288,6 +303,7 @@ expected(http, closing_timeout) -> positive_milliseconds();
 expected(http, flow) -> "a positive number of parts of a body, or infinity";
 expected(http, keepalive) -> positive_milliseconds();
 expected(http, max_header_block_size) -> "a positive number of bytes or infinity";
+expected(http, max_informs) -> "an integer of 0 to 4294967295 or infinity";
 expected(http, max_send_queue) -> "a positive number of bytes or infinity";
 expected(http, max_trailer_block_size) ->
 	"a positive number of bytes or infinity, and no more than max_header_block_size";
@@ -299,9 +315,11 @@ expected(http, content_handlers) ->
 	"exports init/5 and handle/3, Opts a map of options that it has,";
 expected(http, cookie_ignore_informational) -> "true or false";
 expected(http, version) -> "'HTTP/1.1' or 'HTTP/1.0'";
+expected(req, body_timeout) -> positive_milliseconds();
 expected(req, flow) -> "a positive number of parts of a body, or infinity";
 expected(req, invalid_request_headers) -> "error or ignore";
 expected(req, reply_to) -> "a pid, a fun of one argument, {Fun, Args} or {M, F, Args}";
+expected(req, response_timeout) -> positive_milliseconds();
 expected(ws, closing_timeout) -> positive_milliseconds();
 expected(ws, compress) -> "true, false or a map";
 expected(ws, default_protocol) ->
@@ -317,7 +335,10 @@ expected(ws, protocols) ->
 	"a list of {Name, Module}, not empty, each name a token and given once, each module one "
 	"that can be loaded and exports init/4 and handle/2,";
 expected(ws, reply_to) -> "a pid, a fun of one argument, {Fun, Args} or {M, F, Args}";
-expected(ws, reupgrade) -> "true, false or #{queue => Bytes}, a positive number";
+expected(ws, reupgrade) ->
+	"true, false or #{queue => Bytes, retry_statuses => Statuses, max_retry_after => Ms}, Bytes a positive number, "
+	"Statuses a list of integers of 300 to 599, Ms an integer of 0 to 4294967295 or infinity,";
+expected(ws, upgrade_timeout) -> positive_milliseconds();
 expected(ws, silence_pings) -> "true or false";
 expected(cookies_list, max_cookies) -> "an integer of 0 or more or infinity";
 expected(cookies_list, max_cookies_per_domain) -> "an integer of 0 or more or infinity";

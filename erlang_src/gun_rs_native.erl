@@ -66,6 +66,12 @@
 	Body :: binary() | {streamed, non_neg_integer() | undefined}}.
 -export_type([request/0]).
 
+%% Of the response: how many parts of its body may be received (undefined stands for what the
+%% option flow of open says), and how long the server may take to begin with it, and from
+%% one part to the next, in ms.
+-type limits() :: {Flow :: pos_integer() | infinity | undefined, ResponseTimeout :: timeout(), BodyTimeout :: timeout()}.
+-export_type([limits/0]).
+
 %% relay: the process behind the connection must do it, which has something to add.
 -type requested() :: ok | relay
 	| {send_queue_full, Message :: tuple(), gun_rs_options:reply_to()}
@@ -163,16 +169,15 @@ is_conn(_Pid) -> ?NOT_LOADED.
 -spec debug_panic(pid()) -> ok.
 debug_panic(_ConnPid) -> ?NOT_LOADED.
 
-%% @doc Makes a request. Flow is how many parts of the response's body may be received;
-%% undefined stands for what the option flow of open says.
--spec http_request(ConnPid :: pid(), StreamRef :: reference(), gun_rs_options:reply_to(), request(),
-	Flow :: pos_integer() | infinity | undefined) -> requested().
-http_request(_ConnPid, _StreamRef, _ReplyTo, _Request, _Flow) -> ?NOT_LOADED.
+%% @doc Makes a request.
+-spec http_request(ConnPid :: pid(), StreamRef :: reference(), gun_rs_options:reply_to(), request(), limits())
+	-> requested().
+http_request(_ConnPid, _StreamRef, _ReplyTo, _Request, _Limits) -> ?NOT_LOADED.
 
 %% @doc The same, for a body that is too much for a normal scheduler.
--spec http_request_dirty(ConnPid :: pid(), StreamRef :: reference(), gun_rs_options:reply_to(), request(),
-	Flow :: pos_integer() | infinity | undefined) -> requested().
-http_request_dirty(_ConnPid, _StreamRef, _ReplyTo, _Request, _Flow) -> ?NOT_LOADED.
+-spec http_request_dirty(ConnPid :: pid(), StreamRef :: reference(), gun_rs_options:reply_to(), request(), limits())
+	-> requested().
+http_request_dirty(_ConnPid, _StreamRef, _ReplyTo, _Request, _Limits) -> ?NOT_LOADED.
 
 %% @doc Goes on with the body of a request. Caller is told when there is none to go on with.
 -spec http_data(ConnPid :: pid(), Caller :: pid(), StreamRef :: reference(), fin | nofin, Data :: binary())

@@ -52,6 +52,7 @@
 	notify_retries => boolean(),
 	protocols => [http | {http, http_opts()}],
 	retry => non_neg_integer(),
+	retry_backoff => retry_backoff(),
 	retry_fun => retry_fun(),
 	retry_timeout => milliseconds(),
 	supervise => boolean(),
@@ -68,6 +69,11 @@
 	-> #{retries := non_neg_integer(), timeout := milliseconds()}).
 -export_type([retry_fun/0]).
 
+%% The pauses between attempts double from retry_timeout up to max ms. A random part of each,
+%% of up to jitter (0.0 to 1.0, by default 0.5) of it, is left out.
+-type retry_backoff() :: #{max := milliseconds(), jitter => number()}.
+-export_type([retry_backoff/0]).
+
 %% Timeouts are in milliseconds, sizes in bytes. Of transform_header_name's results two
 %% are possible: the name as it is, in lowercase, and each-word-capitalised.
 -type http_opts() :: #{
@@ -77,6 +83,7 @@
 	flow => pos_integer() | infinity,
 	keepalive => milliseconds() | infinity,
 	max_header_block_size => pos_integer() | infinity,
+	max_informs => non_neg_integer() | infinity,
 	max_send_queue => pos_integer() | infinity,
 	max_trailer_block_size => pos_integer() | infinity,
 	transform_header_name => fun((LowercaseName :: binary()) -> binary()),
@@ -84,10 +91,13 @@
 }.
 -export_type([http_opts/0]).
 
+%% Timeouts are in milliseconds.
 -type req_opts() :: #{
+	body_timeout => milliseconds() | infinity,
 	flow => pos_integer() | infinity,
 	invalid_request_headers => error | ignore,
-	reply_to => reply_to()
+	reply_to => reply_to(),
+	response_timeout => milliseconds() | infinity
 }.
 -export_type([req_opts/0]).
 
@@ -117,11 +127,21 @@
 	max_send_queue => pos_integer() | infinity,
 	protocols => [{iodata(), module()}],
 	reply_to => reply_to(),
-	reupgrade => boolean() | #{queue := pos_integer()},
+	reupgrade => boolean() | reupgrade(),
 	silence_pings => boolean(),
+	upgrade_timeout => milliseconds() | infinity,
 	user_opts => term()
 }.
 -export_type([ws_opts/0]).
+
+%% How many bytes of frames may wait for the repeated upgrade, after refusals with which
+%% status codes it is tried again, and how many ms the server may ask for in Retry-After.
+-type reupgrade() :: #{
+	max_retry_after => milliseconds() | infinity,
+	queue => pos_integer(),
+	retry_statuses => [300..599]
+}.
+-export_type([reupgrade/0]).
 
 %% RFC 7692, 7.1. The client's window is 9 bits at least, because zlib compresses with
 %% no smaller one; the server's may be 8. level and mem_level are zlib's.
@@ -159,6 +179,7 @@
 	port := 1..65535,
 	protocols := [http],
 	retry := non_neg_integer(),
+	retry_backoff := undefined | #{max := milliseconds(), jitter := number()},
 	retry_fun := undefined | retry_fun(),
 	retry_timeout := milliseconds(),
 	supervise := boolean(),
@@ -259,6 +280,8 @@ request(ReqOpts) ->
 
 check_req_opts([]) ->
 	ok;
+check_req_opts([{body_timeout, T}|Opts]) when ?IS_POS_TIMEOUT(T) ->
+	check_req_opts(Opts);
 check_req_opts([{flow, N}|Opts]) when ?IS_SIZE(N); N =:= infinity ->
 	check_req_opts(Opts);
 check_req_opts([{invalid_request_headers, V}|Opts]) when V =:= error; V =:= ignore ->
@@ -268,6 +291,8 @@ check_req_opts([Opt={reply_to, ReplyTo}|Opts]) ->
 		true -> check_req_opts(Opts);
 		false -> {error, {options, {req, Opt}}}
 	end;
+check_req_opts([{response_timeout, T}|Opts]) when ?IS_POS_TIMEOUT(T) ->
+	check_req_opts(Opts);
 check_req_opts([Opt|_]) ->
 	{error, {options, {req, Opt}}}.
 
@@ -283,7 +308,7 @@ ws_upgrade(WsOpts) ->
 %% takes, `authority' the value of the Host header.
 -spec native_open(config()) -> map().
 native_open(Config=#{host := Host, port := Port, tcp_opts := Tcp, http_opts := HttpOpts, ws_opts := WsOpts,
-		connect_timeout := ConnectTimeout, domain_lookup_timeout := LookupTimeout,
+		connect_timeout := ConnectTimeout, domain_lookup_timeout := LookupTimeout, retry := Retry,
 		tls_handshake_timeout := HandshakeTimeout, dialect := Dialect}) ->
 	#{
 		dialect => Dialect,
@@ -293,6 +318,7 @@ native_open(Config=#{host := Host, port := Port, tcp_opts := Tcp, http_opts := H
 		domain_lookup_timeout => LookupTimeout,
 		http => native_http(HttpOpts),
 		processed => gun_rs_streams:is_needed(Config),
+		reconnects => Retry > 0,
 		tcp => native_tcp(Tcp),
 		tls_handshake_timeout => HandshakeTimeout,
 		ws => native_ws(WsOpts)
@@ -318,7 +344,7 @@ scheme(#{transport := tcp}) -> <<"http">>;
 scheme(#{transport := tls}) -> <<"https">>.
 
 native_http(HttpOpts=#{max_header_block_size := Headers, max_trailer_block_size := Trailers}) ->
-	Native = maps:with([closing_timeout, flow, keepalive, max_header_block_size, max_send_queue,
+	Native = maps:with([closing_timeout, flow, keepalive, max_header_block_size, max_informs, max_send_queue,
 		max_trailer_block_size, version], HttpOpts),
 	Native#{
 		max_trailer_block_size => min(Headers, Trailers),
@@ -347,7 +373,7 @@ native_ws(WsOpts) ->
 	Complete = maps:merge((ws_defaults())#{keepalive => undefined}, WsOpts),
 	#{compress := Compress, default_protocol := Default, protocols := Protocols, reupgrade := Reupgrade} = Complete,
 	Native = maps:with([closing_timeout, flow, keepalive, keepalive_tolerance,
-		max_frame_size, max_message_size, max_send_queue, silence_pings], Complete),
+		max_frame_size, max_message_size, max_send_queue, silence_pings, upgrade_timeout], Complete),
 	Native#{
 		compress => native_compress(Compress),
 		reupgrade => native_reupgrade(Reupgrade),
@@ -360,10 +386,10 @@ native_compress(false) -> undefined;
 native_compress(true) -> compress_defaults();
 native_compress(Opts) -> maps:merge(compress_defaults(), Opts).
 
-%% How many bytes of frames may wait for it.
+%% Without a queue, no frame may wait for it.
 native_reupgrade(false) -> undefined;
-native_reupgrade(true) -> 0;
-native_reupgrade(#{queue := Bytes}) -> Bytes.
+native_reupgrade(true) -> reupgrade_defaults();
+native_reupgrade(Opts) -> maps:merge(reupgrade_defaults(), Opts).
 
 %% @doc What a module of the user's is started with, if one may take the frames: the
 %% ws_opts. Undefined if none may.
@@ -400,7 +426,17 @@ planned(ws) ->
 
 %% A dialect that the environment gives is checked like one of the user's.
 check_open_opts_of(Opts) ->
-	check_open_opts(sorted(maps:merge(#{dialect => default_dialect()}, Opts))).
+	case check_open_opts(sorted(maps:merge(#{dialect => default_dialect()}, Opts))) of
+		ok -> check_retries(maps:merge(open_defaults(), Opts));
+		Error -> Error
+	end.
+
+%% Pauses that never were, of a retry_fun or below the shortest, would be options without effect.
+check_retries(#{retry_backoff := Backoff=#{max := Max}, retry_fun := RetryFun, retry_timeout := Timeout})
+		when RetryFun =/= undefined; Max < Timeout ->
+	{error, {options, {retry_backoff, Backoff}}};
+check_retries(_) ->
+	ok.
 
 default_dialect() ->
 	application:get_env(gun_rs, dialect, gun_2).
@@ -444,6 +480,11 @@ check_open_opts([Opt={protocols, [{http, HttpOpts}]}|Opts]) when is_map(HttpOpts
 	end;
 check_open_opts([{retry, R}|Opts]) when is_integer(R), R >= 0 ->
 	check_open_opts(Opts);
+check_open_opts([Opt={retry_backoff, Backoff}|Opts]) ->
+	case is_backoff(Backoff) of
+		true -> check_open_opts(Opts);
+		false -> {error, {options, Opt}}
+	end;
 check_open_opts([{retry_fun, F}|Opts]) when is_function(F, 2) ->
 	check_open_opts(Opts);
 check_open_opts([{retry_timeout, T}|Opts]) when ?IS_MS(T) ->
@@ -475,6 +516,14 @@ check_open_opts([{ws_opts, WsOpts}|Opts]) when is_map(WsOpts) ->
 check_open_opts([Opt|_]) ->
 	{error, {options, Opt}}.
 
+is_backoff(Backoff=#{max := Max}) when ?IS_MS(Max) ->
+	case maps:remove(max, Backoff) of
+		#{jitter := Jitter}=Rest -> is_number(Jitter) andalso Jitter >= 0 andalso Jitter =< 1 andalso map_size(Rest) =:= 1;
+		Rest -> map_size(Rest) =:= 0
+	end;
+is_backoff(_) ->
+	false.
+
 %% The native HTTP library takes no trailers that are larger than a header block may be.
 check_http(HttpOpts) ->
 	#{max_header_block_size := Headers, max_trailer_block_size := Trailers} = maps:merge(http_defaults(), HttpOpts),
@@ -501,6 +550,8 @@ check_http_opts([{flow, N}|Opts]) when ?IS_SIZE(N); N =:= infinity ->
 check_http_opts([{keepalive, T}|Opts]) when ?IS_POS_TIMEOUT(T) ->
 	check_http_opts(Opts);
 check_http_opts([{max_header_block_size, N}|Opts]) when ?IS_SIZE(N); N =:= infinity ->
+	check_http_opts(Opts);
+check_http_opts([{max_informs, N}|Opts]) when is_integer(N), N >= 0, N =< 16#ffffffff; N =:= infinity ->
 	check_http_opts(Opts);
 check_http_opts([{max_send_queue, N}|Opts]) when ?IS_SIZE(N); N =:= infinity ->
 	check_http_opts(Opts);
@@ -555,9 +606,9 @@ check_ws_opts([Opt={protocols, L}|Opts], For) when ?IS_PROPER_LIST(L) ->
 check_ws_opts([{reupgrade, B}|Opts], For) when is_boolean(B) ->
 	check_ws_opts(Opts, For);
 check_ws_opts([Opt={reupgrade, Reupgrade}|Opts], For) ->
-	case Reupgrade of
-		#{queue := N} when ?IS_SIZE(N), map_size(Reupgrade) =:= 1 -> check_ws_opts(Opts, For);
-		_ -> {error, {options, {ws, Opt}}}
+	case is_map(Reupgrade) andalso is_reupgrade(maps:to_list(Reupgrade)) of
+		true -> check_ws_opts(Opts, For);
+		false -> {error, {options, {ws, Opt}}}
 	end;
 check_ws_opts([Opt={reply_to, ReplyTo}|Opts], For) ->
 	case is_reply_to(ReplyTo) of
@@ -566,10 +617,20 @@ check_ws_opts([Opt={reply_to, ReplyTo}|Opts], For) ->
 	end;
 check_ws_opts([{silence_pings, B}|Opts], For) when is_boolean(B) ->
 	check_ws_opts(Opts, For);
+check_ws_opts([{upgrade_timeout, T}|Opts], For) when ?IS_POS_TIMEOUT(T) ->
+	check_ws_opts(Opts, For);
 check_ws_opts([{user_opts, _}|Opts], For) ->
 	check_ws_opts(Opts, For);
 check_ws_opts([Opt|_], _) ->
 	{error, {options, {ws, Opt}}}.
+
+is_reupgrade([]) -> true;
+is_reupgrade([{max_retry_after, T}|Opts]) when ?IS_TIMEOUT(T) -> is_reupgrade(Opts);
+is_reupgrade([{queue, N}|Opts]) when ?IS_SIZE(N) -> is_reupgrade(Opts);
+is_reupgrade([{retry_statuses, L}|Opts]) when ?IS_PROPER_LIST(L) ->
+	lists:all(fun(Status) -> is_integer(Status) andalso Status >= 300 andalso Status =< 599 end, L)
+		andalso is_reupgrade(Opts);
+is_reupgrade(_) -> false.
 
 is_reply_to(Pid) when is_pid(Pid) -> true;
 is_reply_to(Fun) when is_function(Fun, 1) -> true;
@@ -649,11 +710,15 @@ config(Host, Port, Opts0) ->
 		opts => Opts,
 		port => Port,
 		protocols => [http],
+		retry_backoff => backoff(maps:get(retry_backoff, Opts, undefined)),
 		tcp_opts => Tcp,
 		tls_opts => TlsOpts,
 		transport => transport_name(maps:get(transport, Opts, transport(Port))),
 		ws_opts => maps:merge(ws_defaults(Dialect), maps:get(ws_opts, Opts, #{}))
 	}.
+
+backoff(undefined) -> undefined;
+backoff(Backoff) -> maps:merge(#{jitter => 0.5}, Backoff).
 
 %% The options beside a protocol replace http_opts, as in gun.
 http_opts(#{protocols := [{http, HttpOpts}]}) -> HttpOpts;
@@ -674,10 +739,11 @@ open_defaults() ->
 		domain_lookup_timeout => infinity,
 		notify_retries => false,
 		retry => 5,
+		retry_backoff => undefined,
 		retry_fun => undefined,
 		retry_timeout => 5000,
 		supervise => true,
-		tls_handshake_timeout => infinity,
+		tls_handshake_timeout => 30000,
 		trace => false
 	}.
 
@@ -696,6 +762,7 @@ http_defaults() ->
 		flow => infinity,
 		keepalive => infinity,
 		max_header_block_size => 100000,
+		max_informs => 100,
 		max_send_queue => infinity,
 		max_trailer_block_size => 10000,
 		version => 'HTTP/1.1'
@@ -715,7 +782,15 @@ ws_defaults() ->
 		max_send_queue => infinity,
 		protocols => [],
 		reupgrade => false,
-		silence_pings => true
+		silence_pings => true,
+		upgrade_timeout => 30000
+	}.
+
+reupgrade_defaults() ->
+	#{
+		max_retry_after => 60000,
+		queue => 0,
+		retry_statuses => [429, 502, 503, 504]
 	}.
 
 compress_defaults() ->

@@ -201,7 +201,9 @@ kept_over_reconnects(Config) ->
 requests_over_a_reconnect(Config) ->
 	doc("Requests made while the connection is lost, before it is known or after, lose neither cookies nor handlers."),
 	ConnPid = do_open(Config, #{
-		retry => 5,
+		%% The connections that are killed at once were of no use, and give no retry back.
+		retry => 1000,
+		retry_timeout => 10,
 		http_opts => #{content_handlers => [gun_rs_sse_h, gun_rs_data_h]}
 	}),
 	_ = do_get(ConnPid, "/cookies/a", #{set => ["kept=1"]}),

@@ -70,7 +70,7 @@ whatever_open_refuses_gets_a_sentence_that_blames_the_call_test_() ->
 		["localhost", 80, #{ws_opts => #{compress => #{levle => 1}}}],
 		["localhost", 80, #{ws_opts => #{default_protocol => no_such_module}}],
 		["localhost", 80, #{ws_opts => #{protocols => [{"a", lists}]}}],
-		["localhost", 80, #{ws_opts => #{reupgrade => #{}}}],
+		["localhost", 80, #{ws_opts => #{reupgrade => #{queue => 0}}}],
 		["localhost", 80, #{ws_opts => #{invalid_request_headers => ignore}}],
 		["localhost", 80, #{http_opts => #{keepalive => 0}}]
 	]].
@@ -198,6 +198,10 @@ reasons() ->
 		{{close, 1001, <<>>}, ["code 1001."]},
 		{{close, 4000, <<"bye">>}, ["code 4000 (bye)"]},
 		{{close_failed, timeout, {ok, secret}}, ["fun is done", "did not answer"]},
+		{{timeout, upgrade}, ["upgrade", "upgrade_timeout"]},
+		{{timeout, response}, ["response_timeout"]},
+		{{timeout, body}, ["body_timeout"]},
+		{{upgrade_refused, 503}, ["503", "retry_statuses"]},
 		{keepalive_timeout, ["pings", "keepalive_tolerance"]},
 		{request_too_short, ["content-length"]},
 		{{closed, {error, request_too_short}}, ["content-length"]},
@@ -247,17 +251,17 @@ reasons() ->
 
 option_errors() ->
 	[{options, {Key, bad}} || Key <- [connect_timeout, cookie_store, dialect, domain_lookup_timeout,
-		http_opts, notify_retries, protocols, retry, retry_fun, retry_timeout, supervise,
+		http_opts, notify_retries, protocols, retry, retry_backoff, retry_fun, retry_timeout, supervise,
 		tls_handshake_timeout, trace, transport, ws_opts, unknown, <<"retry">>, "retry", {a, b}
 		|gun_rs_options:planned(open)]] ++
 	[{options, {tcp_opts, Element}} || Element <- [undefined, binary, {packet, 4}]] ++
-	[{options, {http, {Key, bad}}} || Key <- [content_handlers, cookie_ignore_informational, version,
+	[{options, {http, {Key, bad}}} || Key <- [content_handlers, cookie_ignore_informational, max_informs, version,
 		unknown|gun_rs_options:planned(http)]] ++
 	[{options, {cookies_list, {Key, bad}}} || Key <- [max_cookies, max_cookies_per_domain, unknown]] ++
 	[{options, {ws, {Key, bad}}} || Key <- [closing_timeout, compress, default_protocol, flow,
 		invalid_request_headers, keepalive, keepalive_tolerance, max_frame_size,
 		max_message_size, max_send_queue, protocols, reply_to, reupgrade, silence_pings,
-		unknown|gun_rs_options:planned(ws)]] ++
+		upgrade_timeout, unknown|gun_rs_options:planned(ws)]] ++
 	[{options, {ws, {compress, {Key, bad}}}} || Key <- [client_max_window_bits,
 		client_no_context_takeover, level, mem_level, server_max_window_bits,
 		server_no_context_takeover, unknown]].

@@ -110,7 +110,7 @@ server_gone(_) ->
 %% The last response of a connection.
 
 connection_close(_) ->
-	doc("A response that says close is the last: gun_down says normal, unsent requests get an error, new ones go on."),
+	doc("A response that says close is the last: requests behind it get an error at once, new ones go on."),
 	_ = [begin
 		{Server, Port} = lying_server:start([request, wait, {send, Response}]),
 		ConnPid = open(Port, #{}),
@@ -120,9 +120,9 @@ connection_close(_) ->
 		?EXPECT({lying_server, Server, {request, _}}),
 		lying_server:go(Server),
 		{200, _, Body} = answer(ConnPid, StreamRef1),
-		{error, {closed, normal}} = answer(ConnPid, StreamRef2),
-		{error, {closed, normal}} = answer(ConnPid, StreamRef3),
-		?EXPECT({gun_down, ConnPid, http, normal, [StreamRef2, StreamRef3]}),
+		{error, closing} = answer(ConnPid, StreamRef2),
+		{error, closing} = answer(ConnPid, StreamRef3),
+		?EXPECT({gun_down, ConnPid, http, normal, []}),
 		%% Though the server doesn't close.
 		?EXPECT({lying_server, Server, closed}),
 		?EXPECT({gun_up, ConnPid, http}),

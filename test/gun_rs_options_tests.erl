@@ -65,6 +65,9 @@ invalid_open() ->
 			http, undefined, [http|http], [{http, []}], [{http, #{version => 2}}],
 			[{http, #{keepalive => 0}}], [{http2, #{}}], [{http, #{}, 1}], #{}]},
 		{retry, [-1, 1.0, infinity, undefined, "5"]},
+		{retry_backoff, [#{}, #{max => infinity}, #{jitter => 0.5}, #{max => 60000, jitter => 1.5},
+			#{max => 60000, jitter => -0.5}, #{max => 60000, jitter => true}, #{max => 60000, more => 1},
+			[{max, 60000}], 60000, undefined]},
 		{retry_fun, [fun() -> ok end, fun(_) -> ok end, fun(_, _, _) -> ok end,
 			undefined, {maps, get}]},
 		{retry_timeout, [-1, ?MAX_MS + 1, 1.0, infinity, undefined]},
@@ -109,7 +112,8 @@ assert_in_config({Key, Value}, Config) ->
 http_defaults() ->
 	#{closing_timeout => 15000, content_handlers => [gun_rs_data_h],
 		cookie_ignore_informational => false, flow => infinity, keepalive => infinity,
-		max_header_block_size => 100000, max_send_queue => infinity, max_trailer_block_size => 10000,
+		max_header_block_size => 100000, max_informs => 100, max_send_queue => infinity,
+		max_trailer_block_size => 10000,
 		version => 'HTTP/1.1'}.
 
 open_fills_in_every_default_test() ->
@@ -126,12 +130,13 @@ open_fills_in_every_default_test() ->
 		port => 8080,
 		protocols => [http],
 		retry => 5,
+		retry_backoff => undefined,
 		retry_fun => undefined,
 		retry_timeout => 5000,
 		supervise => true,
 		tcp_opts => #{family => any, ip => undefined, keepalive => false, nodelay => true,
 			recbuf => undefined, send_timeout => 15000, sndbuf => undefined},
-		tls_handshake_timeout => infinity,
+		tls_handshake_timeout => 30000,
 		tls_opts => [],
 		trace => false,
 		transport => tcp,
@@ -148,9 +153,21 @@ open_fills_in_every_default_test() ->
 			max_send_queue => infinity,
 			protocols => [],
 			reupgrade => false,
-			silence_pings => true
+			silence_pings => true,
+			upgrade_timeout => 30000
 		}
 	}, Config).
+
+a_backoff_goes_with_a_retry_timeout_below_it_and_no_retry_fun_test() ->
+	_ = [{ok, _} = gun_rs_options:open(?HOST, 80, #{retry_backoff => Valid}) || Valid <- [#{max => 5000},
+		#{max => ?MAX_MS, jitter => 0}, #{max => 60000, jitter => 0.25}, #{max => 60000, jitter => 1}]],
+	Backoff = #{max => 100},
+	{ok, #{retry_backoff := #{max := 100, jitter := 0.5}}} =
+		gun_rs_options:open(?HOST, 80, #{retry_backoff => Backoff, retry_timeout => 100}),
+	Error = {error, {options, {retry_backoff, Backoff}}},
+	?assertEqual(Error, gun_rs_options:open(?HOST, 80, #{retry_backoff => Backoff, retry_timeout => 101})),
+	?assertEqual(Error, gun_rs_options:open(?HOST, 80, #{retry_backoff => Backoff, retry_timeout => 1,
+		retry_fun => fun maps:get/2})).
 
 open_keeps_the_users_own_map_and_host_test_() ->
 	Opts = #{retry => 2, ws_opts => #{keepalive => 5000}},
@@ -398,6 +415,7 @@ valid_http() ->
 		{flow, [1, 1 bsl 40, infinity]},
 		{keepalive, [1, 5000, infinity]},
 		{max_header_block_size, [10000, 1 bsl 40, infinity]},
+		{max_informs, [0, 1, 16#ffffffff, infinity]},
 		{max_send_queue, [1, 1 bsl 40, infinity]},
 		{max_trailer_block_size, [1, 10000, 100000]},
 		{transform_header_name, [fun(N) -> N end, fun do_title/1]},
@@ -424,6 +442,7 @@ every_other_http_option_is_refused_by_name_test_() ->
 		{flow, [0, -1, 1.0, 1 bsl 63, auto]},
 		{keepalive, [0, -1, 1.0, ?MAX_MS + 1, undefined]},
 		{max_header_block_size, [0, -1, 1.0, 1 bsl 63, undefined]},
+		{max_informs, [-1, 1.0, 16#ffffffff + 1, undefined]},
 		{max_send_queue, [0, -1, 1.0, 1 bsl 63, undefined]},
 		%% No more than a header block may have.
 		{max_trailer_block_size, [0, -1, 1.0, 100001, infinity, undefined]},
@@ -461,16 +480,20 @@ the_http_version_reaches_the_native_library_test_() ->
 
 every_valid_request_option_passes_test_() ->
 	[?_assertEqual(ok, gun_rs_options:request(ReqOpts)) || ReqOpts <- [#{}|[#{Key => Value} || {Key, Value} <- cases([
+		{body_timeout, [1, 5000, ?MAX_MS, infinity]},
 		{flow, [1, 1 bsl 40, infinity]},
 		{invalid_request_headers, [error, ignore]},
+		{response_timeout, [1, 5000, ?MAX_MS, infinity]},
 		{reply_to, [self(), fun(_) -> ok end, {fun(_, _) -> ok end, [1]}, {maps, get, [#{}]}]}
 	])]]].
 
 every_other_request_option_is_refused_by_name_test_() ->
 	[?_assertEqual({error, {options, {req, {Key, Value}}}}, gun_rs_options:request(#{Key => Value}))
 	|| {Key, Value} <- cases([
+		{body_timeout, [0, -1, 1.0, ?MAX_MS + 1, undefined]},
 		{flow, [0, -1, 1.0, 1 bsl 63, auto]},
 		{invalid_request_headers, [true, undefined]},
+		{response_timeout, [0, -1, 1.0, ?MAX_MS + 1, undefined]},
 		{reply_to, [undefined, self, fun() -> ok end, {fun(_) -> ok end, [1]}, {maps, get}, {maps, get, 1}]},
 		{tunnel, [make_ref()]},
 		{unknown, [1]}
@@ -548,8 +571,10 @@ valid_ws() ->
 		{reply_to, [self(), fun(_) -> ok end, fun erlang:display/1,
 			{fun(_) -> ok end, []}, {fun(_, _) -> ok end, [a]}, {fun(_, _, _) -> ok end, [a, b]},
 			{erlang, send, []}, {erlang, send, [self()]}]},
-		{reupgrade, [true, false, #{queue => 1}, #{queue => ?MAX_SIZE}]},
+		{reupgrade, [true, false, #{}, #{queue => 1}, #{queue => ?MAX_SIZE}, #{retry_statuses => []},
+			#{retry_statuses => [300, 599], max_retry_after => 0, queue => 1}, #{max_retry_after => infinity}]},
 		{silence_pings, [true, false]},
+		{upgrade_timeout, [1, 30000, ?MAX_MS, infinity]},
 		{user_opts, [undefined, #{}, [{room, 1}], {a, b}, self(), fun() -> ok end]}
 	]).
 
@@ -610,7 +635,10 @@ invalid_ws() ->
 			{erlang, send, [a|b]}, {"erlang", send, []}, {erlang, "send", []},
 			{erlang, send, [], []}, make_ref()]},
 		{silence_pings, [1, undefined, "true"]},
-		{reupgrade, [undefined, 1, #{}, #{queue => 0}, #{queue => infinity}, #{queue => 1, more => 1}, [{queue, 1}]]},
+		{reupgrade, [undefined, 1, #{queue => 0}, #{queue => infinity}, #{queue => 1, more => 1}, [{queue, 1}],
+			#{retry_statuses => 503}, #{retry_statuses => [200]}, #{retry_statuses => [503|504]},
+			#{max_retry_after => -1}, #{max_retry_after => undefined}]},
+		{upgrade_timeout, [0, -1, 1.0, ?MAX_MS + 1, undefined]},
 		%% Of gun, and not built yet.
 		{tunnel, [make_ref(), [make_ref()]]},
 		%% Unknown.
@@ -676,18 +704,28 @@ native_open_is_complete_test() ->
 		domain_lookup_timeout => infinity,
 		endpoint => {tcp, <<"localhost">>, 80},
 		http => #{closing_timeout => 15000, flow => infinity, keepalive => infinity,
-			max_header_block_size => 100000, max_send_queue => infinity, max_trailer_block_size => 10000,
-			title_case_headers => false, version => 'HTTP/1.1'},
+			max_header_block_size => 100000, max_informs => 100, max_send_queue => infinity,
+			max_trailer_block_size => 10000, title_case_headers => false, version => 'HTTP/1.1'},
 		processed => false,
+		reconnects => true,
 		tcp => #{family => any, ip => undefined, keepalive => false, nodelay => true,
 			recbuf => undefined, send_timeout => 15000, sndbuf => undefined},
-		tls_handshake_timeout => infinity,
+		tls_handshake_timeout => 30000,
 		ws => #{closing_timeout => 15000, compress => undefined, flow => infinity,
 			fragments => [], fragments_by_default => false, keepalive => infinity,
 			keepalive_tolerance => infinity, max_frame_size => infinity,
 			max_message_size => 67108864, max_send_queue => infinity, reupgrade => undefined,
-			silence_pings => true, subprotocols => []}
+			silence_pings => true, subprotocols => [], upgrade_timeout => 30000}
 	}, native("localhost", 80, #{})).
+
+without_retries_there_is_no_connection_to_wait_for_test() ->
+	?assertMatch(#{reconnects := false}, native(?HOST, 80, #{retry => 0})).
+
+what_a_repeated_upgrade_is_made_with_is_complete_test_() ->
+	Defaults = #{queue => 0, retry_statuses => [429, 502, 503, 504], max_retry_after => 60000},
+	[?_assertMatch(#{reupgrade := Native}, gun_rs_options:native_ws(#{reupgrade => Reupgrade}))
+	|| {Reupgrade, Native} <- [{false, undefined}, {true, Defaults}, {#{}, Defaults},
+		{#{queue => 7}, Defaults#{queue := 7}}, {#{retry_statuses => [500]}, Defaults#{retry_statuses := [500]}}]].
 
 native_open_carries_the_users_values_test() ->
 	?assertMatch(#{
@@ -705,7 +743,7 @@ native_ws_has_the_same_keys_whatever_the_user_gave_test_() ->
 	Keys = lists:sort(maps:keys(gun_rs_options:native_ws(#{}))),
 	?assertEqual([closing_timeout, compress, flow, fragments, fragments_by_default, keepalive,
 		keepalive_tolerance, max_frame_size, max_message_size, max_send_queue, reupgrade, silence_pings,
-		subprotocols], Keys),
+		subprotocols, upgrade_timeout], Keys),
 	[?_assertEqual(Keys, lists:sort(maps:keys(gun_rs_options:native_ws(maps:from_list([Opt])))))
 		|| Opt <- valid_ws()].
 

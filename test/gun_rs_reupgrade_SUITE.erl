@@ -313,11 +313,11 @@ refused(Config) ->
 	doc("A refusal is a gun_response, with its body, and the end of it; the connection goes on."),
 	{ConnPid, StreamRef, At} = do_away(#{}, Config),
 	{Server, At} = do_serve([
-		request, {send, "HTTP/1.1 503 Busy\r\ncontent-length: 6\r\n\r\nLater."},
+		request, {send, "HTTP/1.1 403 No\r\ncontent-length: 6\r\n\r\nNever."},
 		{http, fun(_, _) -> lying_server:ok("Hello!") end},
 		wait, close
 	], At, Config),
-	{503, _, <<"Later.">>} = gun_rs_test:answer(ConnPid, StreamRef),
+	{403, _, <<"Never.">>} = gun_rs_test:answer(ConnPid, StreamRef),
 	{200, _, <<"Hello!">>} = gun_rs_test:answer(ConnPid, gun_rs:get(ConnPid, "/")),
 	#{protocol := http} = gun_rs:info(ConnPid),
 	_ = [do_request(Server) || _ <- [1, 2]],
@@ -327,6 +327,60 @@ refused(Config) ->
 	?EXPECT({gun_up, ConnPid, http}),
 	do_no_request(Server),
 	?REFUTE({gun_upgrade, _, _, _, _}),
+	ok = gun_rs:close(ConnPid),
+	do_stop(Server).
+
+refused_by_a_proxy(Config) ->
+	doc("A refusal of a proxy whose server is away counts as a failed attempt, and frames wait on."),
+	{ConnPid, StreamRef, At} = do_away(#{ws_opts => #{reupgrade => #{queue => 100}}}, Config),
+	ok = gun_rs:ws_send(ConnPid, StreamRef, {text, "kept"}),
+	Statuses = [502, 503, 504, 429],
+	Asked = counters:new(1, []),
+	Answer = fun(Key) ->
+		ok = counters:add(Asked, 1, 1),
+		case counters:get(Asked, 1) of
+			N when N =< length(Statuses) ->
+				["HTTP/1.1 ", integer_to_list(lists:nth(N, Statuses)), " Away\r\ncontent-length: 3\r\n\r\nbye"];
+			_ ->
+				lying_server:response(Key)
+		end
+	end,
+	{Server, At} = do_serve([{answer, Answer}, frame, frames], At, Config),
+	_ = [begin
+		Reason = {error, {upgrade_refused, Status}},
+		?EXPECT({gun_down, ConnPid, http, Reason, []})
+	end || Status <- Statuses],
+	?EXPECT({gun_upgrade, ConnPid, StreamRef, _, _}),
+	?EXPECT({lying_server, Server, {frame, text, <<"kept">>}}),
+	?REFUTE({gun_response, ConnPid, StreamRef, _, _, _}),
+	ok = gun_rs:close(ConnPid),
+	do_stop(Server).
+
+refused_until_later(Config) ->
+	doc("Retry-After is honoured, up to max_retry_after; the statuses are an option."),
+	Reupgrade = #{retry_statuses => [500], max_retry_after => 1500},
+	{ConnPid, StreamRef, At} = do_away(#{ws_opts => #{reupgrade => Reupgrade}, notify_retries => true}, Config),
+	Refusals = ["500 Oops\r\nretry-after: 1", "500 Oops\r\nretry-after: 3600", "503 Away"],
+	Asked = counters:new(1, []),
+	{Server, At} = do_serve([{answer, fun(_) ->
+		ok = counters:add(Asked, 1, 1),
+		["HTTP/1.1 ", lists:nth(counters:get(Asked, 1), Refusals), "\r\ncontent-length: 0\r\n\r\n"]
+	end}], At, Config),
+	_ = [?EXPECT({gun_notify, ConnPid, retry, #{reason := {error, {upgrade_refused, 500}}, timeout := Pause}})
+		|| Pause <- [1000, 1500]],
+	?EXPECT({gun_response, ConnPid, StreamRef, fin, 503, _}),
+	ok = gun_rs:close(ConnPid),
+	do_stop(Server).
+
+unanswered(Config) ->
+	doc("A repeated upgrade that is not answered in time is a lost connection, and is repeated again."),
+	{ConnPid, StreamRef, At} = do_away(#{ws_opts => #{reupgrade => true, upgrade_timeout => 300}}, Config),
+	{Silent, At} = do_serve([request, wait], At, Config),
+	_ = [?EXPECT({gun_down, ConnPid, http, {error, {timeout, upgrade}}, []}) || _ <- [1, 2]],
+	?REFUTE({gun_error, ConnPid, StreamRef, _}),
+	ok = do_stop(Silent),
+	{Server, At} = do_serve([upgrade, frames], At, Config),
+	?EXPECT({gun_upgrade, ConnPid, StreamRef, _, _}),
 	ok = gun_rs:close(ConnPid),
 	do_stop(Server).
 

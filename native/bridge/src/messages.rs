@@ -3,6 +3,7 @@
 //! Everything here runs on an I/O thread. A message goes straight to a local pid. What is for a pid of another node,
 //! or for a fun, goes to the process behind ConnPid, which hands it on: a NIF can send to local pids alone.
 
+use std::borrow::Borrow;
 use std::cell::RefCell;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -33,7 +34,6 @@ mod atoms {
         forget,
         fragment,
         gun_data,
-        gun_down,
         gun_error,
         gun_inform,
         gun_response,
@@ -158,6 +158,12 @@ impl From<Term<'_>> for Receiver {
     }
 }
 
+impl Borrow<StreamId> for Stream {
+    fn borrow(&self) -> &StreamId {
+        &self.id
+    }
+}
+
 impl PartialEq<StreamId> for Stream {
     fn eq(&self, id: &StreamId) -> bool {
         self.id == *id
@@ -230,24 +236,16 @@ impl BeamSink {
         Self { connection, owner, dialect, handled: false, relayed: processed, processed, silent }
     }
 
-    /// gun_down; the older ones had a list for what the server had not begun with, which HTTP/1.1 cannot know, and
-    /// did not name the stream of a WebSocket.
-    fn gun_down(&self, protocol: Protocol, killed: &[Stream], reason: impl for<'a> FnOnce(Env<'a>) -> Term<'a>) {
-        let pid = self.connection;
-        self.send(&self.owner, |env| {
-            let (term, reason) = (protocol_term(env, protocol), reason(env));
-            if self.dialect == Dialect::Gun2 {
-                return (atoms::gun_down(), pid, term, reason, stream_refs(env, killed)).encode(env);
-            }
-            let killed = if protocol == Protocol::Ws { Vec::new() } else { stream_refs(env, killed) };
-            (atoms::gun_down(), pid, term, reason, killed, Vec::<Term<'_>>::new()).encode(env)
-        });
-    }
-
     /// To the owner, or to a stream's reply_to.
     fn send(&self, to: &Receiver, build: impl for<'a> FnOnce(Env<'a>) -> Term<'a>) {
         let (pid, elsewhere) = self.route(to);
         self.message(&pid, |env| addressed(env, elsewhere, build(env)));
+    }
+
+    /// The same through the process behind ConnPid: for what comes with the end of the connection, which that process
+    /// reports. Of two senders, one may be late.
+    fn send_with_end(&self, to: &Receiver, build: impl for<'a> FnOnce(Env<'a>) -> Term<'a>) {
+        self.message(&self.connection, |env| addressed(env, Some(to), build(env)));
     }
 
     /// The process that a message goes to, and whom it is for if that is another.
@@ -324,28 +322,28 @@ impl Sink for BeamSink {
             Event::ConnectFailed(error) => {
                 self.tell(|env| (atoms::connect_failed(), reasons::connect_error(env, &error)).encode(env));
             }
-            // The process knows it last, because it may exit by it.
-            Event::Down { protocol, reason, killed, next } => {
-                self.gun_down(protocol, killed, |env| reasons::down_reason(env, reason));
-                let next = match next {
-                    Next::Nothing => atoms::undefined(),
-                    Next::ClosedByUser => atoms::closed_by_user(),
-                    Next::Reupgrade => atoms::reupgrade(),
-                };
+            // The process sends gun_down, so that nothing comes between that and its exit.
+            Event::Down { protocol, reason, killed, next, served } => {
                 self.tell(|env| {
-                    (atoms::down(), reasons::down_reason(env, reason), next, stream_refs(env, killed)).encode(env)
+                    let (reason, killed) = (reasons::down_reason(env, reason), stream_refs(env, killed));
+                    let next = match next {
+                        Next::Nothing => atoms::undefined().encode(env),
+                        Next::ClosedByUser => atoms::closed_by_user().encode(env),
+                        Next::Reupgrade { after } => {
+                            let after = u64::try_from(after.as_millis()).unwrap_or(u64::MAX);
+                            (atoms::reupgrade(), after).encode(env)
+                        }
+                    };
+                    (atoms::down(), protocol_term(env, protocol), reason, next, killed, served).encode(env)
                 });
                 // The process connects again only when it has done with all of it.
                 (self.handled, self.relayed) = (false, self.processed);
             }
             Event::ShutDown => self.tell(|env| atoms::shut_down().encode(env)),
-            Event::Panicked { protocol, text, killed } => {
-                self.send(&self.owner, |env| (atoms::gun_error(), pid, reasons::panic(env, &text)).encode(env));
-                if let Some(protocol) = protocol {
-                    self.gun_down(protocol, killed, |env| reasons::error(env, reasons::panic(env, &text)));
-                }
-                self.tell(|env| (atoms::panic(), reasons::panic(env, &text)).encode(env));
-            }
+            Event::Panicked { protocol, text, killed } => self.tell(|env| {
+                let protocol = protocol.map(|protocol| protocol_term(env, protocol));
+                (atoms::panic(), protocol, reasons::panic(env, &text), stream_refs(env, killed)).encode(env)
+            }),
             Event::Upgraded { stream, headers, subprotocol, fragments } => {
                 let dialect = self.dialect;
                 self.tell_stream(stream, |env, stream_ref| match dialect {
@@ -400,20 +398,10 @@ impl Sink for BeamSink {
             Event::StreamInfo { receipt, info } => {
                 self.tell(|env| (atoms::stream_info(), receipt.get(env), stream_info(env, &info)).encode(env));
             }
-            Event::StreamError { stream, error } => {
-                let dialect = self.dialect;
-                self.tell_stream(stream, |env, stream_ref| {
-                    let reason = match (dialect, &error) {
-                        (Dialect::Gun1 | Dialect::Gun1Pre | Dialect::Gun0, StreamError::Closed(DownReason::Closed)) => {
-                            reasons::connection_lost(env)
-                        }
-                        _ => reasons::stream_error(env, &error),
-                    };
-                    (atoms::gun_error(), pid, stream_ref, reason).encode(env)
-                });
-            }
-            Event::ConnectionError(error) => self
-                .send(&self.owner, |env| (atoms::gun_error(), pid, reasons::connection_error(env, error)).encode(env)),
+            Event::StreamError { stream, error } => self.stream_error(stream, &error),
+            Event::ConnectionError(error) => self.send_with_end(&self.owner, |env| {
+                (atoms::gun_error(), pid, reasons::connection_error(env, error)).encode(env)
+            }),
             Event::FlowCheck { stream, messages, bytes } => {
                 self.tell(|env| (atoms::flow_check(), stream.reply_to.get(env), messages, bytes).encode(env));
             }
@@ -474,10 +462,48 @@ impl BeamSink {
         }
     }
 
+    fn stream_error(&mut self, stream: &Stream, error: &StreamError<'_>) {
+        let (pid, dialect) = (self.connection, self.dialect);
+        match error {
+            StreamError::Handshake(_)
+            | StreamError::Protocol(_)
+            | StreamError::Closed(_)
+            | StreamError::Timeout(_)
+            | StreamError::ShutDown => {
+                self.send_with_end(&stream.reply_to, |env| {
+                    gun_error(env, pid, dialect, stream_ref(env, &stream.id), error)
+                });
+            }
+            StreamError::Closing
+            | StreamError::WebsocketClosing
+            | StreamError::ConnectionCloses
+            | StreamError::BadState(_) => {
+                self.tell_stream(stream, |env, stream_ref| gun_error(env, pid, dialect, stream_ref, error));
+            }
+        }
+    }
+
     fn tell_stream(&mut self, stream: &Stream, build: impl for<'a> FnOnce(Env<'a>, Term<'a>) -> Term<'a>) {
         self.relayed |= matches!(stream.reply_to, Receiver::Elsewhere(_));
         self.send(&stream.reply_to, |env| build(env, stream_ref(env, &stream.id)));
     }
+}
+
+/// What a stream's receiver is told of its failure.
+fn gun_error<'a>(
+    env: Env<'a>,
+    pid: LocalPid,
+    dialect: Dialect,
+    stream_ref: Term<'a>,
+    error: &StreamError<'_>,
+) -> Term<'a> {
+    let reason = match (dialect, error) {
+        (Dialect::Gun1 | Dialect::Gun1Pre | Dialect::Gun0, StreamError::Closed(DownReason::Closed)) => {
+            reasons::connection_lost(env)
+        }
+        _ => reasons::stream_error(env, error),
+    };
+    (atoms::gun_error(), pid, stream_ref, reason).encode(env)
 }
 
 /// A data frame with its payload in memory of its own; or a control frame, as it is.

@@ -257,8 +257,8 @@ fn head<'a>(
     Ok((target, parsed))
 }
 
-/// Makes a request of `{Method, Target, Headers, Body}`. The body is a binary, or `{streamed, Length}` if it is to
-/// follow; no length is `undefined`.
+/// Makes a request of `{Method, Target, Headers, Body}`, with the limits `{Flow, ResponseTimeout, BodyTimeout}`. The body
+/// is a binary, or `{streamed, Length}` if it is to follow; no length is `undefined`.
 #[rustler::nif]
 fn http_request<'a>(
     env: Env<'a>,
@@ -266,9 +266,9 @@ fn http_request<'a>(
     stream_ref: Term<'a>,
     reply_to: Term<'a>,
     request: RequestTerm<'a>,
-    flow: Term<'a>,
+    limits: LimitsTerm<'a>,
 ) -> NifResult<Term<'a>> {
-    make_request(env, pid, stream_ref, reply_to, request, flow)
+    make_request(env, pid, stream_ref, reply_to, request, limits)
 }
 
 /// The same for a body that is too much for a normal scheduler.
@@ -279,10 +279,12 @@ fn http_request_dirty<'a>(
     stream_ref: Term<'a>,
     reply_to: Term<'a>,
     request: RequestTerm<'a>,
-    flow: Term<'a>,
+    limits: LimitsTerm<'a>,
 ) -> NifResult<Term<'a>> {
-    make_request(env, pid, stream_ref, reply_to, request, flow)
+    make_request(env, pid, stream_ref, reply_to, request, limits)
 }
+
+type LimitsTerm<'a> = (Term<'a>, Term<'a>, Term<'a>);
 
 type RequestTerm<'a> = (Binary<'a>, Binary<'a>, Vec<(Binary<'a>, Binary<'a>)>, Term<'a>);
 
@@ -292,7 +294,7 @@ fn make_request<'a>(
     stream_ref: Term<'a>,
     reply_to: Term<'a>,
     (method, target, headers, body): RequestTerm<'a>,
-    flow: Term<'a>,
+    (flow, response_timeout, body_timeout): LimitsTerm<'a>,
 ) -> NifResult<Term<'a>> {
     let Ok(method) = Method::from_bytes(method.as_slice()) else {
         return Ok((atoms::error(), atoms::invalid_method()).encode(env));
@@ -313,6 +315,8 @@ fn make_request<'a>(
         headers,
         body: request_body(body)?,
         flow: if atoms::undefined() == flow { connection.flow } else { options::parts(flow)? },
+        response_timeout: options::timeout(response_timeout)?,
+        body_timeout: options::timeout(body_timeout)?,
     }));
     Ok(match connection.handle.try_send(request) {
         Ok(()) => atoms::ok().encode(env),

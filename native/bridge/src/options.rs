@@ -6,7 +6,9 @@ use std::net::IpAddr;
 use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
-use gun_rs_engine::options::{ConnectOptions, Endpoint, Family, Flow, HttpOptions, HttpVersion, TcpOptions, WsOptions};
+use gun_rs_engine::options::{
+    ConnectOptions, Endpoint, Family, Flow, HttpOptions, HttpVersion, ReupgradeOptions, TcpOptions, WsOptions,
+};
 use gun_rs_engine::websocket::deflate::DeflateOptions;
 use rustler::{Atom, Binary, Decoder, Error, NifResult, Term};
 
@@ -45,12 +47,17 @@ mod atoms {
         level,
         max_frame_size,
         max_header_block_size,
+        max_informs,
         max_message_size,
+        max_retry_after,
         max_send_queue,
         max_trailer_block_size,
         mem_level,
         nodelay,
+        queue,
+        reconnects,
         recbuf,
+        retry_statuses,
         reupgrade,
         send_timeout,
         server_max_window_bits,
@@ -63,6 +70,7 @@ mod atoms {
         tls_handshake_timeout,
         undefined,
         unix,
+        upgrade_timeout,
         version,
         ws,
     }
@@ -77,6 +85,7 @@ pub(crate) fn connect_options(map: Term<'_>) -> NifResult<ConnectOptions> {
         connect_timeout: milliseconds(map, atoms::connect_timeout())?,
         domain_lookup_timeout: milliseconds(map, atoms::domain_lookup_timeout())?,
         tls_handshake_timeout: milliseconds(map, atoms::tls_handshake_timeout())?,
+        reconnects: get(map, atoms::reconnects())?,
         tcp: TcpOptions {
             ip: unless(tcp, atoms::ip(), atoms::undefined(), |term| to_text(term)?.parse::<IpAddr>().map_err(bad))?,
             family: one_of(
@@ -136,6 +145,7 @@ fn http_options(map: Term<'_>) -> NifResult<HttpOptions> {
         max_header_block_size: size(atoms::max_header_block_size())?,
         max_trailer_block_size: size(atoms::max_trailer_block_size())?,
         max_send_queue: unless(map, atoms::max_send_queue(), atoms::infinity(), |term| term.decode())?,
+        max_informs: unless(map, atoms::max_informs(), atoms::infinity(), |term| term.decode())?.unwrap_or(u32::MAX),
         title_case_headers: get(map, atoms::title_case_headers())?,
     })
 }
@@ -162,11 +172,20 @@ pub(crate) fn ws_options(map: Term<'_>, keepalive: Option<Duration>) -> NifResul
         max_frame_size: unless(map, atoms::max_frame_size(), atoms::infinity(), |term| term.decode())?,
         max_message_size: unless(map, atoms::max_message_size(), atoms::infinity(), |term| term.decode())?,
         max_send_queue: unless(map, atoms::max_send_queue(), atoms::infinity(), |term| term.decode())?,
-        reupgrade: unless(map, atoms::reupgrade(), atoms::undefined(), |term| term.decode())?,
+        reupgrade: unless(map, atoms::reupgrade(), atoms::undefined(), reupgrade_options)?,
+        upgrade_timeout: milliseconds(map, atoms::upgrade_timeout())?,
         silence_pings: get(map, atoms::silence_pings())?,
         subprotocols: texts(map, atoms::subprotocols())?,
         fragments: texts(map, atoms::fragments())?,
         fragments_by_default: get(map, atoms::fragments_by_default())?,
+    })
+}
+
+fn reupgrade_options(map: Term<'_>) -> NifResult<ReupgradeOptions> {
+    Ok(ReupgradeOptions {
+        queue: get(map, atoms::queue())?,
+        retry_statuses: get(map, atoms::retry_statuses())?,
+        max_retry_after: milliseconds(map, atoms::max_retry_after())?.unwrap_or(Duration::MAX),
     })
 }
 
@@ -221,7 +240,12 @@ fn unless<'a, T>(
 }
 
 fn milliseconds(map: Term<'_>, key: Atom) -> NifResult<Option<Duration>> {
-    unless(map, key, atoms::infinity(), |term| term.decode().map(Duration::from_millis))
+    timeout(map.map_get(key)?)
+}
+
+/// Milliseconds, or `infinity`.
+pub(crate) fn timeout(value: Term<'_>) -> NifResult<Option<Duration>> {
+    if atoms::infinity() == value { Ok(None) } else { value.decode().map(Duration::from_millis).map(Some) }
 }
 
 pub(crate) fn one_of<T: Copy>(map: Term<'_>, key: Atom, values: &[(Atom, T)]) -> NifResult<T> {

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use gun_rs_engine::error::{BadState, ConnectError, ConnectionError, DownReason, HandshakeError, ProtocolError};
+use gun_rs_engine::error::{BadState, ConnectError, ConnectionError, DownReason, HandshakeError, ProtocolError, Wait};
 use gun_rs_engine::event::{NotSent, StreamError};
 use gun_rs_engine::transport::tls::TlsError;
 use rustler::{Atom, Encoder, Env, NewBinary, Term};
@@ -10,6 +10,7 @@ use rustler::{Atom, Encoder, Env, NewBinary, Term};
 mod atoms {
     rustler::atoms! {
         badstate,
+        body,
         close_code,
         close_payload,
         closed,
@@ -41,12 +42,15 @@ mod atoms {
         posix,
         request_too_short,
         reserved_bits,
+        response,
         shutdown,
         subprotocol,
         timeout,
         tls_alert,
         truncated,
         unexpected_continuation,
+        upgrade,
+        upgrade_refused,
         ws_handshake,
         ws_protocol,
         wrong_accept,
@@ -81,6 +85,8 @@ pub(crate) fn connection_error<'a>(env: Env<'a>, error: &ConnectionError) -> Ter
         ConnectionError::Truncated => atoms::truncated().encode(env),
         ConnectionError::KeepaliveTimeout => atoms::keepalive_timeout().encode(env),
         ConnectionError::SendTimeout => atoms::timeout().encode(env),
+        ConnectionError::Timeout(wait) => timed_out(env, *wait),
+        ConnectionError::Refused(refusal) => (atoms::upgrade_refused(), refusal.status).encode(env),
         ConnectionError::Handshake(error) => handshake_error(env, error),
         ConnectionError::Protocol(error) => protocol_error(env, error),
         ConnectionError::Http(text) => (atoms::http_protocol(), string(env, text)).encode(env),
@@ -99,11 +105,21 @@ pub(crate) fn stream_error<'a>(env: Env<'a>, error: &StreamError<'_>) -> Term<'a
         StreamError::Protocol(error) => protocol_error(env, error),
         StreamError::Closed(DownReason::Closed) => atoms::closed().encode(env),
         StreamError::Closed(reason) => (atoms::closed(), down_reason(env, reason)).encode(env),
-        StreamError::WebsocketClosing => atoms::closing().encode(env),
+        StreamError::Timeout(wait) => timed_out(env, *wait),
+        StreamError::WebsocketClosing | StreamError::ConnectionCloses => atoms::closing().encode(env),
         StreamError::ShutDown => (atoms::closed(), atoms::shutdown()).encode(env),
         StreamError::Closing => (atoms::closing(), atoms::shutdown()).encode(env),
         StreamError::BadState(error) => bad_state(env, *error),
     }
+}
+
+fn timed_out(env: Env<'_>, wait: Wait) -> Term<'_> {
+    let wait = match wait {
+        Wait::Upgrade => atoms::upgrade(),
+        Wait::Response => atoms::response(),
+        Wait::Body => atoms::body(),
+    };
+    (atoms::timeout(), wait).encode(env)
 }
 
 /// The end of a stream with its connection, as gun 1 has it.
@@ -129,11 +145,6 @@ pub(crate) fn bad_state(env: Env<'_>, error: BadState) -> Term<'_> {
 /// A panic of ours, or the end by one: `{panic, Text}`.
 pub(crate) fn panic<'a>(env: Env<'a>, text: &str) -> Term<'a> {
     (atoms::panic(), string(env, text)).encode(env)
-}
-
-/// `{error, Reason}`, as gun_down has it.
-pub(crate) fn error<'a>(env: Env<'a>, reason: Term<'a>) -> Term<'a> {
-    (atoms::error(), reason).encode(env)
 }
 
 fn handshake_error<'a>(env: Env<'a>, error: &HandshakeError) -> Term<'a> {

@@ -4,7 +4,7 @@ use rustler::{Encoder, Env, Term};
 
 /// A reference. One of this node is kept without the node's name: the node may be given another, and what names the old
 /// one would then be the reference of a node that is not there.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct StreamId {
     /// In the external term format; of a reference of this node, what is the reference's own.
     bytes: Box<[u8]>,

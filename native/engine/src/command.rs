@@ -1,6 +1,7 @@
 //! What a connection can be told.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Uri};
@@ -71,6 +72,10 @@ pub struct Request<K: Sink> {
     /// How many parts of the response's body may be received until [`Command::UpdateFlow`] allows more; `None` is
     /// unlimited.
     pub flow: Option<i64>,
+    /// How long the peer may take to answer once it has the request; `None` is unlimited.
+    pub response_timeout: Option<Duration>,
+    /// How long it may take from one part of the response's body to the next; `None` is unlimited.
+    pub body_timeout: Option<Duration>,
 }
 
 impl<K: Sink> Request<K> {

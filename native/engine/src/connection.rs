@@ -9,13 +9,14 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use ::http::{HeaderName, HeaderValue, Uri};
 use crossbeam_utils::atomic::AtomicCell;
 use tokio::task::AbortHandle;
 
 use crate::command::{Command, Outgoing, Reply};
-use crate::error::{BadState, ConnectError, DownReason};
+use crate::error::{BadState, ConnectError, ConnectionError, DownReason};
 use crate::event::{Event, Next, NotSent, Protocol, StreamInfo};
 use crate::http;
 use crate::options::{ConnectOptions, WsOptions};
@@ -261,7 +262,7 @@ fn prepare<K: Sink>(options: ConnectOptions, sink: K) -> (Sender<K>, Box<Connect
     let commands = Commands { receiver, kept: VecDeque::new() };
     let status = Arc::new(Status::new(options.http.max_send_queue));
     // A task that took it in itself would have room for it twice.
-    (sender, Box::new(Connection { options, commands, sink, status, reupgrade: None }))
+    (sender, Box::new(Connection { options, commands, sink, status, reupgrade: None, carried: None, served: false }))
 }
 
 /// The same on a byte stream that is there already: HTTP is spoken on it without a word of its being up.
@@ -334,6 +335,10 @@ pub(crate) struct Connection<K: Sink> {
     pub(crate) status: Arc<Status>,
     /// The upgrade to repeat on the next connection.
     pub(crate) reupgrade: Option<Box<Reupgrade<K>>>,
+    /// Requests that came when the connection before took no more.
+    pub(crate) carried: Option<Box<http::waiting::Queue<K>>>,
+    /// Whether the peer has answered a request on this connection, or taken an upgrade.
+    pub(crate) served: bool,
 }
 
 /// An upgrade that is repeated on each connection: it has succeeded before.
@@ -504,6 +509,7 @@ impl<K: Sink> Connection<K> {
     fn up(&mut self, local: Option<SocketAddr>) {
         let queue = self.reupgrade.as_ref().and_then(|again| again.request.options.reupgrade_queue());
         self.status.begin_http(queue.or(self.options.http.max_send_queue));
+        self.served = false;
         self.sink.event(Event::Up { protocol: Protocol::Http, local });
     }
 
@@ -549,7 +555,13 @@ impl<K: Sink> Connection<K> {
     async fn serve<S: ByteStream>(&mut self, io: S) -> Result<(), Stop> {
         match Box::pin(http::http1::serve(io, self)).await {
             http::http1::End::Down(reason, killed) => {
-                let next = if self.reupgrade.is_some() { Next::Reupgrade } else { Next::Nothing };
+                let next = match &reason {
+                    _ if self.reupgrade.is_none() => Next::Nothing,
+                    DownReason::Error(ConnectionError::Refused(refusal)) => {
+                        Next::Reupgrade { after: refusal.retry_after }
+                    }
+                    _ => Next::Reupgrade { after: Duration::ZERO },
+                };
                 self.down(Protocol::Http, &reason, &killed, next);
                 Ok(())
             }
@@ -567,6 +579,7 @@ impl<K: Sink> Connection<K> {
     fn begin_ws<S: ByteStream>(&mut self, upgraded: Box<http::http1::Upgraded<S, K>>) -> Begun<'_, S, K> {
         let http::http1::Upgraded { io, received, stream, headers, chosen, options, again, shutdown } = *upgraded;
         self.status.begin_ws(chosen.deflate.is_some(), options.max_send_queue);
+        self.served = true;
         let subprotocol = chosen.subprotocol.as_deref();
         let fragments = options.tells_fragments(subprotocol);
         self.sink.event(Event::Upgraded { stream: &stream, headers: &headers, subprotocol, fragments });
@@ -606,7 +619,7 @@ impl<K: Sink> Connection<K> {
             self.status.limit(queue);
         }
         let next = match again {
-            Some(_) => Next::Reupgrade,
+            Some(_) => Next::Reupgrade { after: Duration::ZERO },
             None if closed_by_user => Next::ClosedByUser,
             None => Next::Nothing,
         };
@@ -619,7 +632,7 @@ impl<K: Sink> Connection<K> {
 
     fn down(&mut self, protocol: Protocol, reason: &DownReason, killed: &[K::Stream], next: Next) {
         self.status.set(State::Idle);
-        self.sink.event(Event::Down { protocol, reason, killed, next });
+        self.sink.event(Event::Down { protocol, reason, killed, next, served: self.served });
     }
 }
 

@@ -1,6 +1,7 @@
 //! What can go wrong, by who is to blame. The bridge turns these into Erlang terms; nothing else does.
 
 use std::io;
+use std::time::Duration;
 
 use crate::sink::OutOfMemory;
 use crate::transport::tls::{TlsError, Truncated};
@@ -74,6 +75,12 @@ pub enum ConnectionError {
     /// The peer: it took nothing of what was to be sent for `send_timeout`.
     #[error("the peer took no data for the send timeout")]
     SendTimeout,
+    /// The peer: it did not do in time what was waited for.
+    #[error("timed out: {0:?}")]
+    Timeout(Wait),
+    /// The peer: it refused an upgrade that is repeated, for the time being.
+    #[error("the upgrade is refused for now, with status {}", .0.status)]
+    Refused(Refusal),
     /// The peer: its answer to the upgrade is none.
     #[error(transparent)]
     Handshake(#[from] HandshakeError),
@@ -92,6 +99,26 @@ pub enum ConnectionError {
     /// This machine.
     #[error(transparent)]
     OutOfMemory(#[from] OutOfMemory),
+}
+
+/// What the peer had limited time for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    /// The answer to an upgrade.
+    Upgrade,
+    /// The answer to a request.
+    Response,
+    /// The next part of a response's body.
+    Body,
+}
+
+/// A refusal after which the upgrade is tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refusal {
+    /// The status code.
+    pub status: u16,
+    /// How long the peer wants to be left alone (RFC 9110, 10.2.3).
+    pub retry_after: Duration,
 }
 
 /// The peer's 101 response does not complete the handshake (RFC 6455, 4.1).

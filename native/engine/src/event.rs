@@ -1,11 +1,12 @@
 //! What a connection tells.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
-use crate::error::{BadState, ConnectError, ConnectionError, DownReason, HandshakeError, ProtocolError};
+use crate::error::{BadState, ConnectError, ConnectionError, DownReason, HandshakeError, ProtocolError, Wait};
 use crate::sink::{Payload, Sink};
 
 /// The protocol that a connection speaks.
@@ -25,7 +26,10 @@ pub enum Next {
     /// The user has asked for the end, by a close frame.
     ClosedByUser,
     /// The upgrade is repeated on the next connection ([`crate::WsOptions::reupgrade`]).
-    Reupgrade,
+    Reupgrade {
+        /// Not before this time has passed: the peer has asked for it.
+        after: Duration,
+    },
 }
 
 /// One event. What it borrows is valid during the call alone.
@@ -49,6 +53,8 @@ pub enum Event<'a, K: Sink> {
         killed: &'a [K::Stream],
         /// What is to follow.
         next: Next,
+        /// Whether the peer has answered a request on it, or taken an upgrade.
+        served: bool,
     },
     /// The graceful end that was asked for is reached. The task has ended.
     ShutDown,
@@ -202,6 +208,10 @@ pub enum StreamError<'a> {
     Closing,
     /// The connection is a WebSocket that is being closed.
     WebsocketClosing,
+    /// The peer closes the connection behind the response before.
+    ConnectionCloses,
+    /// The peer did not do in time what was waited for.
+    Timeout(Wait),
     /// The connection was shut down before the stream came to its end.
     ShutDown,
     /// The state does not allow it.

@@ -74,6 +74,7 @@
 //!     connect_timeout: None,
 //!     domain_lookup_timeout: None,
 //!     tls_handshake_timeout: None,
+//!     reconnects: false,
 //!     tcp: TcpOptions::default(),
 //!     http: HttpOptions::default(),
 //!     ws: WsOptions::default(),

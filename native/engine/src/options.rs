@@ -19,6 +19,8 @@ pub struct ConnectOptions {
     pub domain_lookup_timeout: Option<Duration>,
     /// The longest time that a TLS handshake may take.
     pub tls_handshake_timeout: Option<Duration>,
+    /// Whether a connection may follow one that is lost: requests that come while a connection ends then wait for the next.
+    pub reconnects: bool,
     /// Options of the socket.
     pub tcp: TcpOptions,
     /// How HTTP is spoken.
@@ -107,6 +109,9 @@ pub struct HttpOptions {
     pub max_trailer_block_size: usize,
     /// The most bytes of requests and of their bodies that may wait to be sent; `None` is unlimited.
     pub max_send_queue: Option<usize>,
+    /// The most informational responses that may come before a response; their bytes together may be as many as
+    /// `max_header_block_size`.
+    pub max_informs: u32,
     /// Whether header names are sent as `Content-Type` rather than `content-type`.
     pub title_case_headers: bool,
 }
@@ -120,6 +125,7 @@ impl Default for HttpOptions {
             max_header_block_size: 100_000,
             max_trailer_block_size: 10_000,
             max_send_queue: None,
+            max_informs: 100,
             title_case_headers: false,
         }
     }
@@ -144,9 +150,10 @@ pub struct WsOptions {
     pub max_message_size: Option<u64>,
     /// The most bytes that may wait to be sent; `None` is unlimited.
     pub max_send_queue: Option<usize>,
-    /// Whether the upgrade is repeated on the next connection, and how many bytes of frames may wait for that; with 0 they
-    /// are refused meanwhile.
-    pub reupgrade: Option<usize>,
+    /// Whether the upgrade is repeated on the next connection, and how.
+    pub reupgrade: Option<ReupgradeOptions>,
+    /// How long the peer may take to answer the upgrade; `None` is unlimited.
+    pub upgrade_timeout: Option<Duration>,
     /// Whether pings and pongs are kept from the user.
     pub silence_pings: bool,
     /// The subprotocols to offer, in order of preference.
@@ -160,7 +167,7 @@ pub struct WsOptions {
 impl WsOptions {
     /// How many bytes of frames may wait for the upgrade to be repeated; `None` where none may.
     pub(crate) fn reupgrade_queue(&self) -> Option<usize> {
-        self.reupgrade.filter(|queue| *queue > 0)
+        self.reupgrade.as_ref().map(|reupgrade| reupgrade.queue).filter(|queue| *queue > 0)
     }
 
     /// Whether messages are told frame by frame, now that the server has chosen this subprotocol or none.
@@ -171,6 +178,17 @@ impl WsOptions {
             Some(chosen) => self.fragments.iter().any(|name| name == chosen),
         }
     }
+}
+
+/// How an upgrade is repeated.
+#[derive(Debug, Clone, Default)]
+pub struct ReupgradeOptions {
+    /// How many bytes of frames may wait for it; with 0 they are refused meanwhile.
+    pub queue: usize,
+    /// The status codes of refusals after which it is tried again.
+    pub retry_statuses: Vec<u16>,
+    /// The longest pause that a refusal may ask for.
+    pub max_retry_after: Duration,
 }
 
 /// How much is received before the receiver must ask for more.
@@ -197,6 +215,7 @@ impl Default for WsOptions {
             max_message_size: Some(64 << 20),
             max_send_queue: None,
             reupgrade: None,
+            upgrade_timeout: Some(Duration::from_secs(30)),
             silence_pings: true,
             subprotocols: Vec::new(),
             fragments: Vec::new(),

@@ -1,5 +1,8 @@
 //! What an embedder of the engine provides.
 
+use std::borrow::Borrow;
+use std::hash::Hash;
+
 use crate::event::Event;
 
 /// Where a connection's events go, and where its payloads live.
@@ -7,9 +10,9 @@ use crate::event::Event;
 /// All methods are called from the connection's task, on an I/O thread: they must not block.
 pub trait Sink: Sized + Send + 'static {
     /// Names one stream (one request, one WebSocket session) to the user.
-    type Stream: PartialEq<Self::StreamId> + Send + 'static;
+    type Stream: PartialEq<Self::StreamId> + Borrow<Self::StreamId> + Send + 'static;
     /// Names the stream that a command is for, which may be none that there is.
-    type StreamId: Send + 'static;
+    type StreamId: Clone + Eq + Hash + Send + 'static;
     /// Names who gave a command, for an error that belongs to no stream. What equal callers send may be put together.
     type Caller: PartialEq + Send + 'static;
     /// Names who waits until frames have been sent, or for what is known of a stream.

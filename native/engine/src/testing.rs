@@ -13,7 +13,7 @@ use tungstenite::protocol::frame::{Frame, FrameHeader};
 
 use crate::command::{Command, Item, Outgoing, Reply, Upgrade};
 use crate::connection::{Handle, QueueFull, spawn_on};
-use crate::error::{BadState, ConnectError, ConnectionError, DownReason, HandshakeError, ProtocolError};
+use crate::error::{BadState, ConnectError, ConnectionError, DownReason, HandshakeError, ProtocolError, Wait};
 use crate::event::{Data, Event, Message, NotSent, Protocol, StreamError, StreamInfo};
 use crate::options::{ConnectOptions, Endpoint, HttpOptions, TcpOptions, WsOptions};
 use crate::sink::Sink;
@@ -62,6 +62,8 @@ pub(crate) enum Told {
     Closing(u32),
     CutShort(u32),
     WebsocketClosing(u32),
+    ConnectionCloses(u32),
+    TimedOut(u32, Wait),
     StreamBadState(u32, BadState),
     ConnectionError(Reason),
     FlowCheck(u32, u64),
@@ -115,6 +117,8 @@ pub(crate) enum Reason {
     Truncated,
     KeepaliveTimeout,
     SendTimeout,
+    Timeout(Wait),
+    Refused(u16),
     Handshake(HandshakeError),
     Protocol(ProtocolError),
     Http,
@@ -191,6 +195,8 @@ fn owned(event: Event<'_, Recorder>) -> Told {
             StreamError::Closed(reason) => Told::Closed(*stream, reason.into()),
             StreamError::Closing => Told::Closing(*stream),
             StreamError::WebsocketClosing => Told::WebsocketClosing(*stream),
+            StreamError::ConnectionCloses => Told::ConnectionCloses(*stream),
+            StreamError::Timeout(wait) => Told::TimedOut(*stream, wait),
             StreamError::ShutDown => Told::CutShort(*stream),
             StreamError::BadState(error) => Told::StreamBadState(*stream, error),
         },
@@ -245,6 +251,8 @@ impl From<&ConnectionError> for Reason {
             ConnectionError::Truncated => Self::Truncated,
             ConnectionError::KeepaliveTimeout => Self::KeepaliveTimeout,
             ConnectionError::SendTimeout => Self::SendTimeout,
+            ConnectionError::Timeout(wait) => Self::Timeout(*wait),
+            ConnectionError::Refused(refusal) => Self::Refused(refusal.status),
             ConnectionError::Handshake(error) => Self::Handshake(error.clone()),
             ConnectionError::Protocol(error) => Self::Protocol(error.clone()),
             ConnectionError::Http(_) => Self::Http,
@@ -263,6 +271,7 @@ pub(crate) fn options() -> ConnectOptions {
         connect_timeout: None,
         domain_lookup_timeout: None,
         tls_handshake_timeout: None,
+        reconnects: true,
         tcp: TcpOptions::default(),
         http: HttpOptions::default(),
         ws: WsOptions::default(),

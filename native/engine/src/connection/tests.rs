@@ -10,8 +10,8 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::command::Command;
-use crate::error::BadState;
-use crate::options::Endpoint;
+use crate::error::{BadState, Wait};
+use crate::options::{Endpoint, ReupgradeOptions};
 use crate::testing::*;
 use crate::websocket::frame::Opcode;
 
@@ -30,6 +30,11 @@ async fn listening(options: ConnectOptions) -> (Client, TcpListener) {
     let (sink, told) = recorder();
     let options = ConnectOptions { endpoint: Endpoint::Tcp { host: "127.0.0.1".into(), port }, ..options };
     (Client { handle: spawn(&runtime::Handle::current(), options, sink), told }, listener)
+}
+
+/// An upgrade is repeated, and so many bytes of frames may wait for it.
+fn reupgrade(queue: usize) -> ReupgradeOptions {
+    ReupgradeOptions { queue, retry_statuses: vec![502, 503], max_retry_after: Duration::from_secs(60) }
 }
 
 async fn accepted(listener: &TcpListener) -> Peer<TcpStream> {
@@ -197,7 +202,7 @@ async fn a_panic_on_one_connection_leaves_the_others_of_its_thread_alone() {
 
 /// A WebSocket that is upgraded again, whose frames may wait for that; its first connection is gone.
 async fn to_be_repeated(queue: usize) -> (Client, TcpListener) {
-    let ws = WsOptions { reupgrade: Some(queue), ..WsOptions::default() };
+    let ws = WsOptions { reupgrade: Some(reupgrade(queue)), ..WsOptions::default() };
     let (mut client, listener) = listening(with_ws(ws)).await;
     client.handle.send(Command::Connect(None));
     let mut peer = accepted(&listener).await;
@@ -291,16 +296,87 @@ async fn frames_that_wait_for_an_upgrade_that_is_refused_are_refused_too() {
     let mut peer = accepted(&listener).await;
     peer.request().await;
     client.expect(&[Told::Up(Http)]).await;
-    peer.write("HTTP/1.1 503 Not Now\r\ncontent-length: 0\r\n\r\n").await;
+    peer.write("HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n").await;
     let refused = BadState::NotWebsocket;
     let not_sent = Told::NotSent(7, Unsent::BadState(refused));
-    client.expect(&[Told::Response(1, Fin::Fin, 503), Told::BadState(CALLER, refused), not_sent]).await;
+    client.expect(&[Told::Response(1, Fin::Fin, 403), Told::BadState(CALLER, refused), not_sent]).await;
     assert_eq!(client.handle.stats().queued, 0);
 }
 
 #[tokio::test]
+async fn an_upgrade_that_is_refused_for_now_or_not_answered_is_repeated_and_frames_wait_on() {
+    let (mut client, listener) = to_be_repeated(64).await;
+    client.send(vec![text("one")]);
+    for status in [503, 502] {
+        client.handle.send(Command::Connect(None));
+        let mut peer = accepted(&listener).await;
+        peer.request().await;
+        peer.write(format!("HTTP/1.1 {status} Not Now\r\nretry-after: 7\r\ncontent-length: 0\r\n\r\n")).await;
+        client.expect(&[Told::Up(Http), Told::Down(Http, Reason::Refused(status), Vec::new())]).await;
+    }
+    client.handle.send(Command::Connect(None));
+    let mut peer = accepted(&listener).await;
+    peer.accept().await;
+    peer.expect(Opcode::Text, "one").await;
+    client.expect(&[Told::Up(Http), Told::Upgraded(1)]).await;
+    assert_eq!(client.handle.stats().queued, 0);
+}
+
+#[tokio::test]
+async fn a_repeated_upgrade_that_is_not_answered_in_time_is_repeated_again() {
+    let upgrade_timeout = Some(Duration::from_millis(100));
+    let ws = WsOptions { reupgrade: Some(reupgrade(0)), upgrade_timeout, ..WsOptions::default() };
+    let (mut client, listener) = listening(with_ws(ws)).await;
+    client.handle.send(Command::Connect(None));
+    let mut peer = accepted(&listener).await;
+    client.upgrade(1);
+    peer.accept().await;
+    drop(peer);
+    client.expect(&[Told::Up(Http), Told::Upgraded(1), Told::Down(Ws, Reason::Closed, vec![1])]).await;
+    client.handle.send(Command::Connect(None));
+    let mut peer = accepted(&listener).await;
+    peer.request().await;
+    client.expect(&[Told::Up(Http), Told::Down(Http, Reason::Timeout(Wait::Upgrade), Vec::new())]).await;
+}
+
+#[tokio::test]
+async fn requests_that_come_while_a_connection_ends_are_made_on_the_next() {
+    let (mut client, listener) = with_listener().await;
+    client.handle.send(Command::Connect(None));
+    let mut peer = accepted(&listener).await;
+    client.upgrade(1);
+    peer.request().await;
+    peer.write("HTTP/1.1 403 Forbidden\r\nconnection: close\r\ncontent-length: 1\r\n\r\n").await;
+    client.expect(&[Told::Up(Http), Told::Response(1, Fin::NoFin, 403)]).await;
+    client.upgrade(2);
+    client.upgrade(3);
+    client.handle.send(Command::Cancel(Box::new((2, CALLER))));
+    client.handle.send(Command::StreamInfo(Box::new((3, 9))));
+    client.expect(&[Told::StreamInfo(9, Known::Stream(3, true))]).await;
+    peer.write("!").await;
+    client.expect(&[Told::Data(1, Fin::Fin, "!".into()), Told::Down(Http, Reason::Normal, Vec::new())]).await;
+    client.handle.send(Command::Connect(None));
+    let mut peer = accepted(&listener).await;
+    peer.accept().await;
+    client.expect(&[Told::Up(Http), Told::Upgraded(3)]).await;
+    assert_eq!(client.handle.stats().queued, 0);
+}
+
+#[tokio::test]
+async fn what_the_system_has_before_the_request_is_no_answer_though_the_runtime_has_not_heard_of_it() {
+    let (mut client, listener) = with_listener().await;
+    client.handle.send(Command::Connect(None));
+    let peer = accepted(&listener).await;
+    client.expect(&[Told::Up(Http)]).await;
+    // Between these two, nothing is awaited: the runtime looks at no socket.
+    peer.io.try_write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap();
+    client.upgrade(1);
+    client.expect(&[Told::Closed(1, Reason::Http), Told::Down(Http, Reason::Http, vec![1])]).await;
+}
+
+#[tokio::test]
 async fn an_upgrade_is_not_repeated_when_the_user_has_closed_or_the_server_answers_wrongly() {
-    let ws = WsOptions { reupgrade: Some(0), ..WsOptions::default() };
+    let ws = WsOptions { reupgrade: Some(reupgrade(0)), ..WsOptions::default() };
     for by_user in [true, false] {
         let (mut client, listener) = listening(with_ws(ws.clone())).await;
         client.handle.send(Command::Connect(None));

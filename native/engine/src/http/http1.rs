@@ -4,7 +4,6 @@
 //! task. hyper has one request under way at a time; the others wait their turn here, so that responses come in the
 //! order of the requests, and what the server sends behind a response can't be taken for the next one.
 
-use std::collections::VecDeque;
 use std::error::Error;
 use std::future::{Future, pending, poll_fn};
 use std::io;
@@ -15,22 +14,26 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::http1::{Builder, Connection as Dispatcher, SendRequest};
 use hyper_util::rt::TokioIo;
+use tokio::task::yield_now;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::head::{HeadError, Limits};
+use super::refusal;
 use super::upload::{RequestBody, Upload};
+use super::waiting::{Queue, Timeouts, Waiting, What};
 use super::wire::{Control, Wire};
 use crate::command::{Body, Command, Outgoing, Request, RequestData, Upgrade};
 use crate::connection::{Connection, Reupgrade, Stop, UpgradeRequest, panic_on_command, refuse};
-use crate::error::{BadState, ConnectionError, DownReason};
+use crate::error::{BadState, ConnectionError, DownReason, Refusal, Wait};
 use crate::event::{Event, StreamError, StreamInfo};
 use crate::options::{Flow, HttpOptions, HttpVersion, WsOptions};
 use crate::sink::Sink;
-use crate::transport::{ByteStream, is_cut};
+use crate::transport::{ByteStream, inner, is_cut};
 use crate::websocket::handshake::{self, Asked, Chosen};
 
 /// The most headers of a response: what a header block of the default size may reasonably hold. [`down_reason`] and the
@@ -65,24 +68,6 @@ pub(crate) struct Upgraded<S, K: Sink> {
     pub(crate) shutdown: bool,
 }
 
-/// A request that waits for its turn.
-struct Waiting<K: Sink> {
-    stream: K::Stream,
-    caller: K::Caller,
-    flow: Option<i64>,
-    upload: Option<Arc<Upload>>,
-    what: What,
-    /// The bytes that all but its body account for.
-    queued: usize,
-    /// It repeats an upgrade of the connection before.
-    repeated: bool,
-}
-
-enum What {
-    Request { method: Method, target: Uri, headers: Vec<(HeaderName, HeaderValue)>, body: RequestBody },
-    Upgrade { target: Uri, headers: Vec<(HeaderName, HeaderValue)>, options: Box<WsOptions> },
-}
-
 /// An upgrade under way.
 struct Asking<K: Sink> {
     asked: Asked,
@@ -103,6 +88,8 @@ struct Active<K: Sink> {
     flow: Option<i64>,
     /// The request's body, where it came in parts.
     upload: Option<Arc<Upload>>,
+    /// How long the peer may take from one part of the response's body to the next.
+    body_timeout: Option<Duration>,
     /// Whether the stream was cancelled: what comes of it is thrown away.
     cancelled: bool,
 }
@@ -129,15 +116,37 @@ type Informs = Arc<Mutex<Vec<(StatusCode, HeaderMap)>>>;
 
 type Timer = Pin<Box<Sleep>>;
 
+/// When the request under way has waited long enough.
+struct Deadline {
+    wait: Wait,
+    limit: Duration,
+    timer: Timer,
+}
+
+impl Deadline {
+    fn new(wait: Wait, limit: Option<Duration>) -> Option<Self> {
+        limit.map(|limit| Self { wait, limit, timer: timer(limit) })
+    }
+
+    /// It runs anew from this moment on.
+    fn restart(&mut self, from: Instant) {
+        self.timer.as_mut().reset(from + self.limit);
+    }
+}
+
 struct Http<'a, K: Sink> {
     connection: &'a mut Connection<K>,
     sender: SendRequest<RequestBody>,
-    waiting: VecDeque<Waiting<K>>,
+    waiting: Queue<K>,
     active: Option<Active<K>>,
     informs: Informs,
     control: Arc<Control>,
     /// Set by what the peer has sent: no request follows the one under way, and this is what the end will be.
     last: Option<DownReason>,
+    /// Whether that was set: requests that come now are for the next connection.
+    ending: bool,
+    /// For the request under way.
+    deadline: Option<Deadline>,
     /// The server speaks HTTP/1.0.
     http10: bool,
     /// Set by a shutdown: when it has waited long enough for the request under way.
@@ -152,21 +161,37 @@ struct Http<'a, K: Sink> {
 
 /// Serves the byte stream until it is down, or a WebSocket.
 pub(crate) async fn serve<S: ByteStream, K: Sink>(io: S, connection: &mut Connection<K>) -> End<S, K> {
-    let control = Arc::new(Control::default());
-    let io = TokioIo::new(Wire::new(io, Arc::clone(&control)));
+    let control = Arc::new(Control::new());
+    let mut turns = pin!(serve_in_turns(io, connection, Arc::clone(&control)));
+    poll_fn(|cx| {
+        control.begin_turn();
+        turns.as_mut().poll(cx)
+    })
+    .await
+}
+
+async fn serve_in_turns<S: ByteStream, K: Sink>(
+    io: S,
+    connection: &mut Connection<K>,
+    control: Arc<Control>,
+) -> End<S, K> {
+    let io = TokioIo::new(Wire::new(io, Arc::clone(&control), limits(&connection.options.http)));
     let (sender, mut dispatcher) = match builder(&connection.options.http).handshake(io).await {
         Ok(parts) => parts,
-        Err(error) => return End::Down(down_reason(&error), Vec::new()),
+        Err(error) => return End::Down(down_reason(&error, &control), Vec::new()),
     };
     let keepalive = connection.options.http.keepalive.map(timer);
+    let waiting = connection.carried.take().map_or_else(Queue::new, |carried| *carried);
     let mut http = Http {
         connection,
         sender,
-        waiting: VecDeque::new(),
+        waiting,
         active: None,
         informs: Informs::default(),
         control,
         last: None,
+        ending: false,
+        deadline: None,
         http10: false,
         closing: None,
         keepalive,
@@ -178,6 +203,9 @@ pub(crate) async fn serve<S: ByteStream, K: Sink>(io: S, connection: &mut Connec
     }
     let mut done: Option<hyper::Result<()>> = None;
     loop {
+        if http.control.is_turn_over() {
+            yield_now().await;
+        }
         if let Some(result) = &done {
             match &mut http.active {
                 Some(Active { stage: Stage::Switching(..), .. }) => return http.upgraded(dispatcher),
@@ -188,7 +216,10 @@ pub(crate) async fn serve<S: ByteStream, K: Sink>(io: S, connection: &mut Connec
                     let progress = pin!(progress(&mut http.active)).poll(&mut Context::from_waker(Waker::noop()));
                     let reason = match progress {
                         Poll::Ready(progress) => http.progress(progress),
-                        Poll::Pending => Some(result.as_ref().map_or_else(down_reason, |()| DownReason::Closed)),
+                        Poll::Pending => Some(match result {
+                            Ok(()) => DownReason::Closed,
+                            Err(error) => down_reason(error, &http.control),
+                        }),
                     };
                     match reason {
                         Some(reason) => return http.down(reason),
@@ -196,9 +227,10 @@ pub(crate) async fn serve<S: ByteStream, K: Sink>(io: S, connection: &mut Connec
                     }
                 }
                 None => {
-                    let reason = http.last.take();
-                    let reason = reason
-                        .unwrap_or_else(|| result.as_ref().map_or_else(idle_down_reason, |()| DownReason::Closed));
+                    let reason = http.last.take().unwrap_or_else(|| match result {
+                        Ok(()) => DownReason::Closed,
+                        Err(error) => idle_down_reason(error, &http.control),
+                    });
                     return http.down(reason);
                 }
             }
@@ -235,6 +267,11 @@ pub(crate) async fn serve<S: ByteStream, K: Sink>(io: S, connection: &mut Connec
             },
             () = expiry(http.closing.as_mut().and_then(Option::as_mut)) => return http.shut_down(),
             () = expiry(http.keepalive.as_mut()), if idle => http.keep_alive(),
+            () = expiry(http.deadline.as_mut().map(|deadline| &mut deadline.timer)) => {
+                if let Some(reason) = http.timed_out() {
+                    return http.down(reason);
+                }
+            }
             () = expiry(http.stalled.as_mut().map(|(_, timer)| timer)) => {
                 if http.is_stalled() {
                     return http.down(ConnectionError::SendTimeout.into());
@@ -253,6 +290,10 @@ fn builder(options: &HttpOptions) -> Builder {
         .max_buf_size(options.max_header_block_size.saturating_add(1).max(READ_BUFFER))
         .title_case_headers(options.title_case_headers);
     builder
+}
+
+fn limits(options: &HttpOptions) -> Limits {
+    Limits { informs: options.max_informs, bytes: options.max_header_block_size, lines: MAX_HEADERS as u32 }
 }
 
 /// Lets hyper do its work until it is done, has come upon an informational response, or the peer has begun or ceased to
@@ -315,6 +356,14 @@ async fn progress<K: Sink>(active: &mut Option<Active<K>>) -> Progress {
     }
 }
 
+impl<K: Sink> Active<K> {
+    /// The refusal of an upgrade that is repeated, if it is one after which the upgrade is tried again.
+    fn refusal_to_retry(&self, status: StatusCode, headers: &HeaderMap) -> Option<Refusal> {
+        let asking = self.upgrade.as_ref().filter(|_| self.repeated && !self.cancelled)?;
+        refusal::to_retry(asking.options.reupgrade.as_ref()?, status, headers)
+    }
+}
+
 impl<K: Sink> Http<'_, K> {
     /// Does a command; the reason if the connection is over by it.
     fn command(&mut self, command: Command<K>) -> Option<DownReason> {
@@ -337,7 +386,7 @@ impl<K: Sink> Http<'_, K> {
                 None => self.refuse(&outgoing, BadState::NotWebsocket),
             },
             Command::Shutdown => {
-                for waiting in self.waiting.drain(..) {
+                for waiting in self.waiting.drain() {
                     self.connection.status.release(waiting.queued);
                     let event = Event::StreamError { stream: &waiting.stream, error: StreamError::Closing };
                     self.connection.sink.event(event);
@@ -355,7 +404,7 @@ impl<K: Sink> Http<'_, K> {
 
     fn request(&mut self, request: Request<K>) {
         let queued = request.head_len();
-        let Request { stream, caller, method, target, headers, body, flow } = request;
+        let Request { stream, caller, method, target, headers, body, flow, response_timeout, body_timeout } = request;
         let status = Arc::clone(&self.connection.status);
         let http10 = self.connection.options.http.version == HttpVersion::Http10;
         let length = match &body {
@@ -377,15 +426,17 @@ impl<K: Sink> Http<'_, K> {
             }
         };
         let what = What::Request { method, target, headers, body };
-        self.wait(Waiting { stream, caller, flow, upload, what, queued, repeated: false });
+        let timeouts = Timeouts { answer: response_timeout, body: body_timeout };
+        self.wait(Waiting { stream, caller, flow, upload, what, timeouts, queued, repeated: false });
     }
 
     /// The upgrade of the connection before comes first.
     fn repeat(&mut self, again: Reupgrade<K>) {
         let Reupgrade { stream, request: UpgradeRequest { caller, target, headers, options } } = again;
-        let flow = refusal_flow(&options);
+        let (flow, timeouts) = (refusal_flow(&options), upgrade_timeouts(&options));
         let what = What::Upgrade { target, headers, options: Box::new(options) };
-        self.waiting.push_front(Waiting { stream, caller, flow, upload: None, what, queued: 0, repeated: true });
+        let repeated = true;
+        self.waiting.push_front(Waiting { stream, caller, flow, upload: None, what, timeouts, queued: 0, repeated });
     }
 
     /// The options of the upgrade that is repeated, if one is.
@@ -422,18 +473,35 @@ impl<K: Sink> Http<'_, K> {
             return self.connection.sink.event(Event::StreamError { stream: &stream, error });
         }
         let options = Box::new(options.unwrap_or_else(|| self.connection.options.ws.clone()));
-        let flow = refusal_flow(&options);
+        let (flow, timeouts) = (refusal_flow(&options), upgrade_timeouts(&options));
         let what = What::Upgrade { target, headers, options };
-        self.wait(Waiting { stream, caller, flow, upload: None, what, queued, repeated: false });
+        self.wait(Waiting { stream, caller, flow, upload: None, what, timeouts, queued, repeated: false });
     }
 
     fn wait(&mut self, waiting: Waiting<K>) {
-        if self.closing.is_none() {
+        let error = if self.closing.is_some() {
+            StreamError::Closing
+        } else if self.ending && !self.connection.options.reconnects {
+            StreamError::ConnectionCloses
+        } else {
             return self.waiting.push_back(waiting);
-        }
+        };
         self.connection.status.release(waiting.queued);
-        let event = Event::StreamError { stream: &waiting.stream, error: StreamError::Closing };
-        self.connection.sink.event(event);
+        self.connection.sink.event(Event::StreamError { stream: &waiting.stream, error });
+    }
+
+    /// No request follows the one under way, and this is what the end will be. Those that wait are refused, as in gun;
+    /// those that are still to come wait for the next connection.
+    fn end_with(&mut self, reason: DownReason) {
+        self.last.get_or_insert(reason);
+        if std::mem::replace(&mut self.ending, true) {
+            return;
+        }
+        for waiting in self.waiting.drain() {
+            self.connection.status.release(waiting.queued);
+            let event = Event::StreamError { stream: &waiting.stream, error: StreamError::ConnectionCloses };
+            self.connection.sink.event(event);
+        }
     }
 
     fn data(&mut self, data: RequestData<K>) -> Option<DownReason> {
@@ -442,10 +510,7 @@ impl<K: Sink> Http<'_, K> {
         let active = self.active.as_ref().filter(|active| active.stream == stream && !active.cancelled);
         let upload = match active {
             Some(active) => Some((&active.stream, &active.upload)),
-            None => {
-                let mut waiting = self.waiting.iter();
-                waiting.find(|waiting| waiting.stream == stream).map(|waiting| (&waiting.stream, &waiting.upload))
-            }
+            None => self.waiting.get(&stream).map(|waiting| (&waiting.stream, &waiting.upload)),
         };
         let result = match upload {
             Some((_, Some(upload))) => upload.push(data, fin),
@@ -474,12 +539,10 @@ impl<K: Sink> Http<'_, K> {
 
     /// Removes a request that waits; whether there is one.
     fn forget(&mut self, stream: &K::StreamId) -> bool {
-        let Some(at) = self.waiting.iter().position(|waiting| waiting.stream == *stream) else { return false };
-        if let Some(waiting) = self.waiting.remove(at) {
-            self.connection.status.release(waiting.queued);
-            if waiting.repeated {
-                self.not_repeated();
-            }
+        let Some(waiting) = self.waiting.remove(stream) else { return false };
+        self.connection.status.release(waiting.queued);
+        if waiting.repeated {
+            self.not_repeated();
         }
         true
     }
@@ -504,26 +567,32 @@ impl<K: Sink> Http<'_, K> {
     }
 
     fn stream_info(&mut self, stream: &K::StreamId, receipt: &K::Receipt) {
-        let active = self.active.iter().map(|active| (&active.stream, !active.cancelled));
-        let mut streams = active.chain(self.waiting.iter().map(|waiting| (&waiting.stream, true)));
-        let found = streams.find(|(candidate, _)| **candidate == *stream);
+        let active = self.active.as_ref().filter(|active| active.stream == *stream);
+        let active = active.map(|active| (&active.stream, !active.cancelled));
+        let found = active.or_else(|| self.waiting.get(stream).map(|waiting| (&waiting.stream, true)));
         let info = found.map_or(StreamInfo::Unknown, |(stream, running)| StreamInfo::Stream { stream, running });
         self.connection.sink.event(Event::StreamInfo { receipt, info });
     }
 
     fn update_flow(&mut self, stream: &K::StreamId, parts: i64) {
-        let active = self.active.iter_mut().map(|active| (&active.stream, &mut active.flow));
-        let mut flows = active.chain(self.waiting.iter_mut().map(|waiting| (&waiting.stream, &mut waiting.flow)));
-        if let Some((_, Some(flow))) = flows.find(|(candidate, _)| **candidate == *stream) {
+        let flow = match self.active.as_mut().filter(|active| active.stream == *stream) {
+            Some(active) => {
+                if let Some(deadline) = &mut self.deadline {
+                    deadline.restart(Instant::now());
+                }
+                Some(&mut active.flow)
+            }
+            None => self.waiting.get_mut(stream).map(|waiting| &mut waiting.flow),
+        };
+        if let Some(Some(flow)) = flow {
             *flow = flow.saturating_add(parts);
         }
     }
 
     /// Starts the next request.
     fn start_next(&mut self) {
-        let Some(Waiting { stream, caller, flow, upload, what, queued, repeated }) = self.waiting.pop_front() else {
-            return;
-        };
+        let Some(waiting) = self.waiting.pop_front() else { return };
+        let Waiting { stream, caller, flow, upload, what, timeouts, queued, repeated } = waiting;
         self.connection.status.release(queued);
         let options = &self.connection.options;
         let (head, body, upgrade) = match what {
@@ -531,7 +600,7 @@ impl<K: Sink> Http<'_, K> {
                 (request_headers(&options.authority, headers).map(|headers| (method, target, headers)), body, None)
             }
             What::Upgrade { target, headers, options: ws } => {
-                let again = ws.reupgrade.map(|_| {
+                let again = ws.reupgrade.as_ref().map(|_| {
                     let (target, headers, options) = (target.clone(), headers.clone(), (*ws).clone());
                     Box::new(UpgradeRequest { caller, target, headers, options })
                 });
@@ -548,9 +617,7 @@ impl<K: Sink> Http<'_, K> {
             let error = StreamError::BadState(BadState::InvalidHeader);
             return self.connection.sink.event(Event::StreamError { stream: &stream, error });
         };
-        if closes(&headers) {
-            self.last = Some(DownReason::Normal);
-        }
+        let closes = closes(&headers);
         let mut request = http::Request::new(body);
         *request.method_mut() = method;
         *request.uri_mut() = target;
@@ -565,7 +632,13 @@ impl<K: Sink> Http<'_, K> {
         });
         self.control.expect_head();
         let stage = Stage::Response(Box::pin(self.sender.send_request(request)));
-        self.active = Some(Active { stream, upgrade, repeated, stage, flow, upload, cancelled: false });
+        let wait = if upgrade.is_some() { Wait::Upgrade } else { Wait::Response };
+        self.deadline = Deadline::new(wait, timeouts.answer);
+        let (body_timeout, cancelled) = (timeouts.body, false);
+        self.active = Some(Active { stream, upgrade, repeated, stage, flow, upload, body_timeout, cancelled });
+        if closes {
+            self.end_with(DownReason::Normal);
+        }
     }
 
     /// Tells of the informational responses that hyper has come upon.
@@ -575,6 +648,7 @@ impl<K: Sink> Http<'_, K> {
         for (status, headers) in &informs {
             let event = Event::Inform { stream: &active.stream, status: *status, headers };
             self.connection.sink.event(event);
+            self.control.spend_event();
         }
     }
 
@@ -582,6 +656,7 @@ impl<K: Sink> Http<'_, K> {
     fn progress(&mut self, progress: Progress) -> Option<DownReason> {
         // They came before it.
         self.inform();
+        self.control.spend_event();
         let sink = &mut self.connection.sink;
         let active = self.active.as_mut()?;
         let mut tell = |event| {
@@ -590,6 +665,7 @@ impl<K: Sink> Http<'_, K> {
             }
         };
         let stream = &active.stream;
+        let mut last = None;
         let fin = match progress {
             Progress::Response(Ok(response)) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
                 let Some(Asking { asked, .. }) = &active.upgrade else {
@@ -600,7 +676,10 @@ impl<K: Sink> Http<'_, K> {
                     return Some(DownReason::Normal);
                 }
                 match handshake::check_response(asked, response.headers()) {
-                    Ok(chosen) => active.stage = Stage::Switching(response.into_parts().0.headers, chosen),
+                    Ok(chosen) => {
+                        active.stage = Stage::Switching(response.into_parts().0.headers, chosen);
+                        self.deadline = None;
+                    }
                     Err(error) => {
                         tell(Event::StreamError { stream, error: StreamError::Handshake(&error) });
                         return Some(ConnectionError::Handshake(error).into());
@@ -610,13 +689,16 @@ impl<K: Sink> Http<'_, K> {
             }
             Progress::Response(Ok(response)) => {
                 let (head, body) = response.into_parts();
+                if let Some(refusal) = active.refusal_to_retry(head.status, &head.headers) {
+                    return Some(ConnectionError::Refused(refusal).into());
+                }
                 let fin = body.is_end_stream();
                 tell(Event::Response { stream, fin, status: head.status, headers: &head.headers });
                 self.http10 = head.version == Version::HTTP_10;
-                if self.last.is_none() {
-                    self.last = last_after(head.version, &head.headers, fin || body.size_hint().exact().is_some());
-                }
+                self.connection.served = true;
+                last = last_after(head.version, &head.headers, fin || body.size_hint().exact().is_some());
                 active.stage = Stage::Body(body);
+                self.deadline = Deadline::new(Wait::Body, active.body_timeout);
                 // A refusal.
                 if std::mem::take(&mut active.repeated) {
                     self.not_repeated();
@@ -625,6 +707,9 @@ impl<K: Sink> Http<'_, K> {
             }
             Progress::Data { data, fin } => {
                 active.flow = active.flow.map(|flow| flow.saturating_sub(1));
+                if let Some(deadline) = &mut self.deadline {
+                    deadline.restart(Instant::now());
+                }
                 tell(Event::Data { stream, fin, data });
                 fin
             }
@@ -637,18 +722,53 @@ impl<K: Sink> Http<'_, K> {
                 tell(Event::Trailers { stream, trailers: &trailers });
                 true
             }
-            Progress::Response(Err(error)) | Progress::Failed(error) => return Some(down_reason(&error)),
+            Progress::Response(Err(error)) | Progress::Failed(error) => {
+                return Some(down_reason(&error, &self.control));
+            }
         };
+        match last {
+            Some(DownReason::Normal) => self.end_with(DownReason::Normal),
+            // The end of the body is the peer's to find; as in gun, what waits for it ends with it.
+            Some(reason) => {
+                self.last.get_or_insert(reason);
+            }
+            None => {}
+        }
         let active = self.active.as_mut()?;
         if fin {
             // A server that answers before it has the whole request may leave the rest unread.
             if active.upload.as_ref().is_some_and(|upload| !upload.is_complete()) {
-                self.last.get_or_insert(DownReason::Normal);
+                self.end_with(DownReason::Normal);
             }
-            self.active = None;
+            (self.active, self.deadline) = (None, None);
             self.keepalive = self.connection.options.http.keepalive.map(timer);
         }
         None
+    }
+
+    /// The request under way has waited as long as it may: the reason, unless it isn't the peer that it has waited for.
+    fn timed_out(&mut self) -> Option<DownReason> {
+        let (active, deadline) = (self.active.as_ref()?, self.deadline.as_mut()?);
+        let now = Instant::now();
+        let from = match deadline.wait {
+            Wait::Upgrade | Wait::Response if active.upload.as_ref().is_some_and(|upload| !upload.is_complete()) => now,
+            // A peer that takes the request is not expected to answer it yet.
+            Wait::Upgrade | Wait::Response => self.control.wrote_at(),
+            Wait::Body if active.flow.is_some_and(|flow| flow <= 0) => now,
+            Wait::Body => now - deadline.limit,
+        };
+        if from + deadline.limit > now {
+            deadline.restart(from);
+            return None;
+        }
+        let wait = deadline.wait;
+        self.deadline = None;
+        if !active.cancelled && !active.repeated {
+            let event = Event::StreamError { stream: &active.stream, error: StreamError::Timeout(wait) };
+            self.connection.sink.event(event);
+        }
+        // Whatever comes now can't be told from the answer to the next request.
+        Some(ConnectionError::Timeout(wait).into())
     }
 
     fn keep_alive(&mut self) {
@@ -673,15 +793,19 @@ impl<K: Sink> Http<'_, K> {
     }
 
     /// The connection is over: its streams are told, and named.
-    fn down<S>(self, reason: DownReason) -> End<S, K> {
+    fn down<S>(mut self, reason: DownReason) -> End<S, K> {
         let shutdown = self.closing.is_some();
         let sink = &mut self.connection.sink;
         if let DownReason::Error(error @ ConnectionError::LimitReached(_)) = &reason {
             sink.event(Event::ConnectionError(error));
         }
         // A stream that is at fault itself knows it already.
-        let told =
-            matches!(&reason, DownReason::Error(ConnectionError::Handshake(_) | ConnectionError::RequestTooShort));
+        let told = matches!(
+            &reason,
+            DownReason::Error(
+                ConnectionError::Handshake(_) | ConnectionError::RequestTooShort | ConnectionError::Timeout(_)
+            )
+        );
         let mut killed = Vec::new();
         // A server that answers wrongly is not asked again.
         let repeats = !matches!(
@@ -702,7 +826,12 @@ impl<K: Sink> Http<'_, K> {
                 killed.push(stream);
             }
         }
-        for waiting in self.waiting {
+        let mut carried = Queue::new();
+        for waiting in self.waiting.drain() {
+            if self.ending {
+                carried.push_back(waiting);
+                continue;
+            }
             self.connection.status.release(waiting.queued);
             if let Waiting {
                 stream, caller, what: What::Upgrade { target, headers, options }, repeated: true, ..
@@ -715,6 +844,7 @@ impl<K: Sink> Http<'_, K> {
             sink.event(Event::StreamError { stream: &waiting.stream, error: StreamError::Closed(&reason) });
             killed.push(waiting.stream);
         }
+        self.connection.carried = Some(Box::new(carried)).filter(|carried| !carried.is_empty());
         // What waits for the next upgrade waits on; without one, whoever waits is told by the connection after this.
         self.connection.commands.put_back(self.held.into_iter().map(Command::Send));
         if shutdown { End::Stop(Stop::ShutDown) } else { End::Down(reason, killed) }
@@ -738,7 +868,7 @@ impl<K: Sink> Http<'_, K> {
         };
         let Asking { options, again, .. } = asking;
         self.connection.commands.put_back(std::mem::take(&mut self.held).into_iter().map(Command::Send));
-        for waiting in std::mem::take(&mut self.waiting) {
+        for waiting in self.waiting.drain() {
             self.connection.status.release(waiting.queued);
             let (stream, caller) = (Some(&waiting.stream), &waiting.caller);
             self.connection.sink.event(Event::BadState { stream, caller, error: BadState::OnlyWebsocket });
@@ -760,6 +890,10 @@ impl<K: Sink> Http<'_, K> {
 /// Of a refusal, as much is read as of the frames of a WebSocket.
 fn refusal_flow(options: &WsOptions) -> Option<i64> {
     if let Flow::Messages(flow) = options.flow { Some(flow) } else { None }
+}
+
+fn upgrade_timeouts(options: &WsOptions) -> Timeouts {
+    Timeouts { answer: options.upgrade_timeout, body: None }
 }
 
 /// The headers of a request, the host first; one of the user's takes the place of ours.
@@ -803,12 +937,25 @@ fn last_after(version: Version, headers: &HeaderMap, sized: bool) -> Option<Down
 /// A limit's sentence, which names the option.
 const TRAILERS_TOO_LARGE: &str = "The response's trailers are larger than max_trailer_block_size.";
 
+/// The sentence of the limit on informational responses.
+const TOO_MANY_INFORMS: &str = "The server has sent more informational responses to the request than max_informs.";
+
+/// The sentence of the limit on their size.
+const INFORMS_TOO_LARGE: &str =
+    "The informational responses to the request are together larger than max_header_block_size.";
+
+/// What is wrong with a content-length that hyper cannot count.
+const CONTENT_LENGTH_TOO_LARGE: &str = "the response's content-length is larger than can be counted";
+
 /// The other one's.
 const HEAD_TOO_LARGE: &str =
     "The response's header block is larger than max_header_block_size, or has more than 512 headers.";
 
 /// What hyper's error means for a connection with a request under way.
-fn down_reason(error: &hyper::Error) -> DownReason {
+fn down_reason(error: &hyper::Error, control: &Control) -> DownReason {
+    if error.is_parse_too_large() && control.head_fits() {
+        return ConnectionError::Http(CONTENT_LENGTH_TOO_LARGE.into()).into();
+    }
     if error.is_parse_too_large() {
         return ConnectionError::LimitReached(HEAD_TOO_LARGE).into();
     }
@@ -819,10 +966,11 @@ fn down_reason(error: &hyper::Error) -> DownReason {
         // By hyper, or by what stands below it: the socket gives no such error.
         Some(error) if matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput) => {
             let text = error.to_string();
-            if text == HYPER_TRAILERS_TOO_LARGE {
-                ConnectionError::LimitReached(TRAILERS_TOO_LARGE).into()
-            } else {
-                ConnectionError::Http(text).into()
+            match inner(error) {
+                Some(HeadError::TooManyInforms) => ConnectionError::LimitReached(TOO_MANY_INFORMS).into(),
+                Some(HeadError::InformsTooLarge) => ConnectionError::LimitReached(INFORMS_TOO_LARGE).into(),
+                _ if text == HYPER_TRAILERS_TOO_LARGE => ConnectionError::LimitReached(TRAILERS_TOO_LARGE).into(),
+                _ => ConnectionError::Http(text).into(),
             }
         }
         Some(error) => error.into(),
@@ -834,12 +982,12 @@ fn down_reason(error: &hyper::Error) -> DownReason {
 const HYPER_TRAILERS_TOO_LARGE: &str = "chunk trailers bytes over limit";
 
 /// The same, with none under way: a peer that speaks unasked is left without a fuss, as gun does it.
-fn idle_down_reason(error: &hyper::Error) -> DownReason {
+fn idle_down_reason(error: &hyper::Error, control: &Control) -> DownReason {
     match io_error(error) {
         None if !error.is_incomplete_message() => DownReason::Normal,
         // With nothing awaited nothing is lost (RFC 9112, 9.8).
         Some(error) if is_cut(error) => DownReason::Closed,
-        _ => down_reason(error),
+        _ => down_reason(error, control),
     }
 }
 

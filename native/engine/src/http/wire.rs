@@ -2,34 +2,80 @@
 //!
 //! hyper takes a lone LF for the end of a header line. Whoever stands between us and the server may not, and would see
 //! other headers than we do, so that one response could be made to look like two: a response's head with a bare CR or
-//! LF is an error here. And hyper has no way to send an empty line between requests, which is how gun keeps an idle
-//! connection from being forgotten.
+//! LF is an error here. hyper neither counts the informational responses before an answer, nor ends its turn as long as
+//! more of them can be read: both are bounded here. It reads what has come before a request was sent as the response to
+//! it, which no honest server means: that is an error, too. And hyper has no way to send an empty line between requests,
+//! which is how gun keeps an idle connection from being forgotten.
 
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::task::yield_now;
+use tokio::time::{Duration, Instant};
+
+use super::head::{Head, HeadError, Limits};
+use crate::transport::ByteStream;
 
 const EMPTY_LINE: &[u8] = b"\r\n";
 
+/// How many bytes are received in one turn, before the other connections of the thread have theirs.
+const TURN: usize = 256 * 1024;
+
+/// What an event takes of a turn beside its bytes: to report a small part of a body takes longer than to copy it.
+const EVENT: usize = 2 * 1024;
+
+/// How often the stream is read for what came before a request. TLS has records of its own there, which are no answer.
+const MAX_LOOKS: u8 = 8;
+
 /// What the task that owns the connection knows of the stream, and tells it, while hyper holds it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Control {
+    began: Instant,
+    /// When the peer last took something, in ms from then.
+    wrote_after: AtomicU64,
     expecting: AtomicBool,
+    /// Whether a request waits of which the stream has not taken a byte.
+    unsent: AtomicBool,
+    /// Whether the head of the response came whole, within its limits.
+    head_fits: AtomicBool,
     /// How many bytes of an empty line are still to be sent.
     empty_line: AtomicU8,
     /// Whether the peer takes nothing at the moment.
     blocked: AtomicBool,
     written: AtomicU64,
+    /// What is left of the turn.
+    turn: AtomicUsize,
 }
 
 impl Control {
+    pub(crate) fn new() -> Self {
+        Self {
+            began: Instant::now(),
+            wrote_after: AtomicU64::new(0),
+            expecting: AtomicBool::new(false),
+            unsent: AtomicBool::new(false),
+            head_fits: AtomicBool::new(false),
+            empty_line: AtomicU8::new(0),
+            blocked: AtomicBool::new(false),
+            written: AtomicU64::new(0),
+            turn: AtomicUsize::new(TURN),
+        }
+    }
+
     /// A request is about to be sent: what comes next is a response's head.
     pub(crate) fn expect_head(&self) {
         self.expecting.store(true, Ordering::Relaxed);
+        self.unsent.store(true, Ordering::Relaxed);
+        self.head_fits.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether the head of the response came whole, within its limits.
+    pub(crate) fn head_fits(&self) -> bool {
+        self.head_fits.load(Ordering::Relaxed)
     }
 
     /// Has an empty line sent at hyper's next flush.
@@ -37,9 +83,33 @@ impl Control {
         self.empty_line.store(2, Ordering::Relaxed);
     }
 
+    /// When the peer last took something.
+    pub(crate) fn wrote_at(&self) -> Instant {
+        self.began + Duration::from_millis(self.wrote_after.load(Ordering::Relaxed))
+    }
+
     /// While the peer takes nothing: how many bytes it has taken so far.
     pub(crate) fn blocked_at(&self) -> Option<u64> {
         self.blocked.load(Ordering::Relaxed).then(|| self.written.load(Ordering::Relaxed))
+    }
+
+    /// The task is polled: its turn begins.
+    pub(crate) fn begin_turn(&self) {
+        self.turn.store(TURN, Ordering::Relaxed);
+    }
+
+    /// An event has been reported.
+    pub(crate) fn spend_event(&self) {
+        self.spend(EVENT);
+    }
+
+    fn spend(&self, bytes: usize) {
+        self.turn.store(self.turn.load(Ordering::Relaxed).saturating_sub(bytes), Ordering::Relaxed);
+    }
+
+    /// Whether others have their turn before more is received.
+    pub(crate) fn is_turn_over(&self) -> bool {
+        self.turn.load(Ordering::Relaxed) == 0
     }
 }
 
@@ -48,25 +118,91 @@ pub(crate) struct Wire<S> {
     io: S,
     control: Arc<Control>,
     head: Head,
+    limits: Limits,
+    /// What is wrong with what follows the bytes that hyper has been given.
+    fault: Option<HeadError>,
+    /// How often the stream may still be read before the request is written.
+    looks: u8,
 }
 
 impl<S> Wire<S> {
-    pub(crate) fn new(io: S, control: Arc<Control>) -> Self {
-        Self { io, control, head: Head::Done }
+    pub(crate) fn new(io: S, control: Arc<Control>, limits: Limits) -> Self {
+        Self { io, control, head: Head::done(), limits, fault: None, looks: 0 }
     }
 
     pub(crate) fn into_inner(self) -> S {
         self.io
     }
+
+    /// A request may have begun since the stream was last used.
+    fn begin_request(&mut self) {
+        if self.control.expecting.swap(false, Ordering::Relaxed) {
+            self.head = Head::new();
+            self.looks = MAX_LOOKS;
+        }
+    }
+
+    /// Looks at what was received; how many bytes of it hyper may have.
+    fn check(&mut self, received: &[u8]) -> io::Result<usize> {
+        self.begin_request();
+        if received.is_empty() {
+            return Ok(0);
+        }
+        self.control.spend(received.len());
+        let (good, fault) = if self.control.unsent.load(Ordering::Relaxed) {
+            (0, Some(HeadError::Unasked))
+        } else {
+            match self.head.check(received, &self.limits) {
+                Ok(()) => (received.len(), None),
+                Err((at, error)) => (at, Some(error)),
+            }
+        };
+        if self.head.is_done() && self.head.fits(&self.limits) {
+            self.control.head_fits.store(true, Ordering::Relaxed);
+        }
+        match fault {
+            Some(error) if good == 0 => Err(invalid(error)),
+            // What came before the fault is delivered first.
+            fault => {
+                self.fault = fault;
+                Ok(good)
+            }
+        }
+    }
 }
 
-impl<S: AsyncWrite + Unpin> Wire<S> {
+fn invalid(error: HeadError) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
+}
+
+/// Wakes the task when the other connections of its thread have had their turn, and the sockets were looked at.
+fn end_turn(cx: &mut Context<'_>) {
+    let _ = pin!(yield_now()).poll(cx);
+}
+
+impl<S: ByteStream> Wire<S> {
     fn count(&self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         self.control.blocked.store(result.is_pending(), Ordering::Relaxed);
         if let Poll::Ready(Ok(written)) = result {
+            self.control.unsent.store(false, Ordering::Relaxed);
             self.control.written.fetch_add(written as u64, Ordering::Relaxed);
+            let after = u64::try_from(self.control.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+            self.control.wrote_after.store(after, Ordering::Relaxed);
         }
         result
+    }
+
+    /// Waits, before the first byte of a request is written, until what the peer has sent so far is read: the system may
+    /// have bytes that the runtime has not heard of yet.
+    fn poll_read_first(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.begin_request();
+        let unread = self.control.unsent.load(Ordering::Relaxed) && self.looks > 0 && self.io.has_unread();
+        if !unread {
+            return Poll::Ready(());
+        }
+        self.looks -= 1;
+        end_turn(cx);
+        Poll::Pending
     }
 
     /// Sends what is left of an empty line; nothing else may go out before it has.
@@ -86,23 +222,29 @@ impl<S: AsyncWrite + Unpin> Wire<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
+impl<S: ByteStream> AsyncRead for Wire<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if let Some(error) = this.fault.take() {
+            return Poll::Ready(Err(invalid(error)));
+        }
+        if this.control.is_turn_over() {
+            end_turn(cx);
+            return Poll::Pending;
+        }
         let before = buf.filled().len();
         ready!(Pin::new(&mut this.io).poll_read(cx, buf))?;
-        if this.control.expecting.swap(false, Ordering::Relaxed) {
-            this.head = Head::new();
-        }
-        let received = buf.filled().get(before..).unwrap_or_default();
-        Poll::Ready(this.head.check(received).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error)))
+        let good = this.check(buf.filled().get(before..).unwrap_or_default())?;
+        buf.set_filled(before + good);
+        Poll::Ready(Ok(()))
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
+impl<S: ByteStream> AsyncWrite for Wire<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         ready!(this.poll_empty_line(cx))?;
+        ready!(this.poll_read_first(cx));
         let poll = Pin::new(&mut this.io).poll_write(cx, buf);
         this.count(poll)
     }
@@ -114,6 +256,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         ready!(this.poll_empty_line(cx))?;
+        ready!(this.poll_read_first(cx));
         let poll = Pin::new(&mut this.io).poll_write_vectored(cx, bufs);
         this.count(poll)
     }
@@ -130,121 +273,5 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.get_mut().io).poll_shutdown(cx)
-    }
-}
-
-/// A line of a response's head ends as only a lenient reader would end it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a CR or an LF stands alone in the head of the response")]
-pub(crate) struct BareLineEnd;
-
-/// Follows the line ends of a response's head, and of the informational responses before it (RFC 9112, 2.2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Head {
-    /// Its status line, or the empty lines before it.
-    StatusLine {
-        /// How many bytes of the line there were, as far as that matters.
-        len: u8,
-        /// The first and the last digits of the status code.
-        status: [u8; 3],
-        cr: bool,
-    },
-    /// A line after it.
-    Field { empty: bool, informational: bool, cr: bool },
-    /// What follows is none of this one's business.
-    Done,
-}
-
-/// Where the status code stands, behind `HTTP/1.1 `.
-const STATUS_AT: usize = 9;
-
-impl Head {
-    fn new() -> Self {
-        Self::StatusLine { len: 0, status: [0; 3], cr: false }
-    }
-
-    fn check(&mut self, received: &[u8]) -> Result<(), BareLineEnd> {
-        for byte in received {
-            if *self == Self::Done {
-                break;
-            }
-            self.take(*byte)?;
-        }
-        Ok(())
-    }
-
-    fn take(&mut self, byte: u8) -> Result<(), BareLineEnd> {
-        let (Self::StatusLine { cr, .. } | Self::Field { cr, .. }) = *self else { return Ok(()) };
-        if cr != (byte == b'\n') {
-            return Err(BareLineEnd);
-        }
-        match self {
-            Self::StatusLine { cr, .. } | Self::Field { cr, .. } if byte == b'\r' => *cr = true,
-            Self::StatusLine { len: 0, cr, .. } if byte == b'\n' => *cr = false,
-            Self::StatusLine { status, .. } if byte == b'\n' => {
-                let informational = status[0] == b'1' && status != b"101";
-                *self = Self::Field { empty: true, informational, cr: false };
-            }
-            Self::StatusLine { len, status, .. } => {
-                if let Some(digit) = usize::from(*len).checked_sub(STATUS_AT).and_then(|at| status.get_mut(at)) {
-                    *digit = byte;
-                }
-                *len = len.saturating_add(1);
-            }
-            Self::Field { empty: true, informational, .. } if byte == b'\n' => {
-                *self = if *informational { Self::new() } else { Self::Done };
-            }
-            Self::Field { empty, cr, .. } => (*empty, *cr) = (byte == b'\n', false),
-            Self::Done => {}
-        }
-        Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// What is left of what was received once the head is done, or that it has a bare line end.
-    fn rest(received: &str) -> Result<&str, BareLineEnd> {
-        let mut head = Head::new();
-        for (at, byte) in received.bytes().enumerate() {
-            if head == Head::Done {
-                return Ok(&received[at..]);
-            }
-            head.check(&[byte])?;
-        }
-        Ok(if head == Head::Done { "" } else { "unfinished" })
-    }
-
-    #[test]
-    fn a_head_ends_with_its_empty_line() {
-        assert_eq!(rest("HTTP/1.1 200 OK\r\na: b\r\n\r\nbo\ndy"), Ok("bo\ndy"));
-        assert_eq!(rest("\r\n\r\nHTTP/1.1 200 OK\r\n\r\n\n"), Ok("\n"));
-        assert_eq!(rest("HTTP/1.1 101 Switching Protocols\r\na: b\r\n\r\n\n"), Ok("\n"));
-        assert_eq!(rest("HTTP/1.1 200 OK\r\na: b\r\n"), Ok("unfinished"));
-    }
-
-    #[test]
-    fn the_head_behind_an_informational_one_is_checked_too() {
-        let inform = "HTTP/1.1 103 Early Hints\r\nlink: a\r\n\r\n";
-        assert_eq!(rest(&format!("{inform}{inform}HTTP/1.1 200 OK\r\n\r\n\n")), Ok("\n"));
-        assert_eq!(rest(&format!("{inform}HTTP/1.1 200 OK\n\r\n")), Err(BareLineEnd));
-    }
-
-    #[test]
-    fn a_cr_or_an_lf_alone_is_an_error_wherever_it_stands() {
-        for head in [
-            "\n",
-            "\rH",
-            "HTTP/1.1 200 OK\n",
-            "HTTP/1.1 200\r OK\r\n",
-            "HTTP/1.1 200 OK\r\na: b\n",
-            "HTTP/1.1 200 OK\r\na: b\rc: d\r\n",
-            "HTTP/1.1 200 OK\r\n\n",
-            "HTTP/1.1 200 OK\r\na: b\r\r\n",
-        ] {
-            assert_eq!(rest(head), Err(BareLineEnd), "{head:?}");
-        }
     }
 }

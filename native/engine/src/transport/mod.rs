@@ -14,6 +14,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
+use rustix::io::ioctl_fionread;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, Interest, ReadBuf, Ready};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
@@ -62,6 +63,12 @@ pub trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send + 'static {
         false
     }
 
+    /// Whether the system holds bytes that were not read yet. Unlike a read it doesn't rely on the runtime's having heard
+    /// of them.
+    fn has_unread(&self) -> bool {
+        false
+    }
+
     /// Writes as much as can be written at once.
     ///
     /// # Errors
@@ -76,6 +83,10 @@ impl ByteStream for TcpStream {
         is_read_closed(self.ready(Interest::READABLE))
     }
 
+    fn has_unread(&self) -> bool {
+        ioctl_fionread(self).is_ok_and(|unread| unread > 0)
+    }
+
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         self.try_write(bytes)
     }
@@ -84,6 +95,10 @@ impl ByteStream for TcpStream {
 impl ByteStream for UnixStream {
     fn peer_closed(&self) -> bool {
         is_read_closed(self.ready(Interest::READABLE))
+    }
+
+    fn has_unread(&self) -> bool {
+        ioctl_fionread(self).is_ok_and(|unread| unread > 0)
     }
 
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {

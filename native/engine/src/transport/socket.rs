@@ -58,6 +58,10 @@ impl ByteStream for Socket {
         of_either!(self, stream => stream.peer_closed())
     }
 
+    fn has_unread(&self) -> bool {
+        of_either!(self, stream => stream.has_unread())
+    }
+
     fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         of_either!(self, stream => stream.try_write(bytes))
     }

@@ -342,4 +342,5 @@ async fn a_user_who_drops_the_handle_closes_the_connection() {
     peer.expect_end().await;
 }
 
+mod limits;
 mod requests;

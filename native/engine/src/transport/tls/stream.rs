@@ -410,6 +410,10 @@ impl<S: ByteStream> ByteStream for TlsByteStream<S> {
     fn peer_closed(&self) -> bool {
         self.io.peer_closed()
     }
+
+    fn has_unread(&self) -> bool {
+        self.io.has_unread()
+    }
 }
 
 impl<S: ByteStream> AsyncRead for TlsByteStream<S> {
