@@ -106,6 +106,9 @@ english({panic, Text}) ->
 %% Connecting.
 english(nxdomain) ->
 	"The host name has no address; check its spelling and the resolver.";
+english(resolver_busy) ->
+	"Too many host names wait for the resolver, so that this one is not looked up; check "
+	"that the resolver answers, and give domain_lookup_timeout a limit.";
 english(timeout) ->
 	"The other side did not answer in time; check that it runs and can be reached, or "
 	"allow more time.";

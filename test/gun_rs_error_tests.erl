@@ -169,6 +169,7 @@ reasons() ->
 		{{nif_not_loaded, enoent}, ["enoent"]},
 		{{panic, <<"index out of bounds">>}, ["index out of bounds", "bug in gun_rs"]},
 		{nxdomain, ["host name"]},
+		{resolver_busy, ["resolver", "domain_lookup_timeout"]},
 		{timeout, ["in time"]}
 	] ++ [{Posix, [atom_to_list(Posix)]} || Posix <- [econnrefused, econnreset, econnaborted,
 		ehostunreach, ehostdown, enetunreach, enetdown, etimedout, eaddrnotavail, eaddrinuse,

@@ -43,6 +43,7 @@ mod atoms {
         request_too_short,
         reserved_bits,
         response,
+        resolver_busy,
         shutdown,
         subprotocol,
         timeout,
@@ -57,10 +58,12 @@ mod atoms {
     }
 }
 
-/// Why an attempt to connect failed: a POSIX atom, `nxdomain`, `timeout`, `closed` or `{tls_alert, {Name, Text}}`.
+/// Why an attempt to connect failed: a POSIX atom, `nxdomain`, `resolver_busy`, `timeout`, `closed` or
+/// `{tls_alert, {Name, Text}}`.
 pub(crate) fn connect_error<'a>(env: Env<'a>, error: &ConnectError) -> Term<'a> {
     match error {
         ConnectError::NameNotFound => atoms::nxdomain().encode(env),
+        ConnectError::ResolverBusy => atoms::resolver_busy().encode(env),
         ConnectError::Timeout => atoms::timeout().encode(env),
         ConnectError::Closed => atoms::closed().encode(env),
         ConnectError::Tls(error) => tls_alert(env, error),

@@ -17,10 +17,6 @@ use rustix::process::{Resource, getrlimit};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::Notify;
 
-/// The most threads that look names up at the same time, for the connections of one I/O thread: the system's resolver
-/// blocks, also after domain_lookup_timeout. They are started when they are needed.
-const MAX_RESOLVER_THREADS: usize = 64;
-
 /// How many descriptors the VM has room for from the start, if it may have as many. A descriptor takes 8 bytes of the
 /// kernel's memory.
 const DESCRIPTORS: RawFd = 16 * 1024;
@@ -100,17 +96,12 @@ fn make_room_for_descriptors() -> io::Result<()> {
 }
 
 fn start_thread(n: usize) -> io::Result<IoThread> {
-    let runtime = Builder::new_current_thread()
-        .max_blocking_threads(MAX_RESOLVER_THREADS)
-        .thread_name("gun_rs-resolver")
-        .enable_io()
-        .enable_time()
-        .build()?;
+    let runtime = Builder::new_current_thread().enable_io().enable_time().build()?;
     let (stop, (running, ended)) = (Arc::new(Notify::new()), mpsc::channel());
     let thread = IoThread { runtime: runtime.handle().clone(), stop: Arc::clone(&stop), ended: Mutex::new(ended) };
     std::thread::Builder::new().name(format!("gun_rs-io-{n}")).spawn(move || {
         runtime.block_on(stop.notified());
-        // Its connections are closed; a name that is still being looked up is not waited for.
+        // Its connections are closed.
         runtime.shutdown_background();
         drop(running);
     })?;

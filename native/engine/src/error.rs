@@ -13,6 +13,9 @@ pub enum ConnectError {
     /// The user's configuration or the network: the name has no address, or none of the wanted family.
     #[error("the host name has no usable address")]
     NameNotFound,
+    /// The resolver, which does not answer: more names wait for it than may.
+    #[error("too many host names wait to be looked up")]
+    ResolverBusy,
     /// The network or the server: `connect_timeout` or `domain_lookup_timeout` has passed.
     #[error("timed out")]
     Timeout,

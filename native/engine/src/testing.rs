@@ -101,6 +101,7 @@ pub(crate) enum Unsent {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Failure {
     NameNotFound,
+    ResolverBusy,
     Timeout,
     Closed,
     Tls(&'static str),
@@ -154,6 +155,7 @@ fn owned(event: Event<'_, Recorder>) -> Told {
         Event::Up { protocol, .. } => Told::Up(protocol),
         Event::ConnectFailed(error) => Told::ConnectFailed(match error {
             ConnectError::NameNotFound => Failure::NameNotFound,
+            ConnectError::ResolverBusy => Failure::ResolverBusy,
             ConnectError::Timeout => Failure::Timeout,
             ConnectError::Closed => Failure::Closed,
             ConnectError::Tls(error) => Failure::Tls(error.alert),

@@ -1,6 +1,7 @@
 //! From a host name to a byte stream.
 
 mod happy_eyeballs;
+mod resolver;
 pub mod socket;
 pub mod tcp;
 pub mod tls;

@@ -3,9 +3,9 @@
 use std::io;
 use std::net::SocketAddr;
 
-use tokio::net::{TcpSocket, TcpStream, lookup_host};
+use tokio::net::{TcpSocket, TcpStream};
 
-use super::{happy_eyeballs, within};
+use super::{happy_eyeballs, resolver, within};
 use crate::error::ConnectError;
 use crate::options::{ConnectOptions, Family, TcpOptions};
 
@@ -20,9 +20,8 @@ pub async fn connect(host: &str, port: u16, options: &ConnectOptions) -> Result<
 }
 
 async fn resolve(host: &str, port: u16, options: &TcpOptions) -> Result<Vec<SocketAddr>, ConnectError> {
-    // The system's resolver tells "no such name" from "no answer" by text alone, so both are the same here.
-    let found = lookup_host((host, port)).await.map_err(|_| ConnectError::NameNotFound)?;
-    let addresses = happy_eyeballs::interleave(found.filter(|address| is_usable(address, options)));
+    let found = resolver::SYSTEM.addresses(host, port).await?;
+    let addresses = happy_eyeballs::interleave(found.into_iter().filter(|address| is_usable(address, options)));
     if addresses.is_empty() { Err(ConnectError::NameNotFound) } else { Ok(addresses) }
 }
 

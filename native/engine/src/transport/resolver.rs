@@ -1,0 +1,278 @@
+//! Looks names up with the system's resolver, which blocks, on threads of its own.
+//!
+//! The threads serve all connections of the process. A name that several connections ask for is looked up once. A
+//! look-up that nobody waits for any more is not begun, and one that was begun keeps no place from others: a resolver
+//! that doesn't answer costs its own names their time, and no other name.
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs, UdpSocket};
+use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use crate::error::ConnectError;
+
+/// How many look-ups that somebody waits for may run at the same time.
+const MAX_AWAITED: usize = 64;
+
+/// The most threads. Those above `MAX_AWAITED` stand in for threads whose look-ups nobody waits for any more.
+const MAX_THREADS: usize = 256;
+
+/// How many names may wait for a thread.
+const MAX_WAITING: usize = 4096;
+
+/// For how long a thread stays that has nothing to do.
+const THREAD_LIFETIME: Duration = Duration::from_secs(10);
+
+/// What the connections of this process use.
+pub(super) static SYSTEM: LazyLock<Resolver> = LazyLock::new(|| Resolver::new(system));
+
+/// A resolver.
+pub(super) struct Resolver(Arc<Shared>);
+
+struct Shared {
+    look_up: Box<LookUp>,
+    limits: Limits,
+    /// It is held for a moment, and never while a name is looked up.
+    state: Mutex<State>,
+    /// There may be something to begin.
+    changed: Condvar,
+}
+
+type LookUp = dyn Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync;
+
+#[derive(Clone, Copy)]
+struct Limits {
+    awaited: usize,
+    threads: usize,
+    waiting: usize,
+}
+
+#[derive(Default)]
+struct State {
+    /// Every look-up that waits or runs, by its name. Those who wait for it hold the other end.
+    look_ups: HashMap<Arc<str>, watch::Sender<Option<Answer>>>,
+    /// The names that wait for a thread, in the order in which they came.
+    waiting: VecDeque<Arc<str>>,
+    /// The names that are looked up now.
+    running: Vec<Arc<str>>,
+    threads: usize,
+    /// How many threads wait for a name.
+    idle: usize,
+}
+
+/// What came of a look-up, for everybody who waits for it.
+#[derive(Clone)]
+enum Answer {
+    Addresses(Arc<[SocketAddr]>),
+    NotFound,
+    /// The number of the operating system's error.
+    System(i32),
+}
+
+impl Resolver {
+    fn new(look_up: impl Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync + 'static) -> Self {
+        Self::with_limits(Limits { awaited: MAX_AWAITED, threads: MAX_THREADS, waiting: MAX_WAITING }, look_up)
+    }
+
+    fn with_limits(
+        limits: Limits,
+        look_up: impl Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync + 'static,
+    ) -> Self {
+        let (state, changed) = (Mutex::new(State::default()), Condvar::new());
+        Self(Arc::new(Shared { look_up: Box::new(look_up), limits, state, changed }))
+    }
+
+    /// The addresses of the host, in the resolver's order. An address in its usual notation is its own answer.
+    ///
+    /// # Errors
+    /// See [`ConnectError`].
+    pub(super) async fn addresses(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, ConnectError> {
+        // The zone of an address has the name of an interface, which the system knows without asking anybody.
+        let literal = host.split('%').next().unwrap_or(host).parse::<IpAddr>();
+        let answer = match (host.parse::<IpAddr>(), literal) {
+            (Ok(ip), _) => return Ok(vec![SocketAddr::new(ip, port)]),
+            (Err(_), Ok(_)) => answer(system(host)),
+            (Err(_), Err(_)) => self.look_up(host).await?,
+        };
+        match answer {
+            Answer::Addresses(found) => {
+                let mut found = found.to_vec();
+                found.iter_mut().for_each(|address| address.set_port(port));
+                Ok(found)
+            }
+            Answer::NotFound => Err(ConnectError::NameNotFound),
+            Answer::System(number) => Err(io::Error::from_raw_os_error(number).into()),
+        }
+    }
+
+    async fn look_up(&self, name: &str) -> Result<Answer, ConnectError> {
+        let mut awaited = Awaited { answer: Some(self.ask(name)?), resolver: &self.0 };
+        let Some(answer) = awaited.answer.as_mut() else { return Ok(Answer::NotFound) };
+        // The other end is dropped without an answer only if the thread has panicked.
+        let answer = answer.wait_for(Option::is_some).await.ok().and_then(|answer| (*answer).clone());
+        Ok(answer.unwrap_or(Answer::NotFound))
+    }
+
+    /// Where the answer will be: that of a look-up which is there already, or of a new one.
+    fn ask(&self, name: &str) -> Result<watch::Receiver<Option<Answer>>, ConnectError> {
+        let shared = &self.0;
+        let mut state = shared.lock();
+        if let Some(look_up) = state.look_ups.get(name) {
+            return Ok(look_up.subscribe());
+        }
+        if state.waiting.len() >= shared.limits.waiting {
+            state.forget_abandoned();
+            if state.waiting.len() >= shared.limits.waiting {
+                return Err(ConnectError::ResolverBusy);
+            }
+        }
+        let (answer, receiver) = watch::channel(None);
+        let name = Arc::<str>::from(name);
+        state.look_ups.insert(Arc::clone(&name), answer);
+        state.waiting.push_back(Arc::clone(&name));
+        if let Err(error) = Shared::begin(shared, &mut state)
+            && state.threads == 0
+        {
+            state.waiting.retain(|other| *other != name);
+            state.look_ups.remove(&name);
+            return Err(error.into());
+        }
+        Ok(receiver)
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sees to it that a thread takes the next name, if it may be looked up now.
+    fn begin(shared: &Arc<Self>, state: &mut State) -> io::Result<()> {
+        if !state.may_begin(shared.limits) {
+            return Ok(());
+        }
+        if state.idle > 0 {
+            shared.changed.notify_one();
+        } else if state.threads < shared.limits.threads {
+            let worker = Arc::clone(shared);
+            thread::Builder::new().name("gun_rs-resolver".into()).spawn(move || Self::work(&worker))?;
+            state.threads += 1;
+        }
+        Ok(())
+    }
+
+    /// What a thread does.
+    fn work(shared: &Arc<Self>) {
+        while let Some(name) = Self::next(shared) {
+            let answer = answer((shared.look_up)(&name));
+            let mut state = shared.lock();
+            state.running.retain(|other| *other != name);
+            if let Some(look_up) = state.look_ups.remove(&name) {
+                look_up.send_replace(Some(answer));
+            }
+        }
+    }
+
+    /// The next name to look up, which is waited for; none when none has come for a while, and the thread ends.
+    fn next(shared: &Arc<Self>) -> Option<Arc<str>> {
+        let mut state = shared.lock();
+        loop {
+            if state.may_begin(shared.limits)
+                && let Some(name) = state.waiting.pop_front()
+            {
+                state.running.push(Arc::clone(&name));
+                // Whoever woke this thread may have meant another one too. If none can be made, this one comes back.
+                let _ = Self::begin(shared, &mut state);
+                return Some(name);
+            }
+            state.idle += 1;
+            let (woken, timeout) =
+                shared.changed.wait_timeout(state, THREAD_LIFETIME).unwrap_or_else(PoisonError::into_inner);
+            state = woken;
+            state.idle -= 1;
+            if timeout.timed_out() && !state.may_begin(shared.limits) {
+                state.threads -= 1;
+                return None;
+            }
+        }
+    }
+}
+
+impl State {
+    fn is_awaited(&self, name: &str) -> bool {
+        self.look_ups.get(name).is_some_and(|look_up| look_up.receiver_count() > 0)
+    }
+
+    /// Whether there is a name to look up that somebody waits for, and it may be looked up now.
+    fn may_begin(&mut self, limits: Limits) -> bool {
+        while let Some(name) = self.waiting.front()
+            && !self.is_awaited(name)
+        {
+            if let Some(name) = self.waiting.pop_front() {
+                self.look_ups.remove(&name);
+            }
+        }
+        !self.waiting.is_empty() && self.running.iter().filter(|name| self.is_awaited(name)).count() < limits.awaited
+    }
+
+    fn forget_abandoned(&mut self) {
+        let look_ups = &mut self.look_ups;
+        self.waiting.retain(|name| {
+            let awaited = look_ups.get(name).is_some_and(|look_up| look_up.receiver_count() > 0);
+            if !awaited {
+                look_ups.remove(name);
+            }
+            awaited
+        });
+    }
+}
+
+/// An answer that is waited for. When it is not any more, another look-up may begin in its place.
+struct Awaited<'a> {
+    answer: Option<watch::Receiver<Option<Answer>>>,
+    resolver: &'a Arc<Shared>,
+}
+
+impl Drop for Awaited<'_> {
+    fn drop(&mut self) {
+        self.answer = None;
+        let mut state = self.resolver.lock();
+        // If no thread can be made now, those that there are go on.
+        let _ = Shared::begin(self.resolver, &mut state);
+    }
+}
+
+fn answer(found: io::Result<Vec<SocketAddr>>) -> Answer {
+    match found {
+        Ok(addresses) => Answer::Addresses(addresses.into()),
+        Err(error) => match error.raw_os_error().or_else(exhausted) {
+            Some(number) => Answer::System(number),
+            // The system's resolver tells "no such name" from "no answer" by text alone, so both are the same here.
+            None => Answer::NotFound,
+        },
+    }
+}
+
+/// A resolver that has no descriptor left to ask with says that there is no such name, or no answer.
+fn exhausted() -> Option<i32> {
+    UdpSocket::bind(("127.0.0.1", 0)).err()?.raw_os_error().filter(|number| is_exhaustion(*number))
+}
+
+fn is_exhaustion(number: i32) -> bool {
+    use io::ErrorKind::OutOfMemory;
+    /// `EMFILE` and `ENFILE`, which are the same wherever there are Unix sockets.
+    const DESCRIPTORS: [i32; 2] = [23, 24];
+    DESCRIPTORS.contains(&number) || io::Error::from_raw_os_error(number).kind() == OutOfMemory
+}
+
+/// The port is nobody's: it is that of the connection.
+fn system(host: &str) -> io::Result<Vec<SocketAddr>> {
+    (host, 0).to_socket_addrs().map(Iterator::collect)
+}
+
+#[cfg(test)]
+mod tests;

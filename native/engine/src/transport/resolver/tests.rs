@@ -1,0 +1,189 @@
+//! With resolvers that answer when the test lets them.
+
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+
+use tokio::runtime::Builder;
+use tokio::time::timeout;
+
+use super::*;
+
+/// For what must come. It is long, since a machine may be busy.
+const LONG: Duration = Duration::from_secs(60);
+
+const SHORT: Duration = Duration::from_millis(1);
+
+/// Names that begin with "dead" are not answered before the test opens the gate; others are at once.
+struct Gate {
+    resolver: Resolver,
+    asked: Arc<Mutex<Vec<String>>>,
+    /// Dropped to open it.
+    gate: Option<mpsc::Sender<()>>,
+}
+
+fn gate(limits: Limits) -> Gate {
+    let (gate, closed) = mpsc::channel::<()>();
+    let (closed, asked) = (Mutex::new(closed), Arc::new(Mutex::new(Vec::new())));
+    let log = Arc::clone(&asked);
+    let waiting = AtomicUsize::new(0);
+    let resolver = Resolver::with_limits(limits, move |name| {
+        log.lock().unwrap().push(name.to_owned());
+        if name.starts_with("dead") {
+            waiting.fetch_add(1, Ordering::Relaxed);
+            // The channel's end is what all of them wait for, one after the other.
+            let _ = closed.lock().unwrap().recv();
+            return Err(io::Error::other("no answer"));
+        }
+        Ok(vec!["127.0.0.1:0".parse().unwrap()])
+    });
+    Gate { resolver, asked, gate: Some(gate) }
+}
+
+impl Gate {
+    fn asked(&self) -> Vec<String> {
+        self.asked.lock().unwrap().clone()
+    }
+
+    /// Asks for a name and gives up at once.
+    async fn give_up(&self, name: &str) {
+        assert!(timeout(SHORT, self.resolver.addresses(name, 80)).await.is_err());
+    }
+
+    async fn running(&self, count: usize) {
+        eventually(|| self.resolver.0.lock().running.len() == count).await;
+    }
+}
+
+async fn eventually(mut is_so: impl FnMut() -> bool) {
+    timeout(LONG, async {
+        while !is_so() {
+            tokio::time::sleep(SHORT).await;
+        }
+    })
+    .await
+    .unwrap();
+}
+
+const FEW: Limits = Limits { awaited: 2, threads: 6, waiting: 3 };
+
+#[tokio::test]
+async fn an_address_is_not_looked_up() {
+    let gate = gate(FEW);
+    for (host, expected) in [("127.0.0.1", "127.0.0.1:80"), ("::1", "[::1]:80"), ("fe80::1%1", "[fe80::1%1]:80")] {
+        assert_eq!(gate.resolver.addresses(host, 80).await.unwrap(), [expected.parse().unwrap()]);
+    }
+    assert_eq!(gate.asked(), [""; 0]);
+    assert_eq!(gate.resolver.0.lock().threads, 0);
+}
+
+#[tokio::test]
+async fn names_that_hang_and_that_nobody_waits_for_any_more_keep_no_place_from_others() {
+    let gate = gate(FEW);
+    for n in 0..2 {
+        gate.give_up(&format!("dead{n}")).await;
+    }
+    gate.running(2).await;
+    let found = timeout(LONG, gate.resolver.addresses("alive", 443)).await.unwrap();
+    assert_eq!(found.unwrap(), ["127.0.0.1:443".parse().unwrap()]);
+    // There are threads for so many of them and no more.
+    for n in 2..20 {
+        gate.give_up(&format!("dead{n}")).await;
+    }
+    gate.running(FEW.threads).await;
+    assert_eq!(gate.resolver.0.lock().threads, FEW.threads);
+}
+
+#[tokio::test]
+async fn a_name_is_begun_when_those_before_it_are_waited_for_no_more() {
+    let gate = gate(FEW);
+    let (first, second) = (gate.resolver.addresses("dead0", 80), gate.resolver.addresses("dead1", 80));
+    let mut hanging = Box::pin(async { tokio::join!(first, second) });
+    assert!(timeout(SHORT, &mut hanging).await.is_err());
+    gate.running(2).await;
+    let mut alive = Box::pin(gate.resolver.addresses("alive", 80));
+    assert!(timeout(SHORT, &mut alive).await.is_err(), "as many are waited for as may be");
+    assert_eq!(gate.asked().len(), 2);
+    drop(hanging);
+    timeout(LONG, alive).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn what_nobody_waits_for_is_not_begun() {
+    let mut gate = gate(FEW);
+    let hanging: Vec<_> = ["dead0", "dead1"].map(|name| Box::pin(gate.resolver.addresses(name, 80))).into();
+    let mut hanging = Box::pin(futures_util::future::join_all(hanging));
+    assert!(timeout(SHORT, &mut hanging).await.is_err());
+    gate.running(2).await;
+    for name in ["one", "two", "three", "four", "five", "six"] {
+        assert!(timeout(SHORT, gate.resolver.addresses(name, 80)).await.is_err());
+    }
+    gate.gate = None;
+    let answers = timeout(LONG, hanging).await.unwrap();
+    assert!(answers.iter().all(|answer| matches!(answer, Err(ConnectError::NameNotFound))), "{answers:?}");
+    gate.resolver.addresses("last", 80).await.unwrap();
+    let asked: HashSet<String> = gate.asked().into_iter().collect();
+    assert_eq!(asked, ["dead0", "dead1", "last"].map(String::from).into());
+    assert!(gate.resolver.0.lock().look_ups.is_empty(), "nothing is kept");
+}
+
+#[tokio::test]
+async fn as_many_names_may_wait_as_the_limit_says() {
+    let gate = gate(FEW);
+    let names: Vec<String> = (0..5).map(|n| format!("dead{n}")).collect();
+    let all = futures_util::future::join_all(names.iter().map(|name| gate.resolver.addresses(name, 80)));
+    let mut all = Box::pin(all);
+    assert!(timeout(SHORT, &mut all).await.is_err());
+    gate.running(2).await;
+    assert!(matches!(gate.resolver.addresses("alive", 80).await, Err(ConnectError::ResolverBusy)));
+    // A name that is looked up, or waits for it, may have any number that wait.
+    gate.give_up("dead4").await;
+    drop(all);
+    timeout(LONG, gate.resolver.addresses("alive", 80)).await.unwrap().unwrap();
+}
+
+#[test]
+fn a_name_that_many_ask_for_is_looked_up_once_whatever_their_threads() {
+    const THREADS: usize = 4;
+    const EACH: usize = 50;
+    let mut gate = gate(FEW);
+    let answered = AtomicUsize::new(0);
+    let opened = gate.gate.take();
+    thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                let all = futures_util::future::join_all((0..EACH).map(|_| gate.resolver.addresses("dead", 80)));
+                let answers = Builder::new_current_thread().enable_time().build().unwrap().block_on(all);
+                let told = answers.iter().filter(|answer| matches!(answer, Err(ConnectError::NameNotFound))).count();
+                answered.fetch_add(told, Ordering::Relaxed);
+            });
+        }
+        let asking = || gate.resolver.0.lock().look_ups.get("dead").map_or(0, watch::Sender::receiver_count);
+        let deadline = std::time::Instant::now() + LONG;
+        while asking() < THREADS * EACH {
+            assert!(std::time::Instant::now() < deadline);
+            thread::sleep(SHORT);
+        }
+        drop(opened);
+    });
+    assert_eq!(answered.into_inner(), THREADS * EACH);
+    assert_eq!(gate.asked(), ["dead"]);
+}
+
+#[tokio::test]
+async fn an_error_of_the_operating_system_is_told_as_such() {
+    const EMFILE: i32 = 24;
+    let resolver = Resolver::new(|_| Err(io::Error::from_raw_os_error(EMFILE)));
+    match resolver.addresses("name", 80).await {
+        Err(ConnectError::Io(error)) => assert_eq!(error.raw_os_error(), Some(EMFILE)),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Where a connection asks: the timeout is told as such, whatever the resolver says later.
+#[tokio::test]
+async fn a_look_up_that_takes_longer_than_it_may_is_a_timeout() {
+    let gate = gate(FEW);
+    let looked_up = super::super::within(Some(SHORT), gate.resolver.addresses("dead", 80)).await;
+    assert!(matches!(looked_up, Err(ConnectError::Timeout)));
+}
