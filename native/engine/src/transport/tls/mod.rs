@@ -3,6 +3,7 @@
 mod alert;
 mod client;
 mod name;
+mod path;
 mod roots;
 mod stream;
 mod verifier;

@@ -157,6 +157,49 @@ async fn a_chain_may_have_as_many_certificates_between_its_ends_as_depth_says() 
     assert!(text.contains("depth"), "{text}");
 }
 
+/// A certificate, which the authority has signed if it says so, and its key.
+fn ca(subject: &str, issuer: &Authority) -> Authority {
+    CertifiedIssuer::signed_by(authority_params(subject), KeyPair::generate().unwrap(), issuer).unwrap()
+}
+
+#[tokio::test]
+async fn certificates_that_may_vouch_for_each_other_in_too_many_ways_are_not_tried() {
+    let (root, forger) = (authority("a root"), authority("between"));
+    let (certificate, key) = issued(&forger, |_| ());
+    // Each is by its name an issuer of each: webpki alone tries 8 * 7 * 6 * 5 * 4 * 3 orders of them.
+    let between = (0..8).map(|_| ca("between", &forger).der().to_vec());
+    let chain: Vec<_> = std::iter::once(certificate).chain(between).collect();
+    let (alert, text) = refused(server_config_of(chain, key), trusting(&root), "localhost").await;
+    assert_eq!(alert, "bad_certificate");
+    assert!(text.contains("too many ways"), "{text}");
+    // As many signatures of a root's own name: all of them are wrong, and each would be checked.
+    let forger = authority("a root");
+    let (certificate, key) = issued(&forger, |_| ());
+    let between = (0..30).map(|_| ca("a root", &forger).der().to_vec());
+    let chain: Vec<_> = std::iter::once(certificate).chain(between).collect();
+    let (_, text) = refused(server_config_of(chain, key), trusting(&root), "localhost").await;
+    assert!(text.contains("too many ways"), "{text}");
+}
+
+#[tokio::test]
+async fn certificates_beside_the_path_and_several_paths_are_no_fault() {
+    let root = authority("a root");
+    let other = authority("another root");
+    let between = ca("between", &root);
+    let (certificate, key) = issued(&between, |_| ());
+    // The same authority, by another root's word; the roots themselves; and many that have nothing to do with it.
+    let params = authority_params("between");
+    let crossed = params.signed_by(between.key(), &other).unwrap();
+    let mut chain = vec![certificate, crossed.der().to_vec(), other.der().to_vec()];
+    chain.extend((0..30).map(|n| ca(&format!("authority {n}"), &other).der().to_vec()));
+    chain.extend([vec![0x30, 0], between.der().to_vec(), root.der().to_vec()]);
+    let server = Arc::new(server_config_of(chain, key));
+    for options in [trusting(&root), trusting(&other)] {
+        let (near, _) = shaken(&server, options, "localhost").await;
+        assert!(near.is_ok(), "{:?}", near.err());
+    }
+}
+
 #[tokio::test]
 async fn a_server_is_not_verified_where_that_is_asked_for() {
     let root = authority("a root");

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, TrustAnchor, UnixTime};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, SignatureScheme};
 use webpki::{EndEntityCert, KeyUsage};
 
 use super::alert::describe;
 use super::name::{distinguished_name, rsa_bits};
+use super::path;
 use super::roots::Anchors;
 
 thread_local! {
@@ -45,6 +46,8 @@ pub(super) enum Objection {
     WeakKey,
     #[error("stands too many certificates away from its root: there may be as many as the option depth says")]
     PathTooLong,
+    #[error("comes with others that may vouch for each other in too many ways, more than are tried")]
+    TooManyPaths,
 }
 
 impl From<Objection> for CertificateError {
@@ -66,16 +69,34 @@ impl Verifier {
         now: UnixTime,
     ) -> Result<(), CertificateError> {
         let certificate = EndEntityCert::try_from(end_entity).map_err(certificate_error)?;
-        let stands_on_weak_key = || {
-            let issued = |anchor: &TrustAnchor<'_>, der: &CertificateDer<'_>| {
-                EndEntityCert::try_from(der).is_ok_and(|issued| issued.issuer() == anchor.subject.as_ref())
-            };
-            let mut path = std::iter::once(end_entity).chain(intermediates);
-            path.clone().any(has_weak_key)
-                || path.any(|der| {
-                    anchors.iter().any(|anchor| issued(anchor, der) && is_weak(&anchor.subject_public_key_info))
-                })
-        };
+        let result = path::candidates(&certificate, intermediates, anchors).and_then(|candidates| {
+            let result = self.check_path(anchors, &certificate, &candidates, server_name, now);
+            match result.map_err(certificate_error) {
+                Ok(()) if has_weak_key(end_entity) => Err(Objection::WeakKey.into()),
+                Err(CertificateError::BadSignature) if stands_on_weak_key(anchors, end_entity, &candidates) => {
+                    Err(Objection::WeakKey.into())
+                }
+                Err(CertificateError::UnknownIssuer) if certificate.subject() == certificate.issuer() => {
+                    Err(Objection::SelfSigned.into())
+                }
+                result => result,
+            }
+        });
+        result.inspect_err(|error| {
+            let (subject, issuer) =
+                (distinguished_name(certificate.subject()), distinguished_name(certificate.issuer()));
+            PROBLEM.set(Some(describe(error, &subject, &issuer)));
+        })
+    }
+
+    fn check_path(
+        &self,
+        anchors: &Anchors,
+        certificate: &EndEntityCert<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        now: UnixTime,
+    ) -> Result<(), webpki::Error> {
         let check = |path: &webpki::VerifiedPath<'_>| {
             if path.intermediate_certificates().count() > usize::from(self.depth) {
                 return Err(webpki::Error::MaximumPathDepthExceeded);
@@ -84,25 +105,27 @@ impl Verifier {
         };
         let usage = KeyUsage::server_auth();
         let algorithms = self.algorithms.all;
-        let path = certificate.verify_for_usage(algorithms, anchors, intermediates, now, usage, None, Some(&check));
-        let result = path.and_then(|_| match self.checks_name {
+        certificate.verify_for_usage(algorithms, anchors, intermediates, now, usage, None, Some(&check))?;
+        match self.checks_name {
             true => certificate.verify_is_valid_for_subject_name(server_name),
             false => Ok(()),
-        });
-        let result = match result.map_err(certificate_error) {
-            Ok(()) if has_weak_key(end_entity) => Err(Objection::WeakKey.into()),
-            Err(CertificateError::BadSignature) if stands_on_weak_key() => Err(Objection::WeakKey.into()),
-            Err(CertificateError::UnknownIssuer) if certificate.subject() == certificate.issuer() => {
-                Err(Objection::SelfSigned.into())
-            }
-            result => result,
-        };
-        result.inspect_err(|error| {
-            let (subject, issuer) =
-                (distinguished_name(certificate.subject()), distinguished_name(certificate.issuer()));
-            PROBLEM.set(Some(describe(error, &subject, &issuer)));
-        })
+        }
     }
+}
+
+fn stands_on_weak_key(
+    anchors: &Anchors,
+    end_entity: &CertificateDer<'_>,
+    intermediates: &[CertificateDer<'_>],
+) -> bool {
+    let stands_on_weak_root = |der: &CertificateDer<'_>| {
+        let Ok(issued) = EndEntityCert::try_from(der) else { return false };
+        anchors
+            .iter()
+            .any(|anchor| issued.issuer() == anchor.subject.as_ref() && is_weak(&anchor.subject_public_key_info))
+    };
+    let mut path = std::iter::once(end_entity).chain(intermediates);
+    path.clone().any(has_weak_key) || path.any(stands_on_weak_root)
 }
 
 impl ServerCertVerifier for Verifier {
