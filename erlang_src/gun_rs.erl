@@ -141,10 +141,16 @@ start_conn(LoadError, _) ->
 
 start_conn(Config=#{supervise := Supervise}) ->
 	case gun_rs_tls:new(Config) of
-		{ok, Tls} when Supervise -> gun_rs_conns_sup:start_conn(self(), Config, Tls);
-		{ok, Tls} -> gun_rs_conn:start_link(self(), Config, Tls);
+		{ok, Tls} when Supervise -> gun_rs_conns_sup:start_conn(self(), without_secrets(Config), Tls);
+		{ok, Tls} -> gun_rs_conn:start_link(self(), without_secrets(Config), Tls);
 		Error -> Error
 	end.
+
+%% Neither the supervisor nor the process behind ConnPid need them: Tls has what they stand for.
+without_secrets(Config=#{opts := Opts=#{tls_opts := TlsOpts}}) ->
+	Config#{tls_opts := [], opts := Opts#{tls_opts := gun_rs_secrets:hide_tls(TlsOpts)}};
+without_secrets(Config) ->
+	Config.
 
 %% @doc Waits for gun_up. The second argument is a timeout in ms or a monitor
 %% reference; the default timeout is 5000.

@@ -22,6 +22,9 @@
 
 -export([callback_mode/0]).
 -export([init/1]).
+-export([handle_event/4]).
+-export([terminate/3]).
+-export([format_status/1]).
 -export([waiting/3]).
 -export([connecting/3]).
 -export([connected/3]).
@@ -236,8 +239,44 @@ cast(ConnPid, Message) when node(ConnPid) =:= node() ->
 cast(ConnPid, Message) ->
 	gun_rs_relay:cast(ConnPid, Message).
 
--spec callback_mode() -> state_functions.
-callback_mode() -> state_functions.
+-spec callback_mode() -> handle_event_function.
+callback_mode() -> handle_event_function.
+
+%% Each state has a function. What it was called with is nobody's to see when it crashes.
+-spec handle_event(gen_statem:event_type(), term(), state(), #data{}) -> result().
+handle_event(Type, Event, State, Data) ->
+	try
+		?MODULE:State(Type, Event, Data)
+	catch error:Reason:Stacktrace ->
+		erlang:raise(error, Reason, gun_rs_secrets:without_arguments(Stacktrace))
+	end.
+
+-spec terminate(term(), state(), #data{}) -> ok.
+terminate(Reason, _, _) when Reason =:= normal; Reason =:= shutdown; element(1, Reason) =:= shutdown ->
+	ok;
+%% The report of a crash shows the mailbox, in which are requests.
+terminate(_, _, #data{conn=Conn}) ->
+	_ = try
+		gun_rs_native:conn_end(Conn)
+	catch error:_ ->
+		ok
+	end,
+	gun_rs_secrets:drop_messages().
+
+%% For crash reports and sys:get_status/1: without the options, the cookies, and what
+%% requests and responses carry.
+-spec format_status(gen_statem:format_status()) -> gen_statem:format_status().
+format_status(Status) ->
+	maps:map(fun
+		(data, Data=#data{config=Config}) ->
+			Data#data{config=maps:remove(opts, Config), streams=undefined, handler=undefined};
+		(Key, Events) when Key =:= queue; Key =:= postponed; Key =:= log ->
+			[gun_rs_secrets:event(Event) || Event <- Events];
+		(message, Message) ->
+			gun_rs_secrets:event({message, Message});
+		(_, Value) ->
+			Value
+	end, Status).
 
 -spec init({pid(), gun_rs_options:config(), gun_rs_tls:tls()}) -> gen_statem:init_result(state()).
 init({Owner, Config=#{retry := Retries, ws_opts := WsOpts}, Tls}) ->
@@ -473,6 +512,8 @@ stop(Reason, Data=#data{up_since=undefined, started=Started}) ->
 stop(Reason, _) ->
 	{stop, Reason}.
 
+retry_fun(Retries, #{retry_fun := Fun, opts := Opts=#{tls_opts := TlsOpts}}) when is_function(Fun, 2) ->
+	Fun(Retries, Opts#{tls_opts := gun_rs_secrets:reveal_tls(TlsOpts)});
 retry_fun(Retries, #{retry_fun := Fun, opts := Opts}) when is_function(Fun, 2) ->
 	Fun(Retries, Opts);
 %% The first retry after a disconnect, or after the first failure, is immediate.

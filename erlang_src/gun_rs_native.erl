@@ -13,6 +13,7 @@
 -export([tls_config/1]).
 -export([conn_connect/2]).
 -export([conn_shutdown/1]).
+-export([conn_end/1]).
 -export([conn_set_owner/2]).
 -export([conn_state/1]).
 -export([conn_stats/1]).
@@ -38,7 +39,7 @@
 -export([is_public_suffix/1]).
 
 -nifs([runtime_start/1, runtime_stop/1, runtime_is_running/0, stats/0,
-	tls_config/1, conn_new/5, conn_connect/2, conn_shutdown/1, conn_set_owner/2, conn_state/1, conn_stats/1,
+	tls_config/1, conn_new/5, conn_connect/2, conn_shutdown/1, conn_end/1, conn_set_owner/2, conn_state/1, conn_stats/1,
 	conn_silence/1, is_conn/1, debug_panic/1, http_request/5, http_request_dirty/5, http_data/5, http_data_dirty/5,
 	http_cancel/3,
 	stream_info/3, update_flow/3, ws_upgrade/6, ws_send/4, ws_send_dirty/4, ws_send_receipt/3,
@@ -144,6 +145,11 @@ conn_connect(_Conn, _Tls) -> ?NOT_LOADED.
 %% @doc Begins the graceful end.
 -spec conn_shutdown(conn()) -> ok.
 conn_shutdown(_Conn) -> ?NOT_LOADED.
+
+%% @doc Ends the connection at once, for the process behind it, which is about to end.
+%% Nobody finds the connection any more, so that nothing more is sent to the process.
+-spec conn_end(conn()) -> ok.
+conn_end(_Conn) -> ?NOT_LOADED.
 
 -spec conn_set_owner(conn(), Owner :: pid()) -> ok.
 conn_set_owner(_Conn, _Owner) -> ?NOT_LOADED.

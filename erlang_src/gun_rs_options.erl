@@ -211,12 +211,12 @@ url(Url, Opts) when ?IS_PROPER_LIST(Url); is_binary(Url) ->
 		URI=#{scheme := Scheme, host := Host} when Host =/= [], not is_map_key(userinfo, URI) ->
 			url(Url, string:lowercase(Scheme), URI, Opts);
 		_ ->
-			{error, {options, {url, Url}}}
+			{error, {options, {url, gun_rs_secrets:url(Url)}}}
 	catch error:_ ->
-		{error, {options, {url, Url}}}
+		{error, {options, {url, gun_rs_secrets:url(Url)}}}
 	end;
 url(Url, _) ->
-	{error, {options, {url, Url}}}.
+	{error, {options, {url, gun_rs_secrets:url(Url)}}}.
 
 url(Url, Scheme, URI=#{host := Host}, Opts) ->
 	Transport = case lists:member(Scheme, ["wss", "https"]) of
@@ -230,7 +230,7 @@ url(Url, Scheme, URI=#{host := Host}, Opts) ->
 	end,
 	Given = transport_name(maps:get(transport, Opts, Transport)),
 	case lists:member(Scheme, ["ws", "wss", "http", "https"]) of
-		false -> {error, {options, {url, Url}}};
+		false -> {error, {options, {url, gun_rs_secrets:url(Url)}}};
 		true when Given =/= Transport -> {error, {options, {transport, maps:get(transport, Opts)}}};
 		true -> {ok, Host, Port, Opts#{transport => Transport}}
 	end.
@@ -239,7 +239,7 @@ url(Url, Scheme, URI=#{host := Host}, Opts) ->
 -spec open(Host :: term(), Port :: term(), Opts :: term())
 	-> {ok, config()} | {error, {options, Bad :: term()}}.
 open(_, _, Opts) when not is_map(Opts) ->
-	{error, {options, Opts}};
+	{error, {options, gun_rs_secrets:options(Opts)}};
 open(Host, Port, Opts) ->
 	case check_open(Host, Port, Opts) of
 		ok -> {ok, config(Host, Port, Opts)};
@@ -250,7 +250,7 @@ open(Host, Port, Opts) ->
 -spec open_unix(Path :: term(), Opts :: term())
 	-> {ok, config()} | {error, {options, Bad :: term()}}.
 open_unix(_, Opts) when not is_map(Opts) ->
-	{error, {options, Opts}};
+	{error, {options, gun_rs_secrets:options(Opts)}};
 open_unix(Path0, Opts) ->
 	case unix_path(Path0) of
 		{ok, Path} ->
@@ -444,7 +444,7 @@ default_dialect() ->
 check_open(Host, Port, Opts) ->
 	case {host_to_binary(Host), Port} of
 		{error, _} ->
-			{error, {options, {host, Host}}};
+			{error, {options, {host, gun_rs_secrets:url(Host)}}};
 		{_, _} when is_integer(Port), Port > 0, Port =< 65535 ->
 			check_open_opts_of(Opts);
 		{_, _} ->
@@ -502,7 +502,7 @@ check_open_opts([{tls_handshake_timeout, T}|Opts]) when ?IS_TIMEOUT(T) ->
 check_open_opts([{tls_opts, L}|Opts]) ->
 	case gun_rs_tls_options:check(L) of
 		ok -> check_open_opts(Opts);
-		{error, Element} -> {error, {options, {tls_opts, Element}}}
+		{error, Element} -> {error, {options, {tls_opts, gun_rs_tls_options:refused(Element)}}}
 	end;
 check_open_opts([{trace, false}|Opts]) ->
 	check_open_opts(Opts);
@@ -514,7 +514,7 @@ check_open_opts([{ws_opts, WsOpts}|Opts]) when is_map(WsOpts) ->
 		Error -> Error
 	end;
 check_open_opts([Opt|_]) ->
-	{error, {options, Opt}}.
+	{error, {options, gun_rs_secrets:option(Opt)}}.
 
 is_backoff(Backoff=#{max := Max}) when ?IS_MS(Max) ->
 	case maps:remove(max, Backoff) of

@@ -85,7 +85,7 @@ connect(Url, Opts) when is_map(Opts) ->
 		Error -> Error
 	end;
 connect(_, Opts) ->
-	{error, {options, Opts}}.
+	{error, {options, gun_rs_secrets:options(Opts)}}.
 
 %% The path and query, as they are to be sent.
 path(Url) ->
@@ -501,7 +501,7 @@ options(Path, Opts) when is_map(Opts) ->
 			{error, {options, {socket, Bad}}}
 	end;
 options(_, Opts) ->
-	{error, {options, Opts}}.
+	{error, {options, gun_rs_secrets:options(Opts)}}.
 
 %% Those that are the socket's own, or that open would take and the socket cannot.
 socket_options(Opts=#{ws_opts := #{reply_to := ReplyTo}}) ->

@@ -8,7 +8,7 @@
 -export([renew/1]).
 
 %% The options are kept where what they stand for may change: certificates in files, or
-%% the system's roots.
+%% the system's roots. Their secrets are hidden: this is in the state of a process.
 -opaque tls() :: undefined | {gun_rs_native:tls_config(), constant | [gun_rs_tls_options:tls_opt()]}.
 -export_type([tls/0]).
 
@@ -23,6 +23,7 @@
 %% @doc Makes the table of what is remembered. It belongs to the caller.
 -spec start() -> ok.
 start() ->
+	ok = gun_rs_secrets:start(),
 	?MODULE = ets:new(?MODULE, [named_table, public, {read_concurrency, true}]),
 	ok.
 
@@ -77,16 +78,16 @@ remember(_, _, _, Error) ->
 make_new(TlsOpts) ->
 	case gun_rs_tls_options:native(TlsOpts, [<<"http/1.1">>]) of
 		{ok, Native} -> make(TlsOpts, gun_rs_native:tls_config(Native));
-		{error, Element} -> {error, {options, {tls_opts, Element}}}
+		{error, Element} -> {error, {options, {tls_opts, gun_rs_tls_options:refused(Element)}}}
 	end.
 
 make(TlsOpts, {ok, Config}) ->
 	case gun_rs_tls_options:is_constant(TlsOpts) of
 		true -> {ok, {Config, constant}};
-		false -> {ok, {Config, TlsOpts}}
+		false -> {ok, {Config, gun_rs_secrets:hide_tls(TlsOpts)}}
 	end;
 make(TlsOpts, {error, {Key, _}}) ->
-	{error, {options, {tls_opts, gun_rs_tls_options:at_fault(Key, TlsOpts)}}}.
+	{error, {options, {tls_opts, gun_rs_tls_options:refused(gun_rs_tls_options:at_fault(Key, TlsOpts))}}}.
 
 %% @doc What the native library takes.
 -spec config(tls()) -> gun_rs_native:tls_config() | undefined.
@@ -97,4 +98,4 @@ config({Config, _}) -> Config.
 -spec renew(tls()) -> {ok, tls()} | {error, {options, {tls_opts, Element :: term()}}}.
 renew(undefined) -> {ok, undefined};
 renew(Tls={_, constant}) -> {ok, Tls};
-renew({_, TlsOpts}) -> make(TlsOpts).
+renew({_, TlsOpts}) -> make(gun_rs_secrets:reveal_tls(TlsOpts)).

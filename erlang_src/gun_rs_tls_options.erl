@@ -14,6 +14,7 @@
 -export([without_decoded/1]).
 -export([at_fault/2]).
 -export([refusal/1]).
+-export([refused/1]).
 
 -type key() :: {'RSAPrivateKey' | 'ECPrivateKey' | 'PrivateKeyInfo', Der :: binary()}.
 
@@ -254,14 +255,38 @@ options_of(Key, _) -> [Key].
 %% @doc An English sentence, without its period, for an element that was refused. It
 %% shows no password and no key.
 -spec refusal(Element :: term()) -> unicode:chardata().
-refusal(Element) when is_list(Element); is_map(Element) ->
+refusal(Element) when is_list(Element); is_map(Element); Element =:= hidden ->
 	"The TLS options (tls_opts) must be a list";
 refusal(Element) ->
-	Why = case decide(Element) of
+	["The TLS option ", shown(Element), " is refused: ", why(Element)].
+
+why({_, {hidden, Why}}) ->
+	Why;
+why(Element) ->
+	case decide(Element) of
 		ok -> native_refusal(Element);
 		Text -> Text
-	end,
-	["The TLS option ", shown(Element), " is refused: ", Why].
+	end.
+
+%% @doc An element that was refused, as it stands in a reason: one that may have a secret
+%% in it has the text of its refusal in the place of its value.
+-spec refused(Element :: term()) -> term().
+refused(Element) when is_list(Element) ->
+	hidden;
+refused(Element) when is_map(Element) ->
+	maps:map(fun(Key, Value) ->
+		case gun_rs_secrets:is_secret(Key) of
+			true -> hidden;
+			false -> Value
+		end
+	end, Element);
+refused(Element) when is_tuple(Element), tuple_size(Element) > 0 ->
+	case gun_rs_secrets:is_secret(element(1, Element)) of
+		true -> {element(1, Element), {hidden, unicode:characters_to_list(why(Element))}};
+		false -> Element
+	end;
+refused(Element) ->
+	Element.
 
 %% What can be said of a value only with the other options, with the files, or by rustls.
 native_refusal({cacertfile, _}) ->

@@ -239,8 +239,30 @@ a_url_gives_host_port_and_transport_test_() ->
 
 what_is_no_url_of_a_known_scheme_is_refused_test_() ->
 	[?_assertEqual({error, {options, {url, Url}}}, gun_rs_options:url(Url, #{})) || Url <- [
-		"", "example.org", "//example.org", "wss://", "wss:///path", "ftp://example.org", "wss://user:word@example.org",
-		"wss://user@example.org", <<"wss://", 255>>, undefined, 1, ["wss"|"://"], "wss://[::1"]].
+		"", "example.org", "//example.org", "wss://", "wss:///path", "ftp://example.org", <<"wss://", 255>>, undefined, 1, ["wss"|"://"], "wss://[::1"]].
+
+who_the_user_is_is_not_in_the_reason_test_() ->
+	[?_assertEqual({error, {options, {url, Shown}}}, gun_rs_options:url(Url, #{})) || {Url, Shown} <- [
+		{"wss://user:word@example.org", "wss://***@example.org"},
+		{"wss://user@example.org/path", "wss://***@example.org/path"},
+		{<<"wss://user:word@example.org">>, <<"wss://***@example.org">>},
+		{"wss://user:w@rd@example.org", "wss://***@example.org"},
+		{"user:word@example.org", "***@example.org"},
+		{'wss://user:word@example.org', 'wss://***@example.org'},
+		{#{host => "a", userinfo => "user:word"}, #{host => "a", userinfo => "***"}},
+		{["wss", "://user:word@a"|<<255>>], "***"}
+	]].
+
+what_may_be_a_secret_is_not_in_the_reason_test_() ->
+	[?_assertEqual({error, {options, Shown}}, gun_rs_options:open(?HOST, 443, Opts)) || {Opts, Shown} <- [
+		{#{tls_opts => [{key, word}]}, {tls_opts, {key, {hidden, "it must be {Type, Der}, Type one of 'RSAPrivateKey', "
+			"'ECPrivateKey' and 'PrivateKeyInfo'"}}}},
+		{#{tls_opts => #{password => word, verify => verify_none}},
+			{tls_opts, #{password => hidden, verify => verify_none}}},
+		{#{tls_opts => [{password, word}|improper]}, {tls_opts, hidden}},
+		{#{transport_opts => [{password, word}]}, {transport_opts, hidden}},
+		{[{retry, 1}, {tls_opts, [{password, word}]}], [{retry, 1}, {tls_opts, hidden}]}
+	]].
 
 a_transport_that_contradicts_the_url_is_refused_test_() ->
 	[?_assertEqual(Result, gun_rs_options:url(Url, #{transport => Transport})) || {Url, Transport, Result} <- [
@@ -286,7 +308,7 @@ open_refuses_every_bad_host_test_() ->
 		?assertEqual({error, {options, {host, Host}}}, gun_rs_options:open(Host, 80, #{}))
 	end} || Host <- [
 		"", <<>>, '', [], "a b", " localhost", "localhost\n", "local\r\nhost", [$a, 0],
-		<<"a", 0>>, <<"a b">>, 'a b', [127], "localhost/path", "localhost:80", "user@host",
+		<<"a", 0>>, <<"a b">>, 'a b', [127], "localhost/path", "localhost:80", "user:host",
 		"a?b", "a#b", "[::1]", "::1::", "::1%", "fe80::1%a b", "fe80::1%a\r\n", "b\x{fc}cher",
 		[8364], <<"b\x{fc}cher"/utf8>>, 'b\x{fc}cher', ["localhost"], ["local", <<"host">>],
 		[$a|$b], [a], [-1], lists:duplicate(256, $a), 127, 1.0, self(), make_ref(), #{},

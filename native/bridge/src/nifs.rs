@@ -156,6 +156,13 @@ fn conn_state(connection: ResourceArc<Connection>) -> Atom {
     }
 }
 
+/// The caller, which is the process behind the connection, is about to end: nobody finds the connection any more.
+#[rustler::nif]
+fn conn_end(env: Env<'_>, connection: ResourceArc<Connection>) -> Atom {
+    connection.end(&env.pid());
+    atoms::ok()
+}
+
 /// After close/1: no message of the connection begins any more.
 #[rustler::nif]
 fn conn_silence(pid: LocalPid) -> Atom {

@@ -45,13 +45,18 @@ impl Resource for Connection {
 
     /// The process has died, however it died: its socket is closed.
     fn down<'a>(&'a self, _env: Env<'a>, pid: LocalPid, _monitor: Monitor) {
-        self.silence();
-        self.handle.abort();
-        remove(&pid);
+        self.end(&pid);
     }
 }
 
 impl Connection {
+    /// Closes the socket, and lets nothing more come from or go to the process.
+    pub(crate) fn end(&self, pid: &LocalPid) {
+        self.silence();
+        self.handle.abort();
+        remove(pid);
+    }
+
     /// From now on no message is begun. The task may still run for a moment when its process is gone.
     pub(crate) fn silence(&self) {
         self.silent.store(true, Ordering::Release);
