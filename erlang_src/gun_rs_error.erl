@@ -169,6 +169,8 @@ english(emfile) ->
 english(enfile) ->
 	"The operating system has no file descriptor left (enfile); raise its limit or open "
 	"fewer connections.";
+english(eagain) ->
+	"The server takes no more connections just now (eagain): its backlog is full.";
 english(enobufs) ->
 	"The operating system has no buffer space left (enobufs); open fewer connections.";
 english(enomem) ->

@@ -135,7 +135,8 @@ conn_new(_Owner, _ReplyTo, _Handler, _Options, _Tls) -> ?NOT_LOADED.
 
 %% @doc The configuration of TLS for these options. In an error, the key is the one whose
 %% value cannot be honoured.
--spec tls_config(gun_rs_tls_options:native()) -> {ok, tls_config()} | {error, {Key :: atom(), Text :: string()}}.
+-spec tls_config(gun_rs_tls_options:native())
+	-> {ok, tls_config()} | {error, {Key :: atom(), Text :: string()} | Posix :: atom()}.
 tls_config(_Options) -> ?NOT_LOADED.
 
 %% @doc Makes one attempt to connect; over TLS where there is a configuration.

@@ -29,8 +29,9 @@ start() ->
 
 %% @doc The configuration for the options of a connection: files are read, unless they
 %% have been within the last second, and what they hold is checked. The element is the
-%% one of tls_opts that cannot be honoured.
--spec new(gun_rs_options:config()) -> {ok, tls()} | {error, {options, {tls_opts, Element :: term()}}}.
+%% one of tls_opts that cannot be honoured. A node that has no descriptor or no memory left
+%% for the files is an error of its own.
+-spec new(gun_rs_options:config()) -> {ok, tls()} | {error, {options, {tls_opts, Element :: term()}} | Posix :: atom()}.
 new(#{transport := tcp}) ->
 	{ok, undefined};
 new(#{tls_opts := TlsOpts}) ->
@@ -76,9 +77,11 @@ remember(_, _, _, Error) ->
 	Error.
 
 make_new(TlsOpts) ->
-	case gun_rs_tls_options:native(TlsOpts, [<<"http/1.1">>]) of
+	try gun_rs_tls_options:native(TlsOpts, [<<"http/1.1">>]) of
 		{ok, Native} -> make(TlsOpts, gun_rs_native:tls_config(Native));
 		{error, Element} -> {error, {options, {tls_opts, gun_rs_tls_options:refused(Element)}}}
+	catch throw:{posix, Posix} ->
+		{error, Posix}
 	end.
 
 make(TlsOpts, {ok, Config}) ->
@@ -86,6 +89,8 @@ make(TlsOpts, {ok, Config}) ->
 		true -> {ok, {Config, constant}};
 		false -> {ok, {Config, gun_rs_secrets:hide_tls(TlsOpts)}}
 	end;
+make(_, {error, Posix}) when is_atom(Posix) ->
+	{error, Posix};
 make(TlsOpts, {error, {Key, _}}) ->
 	{error, {options, {tls_opts, gun_rs_tls_options:refused(gun_rs_tls_options:at_fault(Key, TlsOpts))}}}.
 
@@ -95,7 +100,7 @@ config(undefined) -> undefined;
 config({Config, _}) -> Config.
 
 %% @doc The same for the next attempt: files are read anew, with the same exception.
--spec renew(tls()) -> {ok, tls()} | {error, {options, {tls_opts, Element :: term()}}}.
+-spec renew(tls()) -> {ok, tls()} | {error, {options, {tls_opts, Element :: term()}} | Posix :: atom()}.
 renew(undefined) -> {ok, undefined};
 renew(Tls={_, constant}) -> {ok, Tls};
 renew({_, TlsOpts}) -> make(gun_rs_secrets:reveal_tls(TlsOpts)).

@@ -1,7 +1,8 @@
 %% @doc Certificates and keys of tls_opts, as they are given or from files.
 %%
 %% What they contain is looked at by the native library; here they are only cut out of
-%% PEM, and decrypted.
+%% PEM, and decrypted. Where the node has no descriptor or no memory left to read a file,
+%% `{posix, Reason}' is thrown.
 -module(gun_rs_tls_files).
 
 -export([certificates/1]).
@@ -155,13 +156,27 @@ has_issued(Issuer, Cert) ->
 		false
 	end.
 
-%% A file that cannot be read has no entries.
+%% A file that cannot be read has no entries, unless the node has just no descriptor or no
+%% memory left to read it: that is thrown, for it is no fault of the options.
 pem(Path) ->
+	case read_file(Path) of
+		{ok, Bin} ->
+			try
+				public_key:pem_decode(Bin)
+			catch _:_ ->
+				[]
+			end;
+		{error, Reason} when Reason =:= emfile; Reason =:= enfile; Reason =:= enomem ->
+			throw({posix, Reason});
+		{error, _} ->
+			[]
+	end.
+
+read_file(Path) ->
 	try
-		{ok, Bin} = file:read_file(Path),
-		public_key:pem_decode(Bin)
+		file:read_file(Path)
 	catch _:_ ->
-		[]
+		{error, badarg}
 	end.
 
 %% @doc Whether this is one DER sequence, as certificates and keys are, and no more: a

@@ -102,6 +102,54 @@ host_not_found(_) ->
 	doc("A host that doesn't exist ends in nxdomain."),
 	{shutdown, nxdomain} = exit_of("no-such-host.invalid", 80, #{retry => 0}).
 
+no_descriptor_left(Config) ->
+	doc("A node without a file descriptor left says so, and blames neither the name nor the certificates."),
+	#{root := #{certfile := CaFile}} = tls_certs:make(config(priv_dir, Config)),
+	Peer = gun_rs_test:start_peer([]),
+	try peer:call(Peer, ?MODULE, do_no_descriptor_left, [CaFile], 60000) of
+		Results -> [] = [Result || {_, {Said, Text}}=Result <- Results,
+			Said =/= emfile orelse string:find(Text, "ulimit -n") =:= nomatch]
+	after
+		peer:stop(Peer)
+	end.
+
+do_no_descriptor_left(CaFile) ->
+	{ok, _} = application:ensure_all_started(gun_rs),
+	Opts = #{retry => 0, transport => tls},
+	%% Code that is not loaded yet cannot be later.
+	{ok, Modules} = application:get_key(gun_rs, modules),
+	_ = [{module, _} = code:ensure_loaded(Module) || Module <- Modules ++ [public_key, pubkey_pem, gun_rs_test, string]],
+	{Socket, Port} = refused_port(),
+	{shutdown, econnrefused} = exit_of("localhost", Port, Opts#{tls_opts => [{cacertfile, CaFile}]}),
+	release_port(Socket),
+	[] = os:cmd(lists:concat(["prlimit --pid ", os:getpid(), " --nofile=", gun_rs_test:count_fds() + 20])),
+	Held = do_hold_descriptors(),
+	_ = process_flag(trap_exit, true),
+	Results = [begin
+		Reason = case gun_rs:open(Host, Port, HostOpts#{supervise => false}) of
+			{ok, ConnPid} ->
+				?EXPECT({'EXIT', ConnPid, {shutdown, R}}, R);
+			{error, R} ->
+				R
+		end,
+		{{Host, HostOpts}, {Reason, unicode:characters_to_list(gun_rs:format_error(Reason))}}
+	end || {Host, HostOpts} <- [
+		{"127.0.0.1", #{retry => 0}},
+		{"no-such-host.invalid", #{retry => 0}},
+		%% What the file holds is not remembered for these options.
+		{"localhost", Opts#{tls_opts => [{cacertfile, CaFile}, {depth, 1}]}},
+		{"localhost", Opts#{tls_opts => [{certfile, CaFile}, {depth, 1}]}},
+		{"localhost", Opts}
+	]],
+	_ = [ok = file:close(File) || File <- Held],
+	Results.
+
+do_hold_descriptors() ->
+	case file:open("/dev/null", [read, raw]) of
+		{ok, File} -> [File|do_hold_descriptors()];
+		{error, emfile} -> []
+	end.
+
 hosts_of_every_kind(Config) ->
 	doc("A host may be a string, an atom, an address or a binary, and info/1 gives it back as it was."),
 	_ = [begin

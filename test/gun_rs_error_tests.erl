@@ -175,6 +175,8 @@ reasons() ->
 		ehostunreach, ehostdown, enetunreach, enetdown, etimedout, eaddrnotavail, eaddrinuse,
 		eafnosupport, eacces, eperm, epipe, emfile, enfile, enobufs, enomem, einval, eio, eisconn, enetreset,
 		enotconn, eproto, enoent, enametoolong, enotdir, enotsock, eprototype]
+		++ [eagain, ealready, ebadf, ebusy, edestaddrreq, efault, einprogress, eintr, eisdir, eloop, emsgsize, enodev,
+		enoprotoopt, enospc, enosys, enxio, eopnotsupp, epfnosupport, eprotonosupport, erofs, eshutdown, esocktnosupport, estale, etoomanyrefs]
 	] ++ [
 		{{posix, 4242}, ["4242"]},
 		{{tls_alert, {unknown_ca, "Unknown CA"}}, ["unknown_ca", "unknown CA"]},

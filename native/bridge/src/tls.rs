@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use gun_rs_engine::transport::tls::{Identity, Key, Name, Roots, TlsClient, TlsOptionError, TlsOptions};
+use gun_rs_engine::transport::tls::{
+    Identity, Key, Name, Roots, TlsClient, TlsClientError, TlsOptionError, TlsOptions,
+};
 use rustler::{Atom, Binary, Encoder, Env, Error, NifResult, ResourceArc, Term};
 
 use crate::options::{get, one_of, to_text};
@@ -43,15 +45,17 @@ pub(crate) struct TlsConfig(pub(crate) Arc<TlsClient>);
 #[rustler::resource_impl]
 impl rustler::Resource for TlsConfig {}
 
-/// The configuration for these options: `{ok, Config}`, or `{error, {Key, Text}}` with the option that cannot be honoured.
+/// The configuration for these options: `{ok, Config}`, `{error, {Key, Text}}` with the option that cannot be
+/// honoured, or `{error, Posix}`.
 #[rustler::nif(schedule = "DirtyIo")]
 fn tls_config<'a>(env: Env<'a>, map: Term<'a>) -> NifResult<Term<'a>> {
     Ok(match TlsClient::new(options(map)?) {
         Ok(client) => (atoms::ok(), ResourceArc::new(TlsConfig(client))).encode(env),
-        Err(TlsOptionError { option, text }) => {
+        Err(TlsClientError::Option(TlsOptionError { option, text })) => {
             let option = Atom::from_str(env, option)?;
             (atoms::error(), (option, reasons::string(env, &text))).encode(env)
         }
+        Err(TlsClientError::System(error)) => (atoms::error(), reasons::posix(env, &error)).encode(env),
     })
 }
 

@@ -30,6 +30,14 @@ pub enum ConnectError {
     Io(#[from] io::Error),
 }
 
+/// Whether the operating system says that it, or the process, has no descriptor or no memory left. Whoever tells the
+/// user of something that this has kept from being done must tell the user of this.
+pub(crate) fn is_exhaustion(errno: i32) -> bool {
+    /// `ENFILE` and `EMFILE`, which have these numbers wherever there are Unix domain sockets.
+    const DESCRIPTORS: [i32; 2] = [23, 24];
+    DESCRIPTORS.contains(&errno) || io::Error::from_raw_os_error(errno).kind() == io::ErrorKind::OutOfMemory
+}
+
 /// Why a connection that was up is up no longer.
 #[derive(Debug, thiserror::Error)]
 pub enum DownReason {

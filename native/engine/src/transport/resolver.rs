@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::error::ConnectError;
+use crate::error::{ConnectError, is_exhaustion};
 
 /// How many look-ups that somebody waits for may run at the same time.
 const MAX_AWAITED: usize = 64;
@@ -38,7 +38,7 @@ struct Shared {
     limits: Limits,
     /// It is held for a moment, and never while a name is looked up.
     state: Mutex<State>,
-    /// There may be something to begin.
+    /// A name is given to a thread.
     changed: Condvar,
 }
 
@@ -60,8 +60,10 @@ struct State {
     /// The names that are looked up now.
     running: Vec<Arc<str>>,
     threads: usize,
-    /// How many threads wait for a name.
+    /// How many threads have nothing to do.
     idle: usize,
+    /// Names that are given to threads which wake up just now. Neither are among the others any more.
+    given: VecDeque<Arc<str>>,
 }
 
 /// What came of a look-up, for everybody who waits for it.
@@ -134,13 +136,7 @@ impl Resolver {
         let name = Arc::<str>::from(name);
         state.look_ups.insert(Arc::clone(&name), answer);
         state.waiting.push_back(Arc::clone(&name));
-        if let Err(error) = Shared::begin(shared, &mut state)
-            && state.threads == 0
-        {
-            state.waiting.retain(|other| *other != name);
-            state.look_ups.remove(&name);
-            return Err(error.into());
-        }
+        Shared::begin(shared, &mut state);
         Ok(receiver)
     }
 }
@@ -150,51 +146,65 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sees to it that a thread takes the next name, if it may be looked up now.
-    fn begin(shared: &Arc<Self>, state: &mut State) -> io::Result<()> {
-        if !state.may_begin(shared.limits) {
-            return Ok(());
+    /// Gives the names that may be looked up now to threads.
+    fn begin(shared: &Arc<Self>, state: &mut State) {
+        while let Some(name) = state.take_next(shared.limits) {
+            if state.idle > 0 {
+                state.idle -= 1;
+                state.running.push(Arc::clone(&name));
+                state.given.push_back(name);
+                shared.changed.notify_one();
+                continue;
+            }
+            let spawned = (state.threads < shared.limits.threads).then(|| {
+                let (worker, name) = (Arc::clone(shared), Arc::clone(&name));
+                thread::Builder::new().name("gun_rs-resolver".into()).spawn(move || worker.work(name))
+            });
+            match spawned {
+                Some(Ok(_)) => {
+                    state.threads += 1;
+                    state.running.push(name);
+                }
+                // The threads that there are go on. Without any, nobody would.
+                Some(Err(error)) if state.threads == 0 => {
+                    state.waiting.push_front(name);
+                    return state.fail(&error);
+                }
+                _ => return state.waiting.push_front(name),
+            }
         }
-        if state.idle > 0 {
-            shared.changed.notify_one();
-        } else if state.threads < shared.limits.threads {
-            let worker = Arc::clone(shared);
-            thread::Builder::new().name("gun_rs-resolver".into()).spawn(move || Self::work(&worker))?;
-            state.threads += 1;
-        }
-        Ok(())
     }
 
     /// What a thread does.
-    fn work(shared: &Arc<Self>) {
-        while let Some(name) = Self::next(shared) {
-            let answer = answer((shared.look_up)(&name));
-            let mut state = shared.lock();
+    fn work(&self, first: Arc<str>) {
+        let mut next = Some(first);
+        while let Some(name) = next {
+            let answer = answer((self.look_up)(&name));
+            let mut state = self.lock();
             state.running.retain(|other| *other != name);
             if let Some(look_up) = state.look_ups.remove(&name) {
                 look_up.send_replace(Some(answer));
             }
+            next = self.next(state);
         }
     }
 
-    /// The next name to look up, which is waited for; none when none has come for a while, and the thread ends.
-    fn next(shared: &Arc<Self>) -> Option<Arc<str>> {
-        let mut state = shared.lock();
+    /// The next name; none when none has come for a while, and the thread ends.
+    fn next(&self, mut state: MutexGuard<'_, State>) -> Option<Arc<str>> {
+        if let Some(name) = state.take_next(self.limits) {
+            state.running.push(Arc::clone(&name));
+            return Some(name);
+        }
+        state.idle += 1;
         loop {
-            if state.may_begin(shared.limits)
-                && let Some(name) = state.waiting.pop_front()
-            {
-                state.running.push(Arc::clone(&name));
-                // Whoever woke this thread may have meant another one too. If none can be made, this one comes back.
-                let _ = Self::begin(shared, &mut state);
+            let waited = self.changed.wait_timeout(state, THREAD_LIFETIME);
+            let timeout;
+            (state, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+            if let Some(name) = state.given.pop_front() {
                 return Some(name);
             }
-            state.idle += 1;
-            let (woken, timeout) =
-                shared.changed.wait_timeout(state, THREAD_LIFETIME).unwrap_or_else(PoisonError::into_inner);
-            state = woken;
-            state.idle -= 1;
-            if timeout.timed_out() && !state.may_begin(shared.limits) {
+            if timeout.timed_out() {
+                state.idle -= 1;
                 state.threads -= 1;
                 return None;
             }
@@ -207,16 +217,27 @@ impl State {
         self.look_ups.get(name).is_some_and(|look_up| look_up.receiver_count() > 0)
     }
 
-    /// Whether there is a name to look up that somebody waits for, and it may be looked up now.
-    fn may_begin(&mut self, limits: Limits) -> bool {
-        while let Some(name) = self.waiting.front()
-            && !self.is_awaited(name)
-        {
-            if let Some(name) = self.waiting.pop_front() {
-                self.look_ups.remove(&name);
+    /// The next name that somebody waits for, if it may be looked up now.
+    fn take_next(&mut self, limits: Limits) -> Option<Arc<str>> {
+        if self.running.iter().filter(|name| self.is_awaited(name)).count() >= limits.awaited {
+            return None;
+        }
+        loop {
+            let name = self.waiting.pop_front()?;
+            if self.is_awaited(&name) {
+                return Some(name);
+            }
+            self.look_ups.remove(&name);
+        }
+    }
+
+    /// Answers everybody who waits that there can be no answer.
+    fn fail(&mut self, error: &io::Error) {
+        for name in self.waiting.drain(..) {
+            if let Some(look_up) = self.look_ups.remove(&name) {
+                look_up.send_replace(Some(error.raw_os_error().map_or(Answer::NotFound, Answer::System)));
             }
         }
-        !self.waiting.is_empty() && self.running.iter().filter(|name| self.is_awaited(name)).count() < limits.awaited
     }
 
     fn forget_abandoned(&mut self) {
@@ -241,8 +262,7 @@ impl Drop for Awaited<'_> {
     fn drop(&mut self) {
         self.answer = None;
         let mut state = self.resolver.lock();
-        // If no thread can be made now, those that there are go on.
-        let _ = Shared::begin(self.resolver, &mut state);
+        Shared::begin(self.resolver, &mut state);
     }
 }
 
@@ -260,13 +280,6 @@ fn answer(found: io::Result<Vec<SocketAddr>>) -> Answer {
 /// A resolver that has no descriptor left to ask with says that there is no such name, or no answer.
 fn exhausted() -> Option<i32> {
     UdpSocket::bind(("127.0.0.1", 0)).err()?.raw_os_error().filter(|number| is_exhaustion(*number))
-}
-
-fn is_exhaustion(number: i32) -> bool {
-    use io::ErrorKind::OutOfMemory;
-    /// `EMFILE` and `ENFILE`, which are the same wherever there are Unix sockets.
-    const DESCRIPTORS: [i32; 2] = [23, 24];
-    DESCRIPTORS.contains(&number) || io::Error::from_raw_os_error(number).kind() == OutOfMemory
 }
 
 /// The port is nobody's: it is that of the connection.

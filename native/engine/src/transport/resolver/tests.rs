@@ -50,19 +50,9 @@ impl Gate {
         assert!(timeout(SHORT, self.resolver.addresses(name, 80)).await.is_err());
     }
 
-    async fn running(&self, count: usize) {
-        eventually(|| self.resolver.0.lock().running.len() == count).await;
+    fn running(&self) -> usize {
+        self.resolver.0.lock().running.len()
     }
-}
-
-async fn eventually(mut is_so: impl FnMut() -> bool) {
-    timeout(LONG, async {
-        while !is_so() {
-            tokio::time::sleep(SHORT).await;
-        }
-    })
-    .await
-    .unwrap();
 }
 
 const FEW: Limits = Limits { awaited: 2, threads: 6, waiting: 3 };
@@ -83,14 +73,14 @@ async fn names_that_hang_and_that_nobody_waits_for_any_more_keep_no_place_from_o
     for n in 0..2 {
         gate.give_up(&format!("dead{n}")).await;
     }
-    gate.running(2).await;
+    assert_eq!(gate.running(), 2);
     let found = timeout(LONG, gate.resolver.addresses("alive", 443)).await.unwrap();
     assert_eq!(found.unwrap(), ["127.0.0.1:443".parse().unwrap()]);
     // There are threads for so many of them and no more.
     for n in 2..20 {
         gate.give_up(&format!("dead{n}")).await;
     }
-    gate.running(FEW.threads).await;
+    assert_eq!(gate.running(), FEW.threads);
     assert_eq!(gate.resolver.0.lock().threads, FEW.threads);
 }
 
@@ -100,10 +90,10 @@ async fn a_name_is_begun_when_those_before_it_are_waited_for_no_more() {
     let (first, second) = (gate.resolver.addresses("dead0", 80), gate.resolver.addresses("dead1", 80));
     let mut hanging = Box::pin(async { tokio::join!(first, second) });
     assert!(timeout(SHORT, &mut hanging).await.is_err());
-    gate.running(2).await;
+    assert_eq!(gate.running(), 2);
     let mut alive = Box::pin(gate.resolver.addresses("alive", 80));
     assert!(timeout(SHORT, &mut alive).await.is_err(), "as many are waited for as may be");
-    assert_eq!(gate.asked().len(), 2);
+    assert_eq!(gate.running(), 2);
     drop(hanging);
     timeout(LONG, alive).await.unwrap().unwrap();
 }
@@ -114,7 +104,7 @@ async fn what_nobody_waits_for_is_not_begun() {
     let hanging: Vec<_> = ["dead0", "dead1"].map(|name| Box::pin(gate.resolver.addresses(name, 80))).into();
     let mut hanging = Box::pin(futures_util::future::join_all(hanging));
     assert!(timeout(SHORT, &mut hanging).await.is_err());
-    gate.running(2).await;
+    assert_eq!(gate.running(), 2);
     for name in ["one", "two", "three", "four", "five", "six"] {
         assert!(timeout(SHORT, gate.resolver.addresses(name, 80)).await.is_err());
     }
@@ -134,8 +124,9 @@ async fn as_many_names_may_wait_as_the_limit_says() {
     let all = futures_util::future::join_all(names.iter().map(|name| gate.resolver.addresses(name, 80)));
     let mut all = Box::pin(all);
     assert!(timeout(SHORT, &mut all).await.is_err());
-    gate.running(2).await;
-    assert!(matches!(gate.resolver.addresses("alive", 80).await, Err(ConnectError::ResolverBusy)));
+    assert_eq!(gate.resolver.0.lock().threads, FEW.awaited, "no more threads than may work");
+    let refused = timeout(LONG, gate.resolver.addresses("alive", 80)).await.unwrap();
+    assert!(matches!(refused, Err(ConnectError::ResolverBusy)));
     // A name that is looked up, or waits for it, may have any number that wait.
     gate.give_up("dead4").await;
     drop(all);

@@ -1,6 +1,7 @@
 //! One configuration of rustls for each set of options, shared by all connections that have it.
 
 use std::collections::VecDeque;
+use std::io;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use rustls::client::{ClientSessionMemoryCache, ResolvesClientCert, Resumption};
@@ -29,6 +30,17 @@ pub struct TlsOptionError {
     pub text: String,
 }
 
+/// There is no configuration for the options.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsClientError {
+    /// The caller: an option cannot be honoured.
+    #[error(transparent)]
+    Option(#[from] TlsOptionError),
+    /// This machine: the system's certificates could not be read, because it has no descriptor or no memory left.
+    #[error(transparent)]
+    System(#[from] io::Error),
+}
+
 /// A configuration.
 #[derive(Debug)]
 pub struct TlsClient {
@@ -55,8 +67,8 @@ impl TlsClient {
     /// It may read the system's certificates from files.
     ///
     /// # Errors
-    /// An option that rustls can't honour.
-    pub fn new(options: TlsOptions) -> Result<Arc<Self>, TlsOptionError> {
+    /// See [`TlsClientError`].
+    pub fn new(options: TlsOptions) -> Result<Arc<Self>, TlsClientError> {
         let anchors = match &options.roots {
             _ if !options.verify => None,
             Roots::System => Some(roots::system()?),

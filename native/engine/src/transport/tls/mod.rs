@@ -15,7 +15,7 @@ use rustls::pki_types::ServerName;
 pub use self::alert::TlsError;
 #[cfg(test)]
 use self::client::clients;
-pub use self::client::{TlsClient, TlsOptionError};
+pub use self::client::{TlsClient, TlsClientError, TlsOptionError};
 pub use self::stream::{TlsByteStream, Truncated};
 use super::{ByteStream, within};
 use crate::error::ConnectError;

@@ -1,11 +1,14 @@
 //! Who may vouch for a server.
 
+use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustls::pki_types::{CertificateDer, TrustAnchor};
+use rustls_native_certs::ErrorKind;
 
-use super::client::TlsOptionError;
+use super::client::{TlsClientError, TlsOptionError};
+use crate::error::is_exhaustion;
 
 /// The roots, each as far as it is needed to check a signature of it.
 pub(super) type Anchors = Arc<[TrustAnchor<'static>]>;
@@ -24,13 +27,17 @@ static SYSTEM_ROOTS: Mutex<Option<SystemRoots>> = Mutex::new(None);
 /// Whom the operating system trusts: the same as long as its certificates are.
 ///
 /// # Errors
-/// It trusts nobody.
-pub(super) fn system() -> Result<Anchors, TlsOptionError> {
+/// It trusts nobody, or its certificates cannot be read just now.
+pub(super) fn system() -> Result<Anchors, TlsClientError> {
     let mut known = SYSTEM_ROOTS.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(known) = known.as_ref().filter(|known| known.looked_at.elapsed() < SYSTEM_ROOTS_LIFETIME) {
         return Ok(Arc::clone(&known.anchors));
     }
     let found = rustls_native_certs::load_native_certs();
+    // Some of them would be taken for all of them, and a server of another one for a stranger.
+    if let Some(error) = found.errors.iter().find_map(exhausted) {
+        return Err(error.into());
+    }
     if let Some(known) = known.as_mut().filter(|known| known.certificates == found.certs) {
         known.looked_at = Instant::now();
         return Ok(Arc::clone(&known.anchors));
@@ -39,11 +46,20 @@ pub(super) fn system() -> Result<Anchors, TlsOptionError> {
     let anchors: Anchors = found.certs.iter().filter_map(|certificate| anchor(certificate)).collect();
     if anchors.is_empty() {
         let text = found.errors.first().map_or_else(|| "there are none".into(), ToString::to_string);
-        return Err(TlsOptionError { option: "roots", text });
+        return Err(TlsOptionError { option: "roots", text }.into());
     }
     let looked_at = Instant::now();
     *known = Some(SystemRoots { looked_at, certificates: found.certs, anchors: Arc::clone(&anchors) });
     Ok(anchors)
+}
+
+fn exhausted(error: &rustls_native_certs::Error) -> Option<io::Error> {
+    match &error.kind {
+        ErrorKind::Io { inner, .. } => {
+            inner.raw_os_error().filter(|number| is_exhaustion(*number)).map(io::Error::from_raw_os_error)
+        }
+        _ => None,
+    }
 }
 
 /// These certificates.

@@ -318,7 +318,10 @@ fn equal_options_have_one_configuration() {
 #[test]
 fn what_cannot_be_honoured_is_named() {
     let root = authority("a root");
-    let option = |options| TlsClient::new(options).unwrap_err().option;
+    let option = |options| match TlsClient::new(options) {
+        Err(TlsClientError::Option(error)) => error.option,
+        other => panic!("{other:?}"),
+    };
     assert_eq!(option(TlsOptions { roots: Roots::These(vec![vec![0x30, 0]]), ..trusting(&root) }), "roots");
     assert_eq!(option(TlsOptions { ciphers: Some(vec!["TLS_NONE".into()]), ..trusting(&root) }), "ciphers");
     assert_eq!(option(TlsOptions { groups: Some(vec!["secp521r1".into()]), ..trusting(&root) }), "groups");
