@@ -550,11 +550,7 @@ terminate(_, _, _) ->
 	ok.
 
 send_sync(From, Frames, #data{conn=Conn}) ->
-	Sent = case gun_rs_native:ws_send_receipt(Conn, From, Frames) of
-		too_much -> gun_rs_native:ws_send_receipt_dirty(Conn, From, Frames);
-		Other -> Other
-	end,
-	case Sent of
+	case gun_rs_frames:send_receipt(Conn, From, Frames) of
 		ok -> keep_state_and_data;
 		Error -> {keep_state_and_data, {reply, From, {error, Error}}}
 	end.

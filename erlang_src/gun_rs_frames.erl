@@ -2,6 +2,7 @@
 -module(gun_rs_frames).
 
 -export([send/4]).
+-export([send_receipt/3]).
 -export([check/1]).
 
 -type frame() :: close | ping | pong
@@ -9,11 +10,17 @@
 	| {close, Code :: 1000..4999, Reason :: iodata()}.
 -export_type([frame/0]).
 
+%% In bytes. A payload that does not begin at a byte boundary is copied by the VM when
+%% native code looks at it, and is known to be one only then: what is larger than this is
+%% looked at on a dirty scheduler.
+-define(MAX_LOOKED_AT, 16#40000).
+
 %% Malformed frames raise `{invalid_frame, Frame, Text}' in the caller.
 -spec send(ConnPid :: pid(), Caller :: pid(), StreamRef :: term(), frame() | [frame()]) -> ok.
 send(ConnPid, Caller, StreamRef, Frames) ->
-	case gun_rs_native:ws_send(ConnPid, Caller, StreamRef, Frames) of
+	case is_large(Frames) orelse gun_rs_native:ws_send(ConnPid, Caller, StreamRef, Frames) of
 		ok -> ok;
+		true -> send_dirty(ConnPid, Caller, StreamRef, Frames);
 		iodata -> send(ConnPid, Caller, StreamRef, flatten(Frames));
 		too_much -> send_dirty(ConnPid, Caller, StreamRef, Frames);
 		remote -> gun_rs_conn:cast(ConnPid, {ws_send, Caller, StreamRef, check(Frames)});
@@ -24,6 +31,7 @@ send_dirty(ConnPid, Caller, StreamRef, Frames) ->
 	case gun_rs_native:ws_send_dirty(ConnPid, Caller, StreamRef, Frames) of
 		ok -> ok;
 		iodata -> send_dirty(ConnPid, Caller, StreamRef, flatten(Frames));
+		remote -> gun_rs_conn:cast(ConnPid, {ws_send, Caller, StreamRef, check(Frames)});
 		Refused -> refused(Caller, Refused)
 	end.
 
@@ -33,19 +41,38 @@ refused(Caller, {send_queue_full, Message}) ->
 	Caller ! Message,
 	ok.
 
+%% The same for frames that have been checked, with a receipt.
+-spec send_receipt(gun_rs_native:conn(), Receipt :: term(), frame() | [frame()]) -> ok | send_queue_full.
+send_receipt(Conn, Receipt, Frames) ->
+	case is_large(Frames) orelse gun_rs_native:ws_send_receipt(Conn, Receipt, Frames) of
+		true -> gun_rs_native:ws_send_receipt_dirty(Conn, Receipt, Frames);
+		too_much -> gun_rs_native:ws_send_receipt_dirty(Conn, Receipt, Frames);
+		Sent -> Sent
+	end.
+
 %% The frames, in the shape that native code takes them in. For those that another
 %% process will send: what is malformed raises here, where the mistake is.
 -spec check(frame() | [frame()]) -> frame() | [frame()].
 check(Frames) ->
-	check(fun gun_rs_native:ws_check/1, Frames).
+	case is_large(Frames) of
+		false -> check(fun gun_rs_native:ws_check/1, Frames);
+		true -> check(fun gun_rs_native:ws_check_dirty/1, Frames)
+	end.
 
 check(Check, Frames) ->
 	case Check(Frames) of
 		ok -> Frames;
-		iodata -> check(Check, flatten(Frames));
+		iodata -> check(flatten(Frames));
 		too_much -> check(fun gun_rs_native:ws_check_dirty/1, Frames);
 		{invalid, Frame, Text} -> error({invalid_frame, Frame, Text})
 	end.
+
+is_large([Frame|Tail]) -> is_large_frame(Frame) orelse is_large(Tail);
+is_large(Frame) -> is_large_frame(Frame).
+
+is_large_frame({_, Payload}) when is_binary(Payload) -> byte_size(Payload) > ?MAX_LOOKED_AT;
+is_large_frame({_, _, Payload}) when is_binary(Payload) -> byte_size(Payload) > ?MAX_LOOKED_AT;
+is_large_frame(_) -> false.
 
 %% Payloads that are lists become binaries. Erlang's own function does it because it
 %% yields, however large the list; a native one would have to keep its scheduler.

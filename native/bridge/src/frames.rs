@@ -12,7 +12,7 @@ use gun_rs_engine::websocket::frame::{
 };
 use rustler::{Atom, Binary, Term};
 
-use crate::payload::HeldBinary;
+use crate::payload::{HeldBinary, is_aligned};
 
 /// A payload of this many bytes is held by reference rather than copied.
 const LARGE: usize = 64 * 1024;
@@ -183,9 +183,13 @@ impl<'b> Encoder<'b> {
         let payload = binary(payload).map_err(|()| iodata(frame, payload))?;
         match opcode {
             Opcode::Text | Opcode::Binary if payload.len() >= LARGE => {
+                let aligned = is_aligned(&payload);
+                if !aligned {
+                    self.count_copied(payload.len())?;
+                }
                 self.count += HELD_FRAMES;
                 self.flush();
-                self.items.push(Item::Large(opcode, HeldBinary::new(&payload)));
+                self.items.push(Item::Large(opcode, HeldBinary::new(&payload, aligned)));
                 Ok(Pushed::Frame)
             }
             Opcode::Text | Opcode::Binary => self.copy(opcode, &payload),
@@ -223,10 +227,7 @@ impl<'b> Encoder<'b> {
     }
 
     fn copy<'a>(&mut self, opcode: Opcode, payload: &[u8]) -> Result<Pushed, Refused<'a>> {
-        self.copied += payload.len();
-        if self.scheduler == Scheduler::Normal && self.copied > MAX_COPIED {
-            return Err(Refused::TooMuch);
-        }
+        self.count_copied(payload.len())?;
         if self.compresses && matches!(opcode, Opcode::Text | Opcode::Binary) {
             self.flush();
             self.items.push(Item::Small(opcode, payload.to_vec()));
@@ -235,6 +236,11 @@ impl<'b> Encoder<'b> {
             self.frames += 1;
         }
         Ok(Pushed::Frame)
+    }
+
+    fn count_copied<'a>(&mut self, bytes: usize) -> Result<(), Refused<'a>> {
+        self.copied += bytes;
+        if self.scheduler == Scheduler::Normal && self.copied > MAX_COPIED { Err(Refused::TooMuch) } else { Ok(()) }
     }
 
     fn close(&mut self, payload: &[u8]) {

@@ -81,7 +81,8 @@ impl Payload for BinaryPayload {
     }
 }
 
-/// A binary of the user's, held by reference until it is sent.
+/// A binary of the user's, held by reference until it is sent. Its first byte stands at a byte boundary: the VM copies
+/// the whole of any other binary each time that it is looked at, and keeps every copy as long as the environment.
 pub(crate) struct HeldBinary {
     env: OwnedEnv,
     term: SavedTerm,
@@ -89,12 +90,25 @@ pub(crate) struct HeldBinary {
 }
 
 impl HeldBinary {
-    /// Holds `binary`.
-    pub(crate) fn new(binary: &Binary<'_>) -> Self {
+    /// Holds `binary`, or a copy of it if it is not aligned.
+    pub(crate) fn new(binary: &Binary<'_>, aligned: bool) -> Self {
         let env = OwnedEnv::new();
-        let term = env.save(*binary);
+        let term = if aligned {
+            env.save(*binary)
+        } else {
+            let copy = OwnedBinary::from_slice(binary);
+            env.run(|own| env.save(copy.release(own)))
+        };
         Self { env, term, len: binary.len() }
     }
+}
+
+/// Whether the VM looks at the binary where it stands, rather than at a copy. It does so for all parts of a binary or
+/// for none, so that a small part tells, of which a copy costs nothing.
+pub(crate) fn is_aligned(binary: &Binary<'_>) -> bool {
+    let part = binary.make_subbinary(0, binary.len().min(IN_TERM + 1));
+    let part = part.and_then(|part| Binary::from_term(part.into()));
+    part.is_ok_and(|part| part.as_ptr() == binary.as_ptr())
 }
 
 impl Source for HeldBinary {
