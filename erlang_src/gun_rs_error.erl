@@ -84,7 +84,7 @@ english(request_too_short) ->
 english({badstate, Text}) ->
 	sentence("The connection is in no state for this operation: ~ts", [clause(Text)]);
 english(send_queue_full) ->
-	"Too many bytes wait to be sent, so that nothing of this call is sent; wait until the "
+	"Too much waits to be sent, so that nothing of this call is sent; wait until the "
 	"server has taken some, or raise max_send_queue in ws_opts or http_opts.";
 english(calling_self) ->
 	"The connection process cannot wait for itself; a module that runs in it sends with "

@@ -158,7 +158,7 @@ conn_set_owner(_Conn, _Owner) -> ?NOT_LOADED.
 -spec conn_state(conn()) -> idle | connecting | http | ws | closing.
 conn_state(_Conn) -> ?NOT_LOADED.
 
-%% @doc Frames and bytes received and sent, the bytes that wait to be sent, and the bytes
+%% @doc Frames and bytes received and sent, what waits to be sent as it is counted, and the bytes
 %% of compressed messages before and after compression.
 -spec conn_stats(conn()) -> #{frames_in | bytes_in | frames_out | bytes_out | send_queue
 	| uncompressed | compressed := non_neg_integer()}.

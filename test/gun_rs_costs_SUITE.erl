@@ -6,6 +6,7 @@
 -import(gun_rs_test, [config/2]).
 -import(gun_rs_test, [doc/1]).
 -import(gun_rs_test, [open/1]).
+-import(gun_rs_test, [open/2]).
 -import(gun_rs_test, [open_ws/2]).
 -import(gun_rs_test, [upgrade/4]).
 
@@ -87,3 +88,111 @@ unaligned_messages_in_a_list(Config) ->
 	end || {Offset, Payload} <- Payloads]),
 	_ = [?EXPECT({gun_ws, ConnPid, StreamRef, {binary, Payload}}) || {_, Payload} <- Payloads],
 	ok = gun_rs:close(ConnPid).
+
+%% What waits.
+
+empty_messages_are_limited(_) ->
+	doc("Messages without a byte fill max_send_queue too, compressed or not; when all are sent, nothing is counted."),
+	Deflate = [{"Sec-WebSocket-Extensions", "permessage-deflate"}],
+	_ = [begin
+		{Server, Port} = lying_server:start([{answer, fun(Key) -> lying_server:response(Key, Headers) end}, wait, frames],
+			[{recbuf, 4096}]),
+		{Sent, Erlang, System} = do_in_node(do_send_until_full, [Port, WsOpts, Frame]),
+		ct:pal("~p with ~p: ~b calls until the queue is full; ~b KiB, ~b KiB resident",
+			[Frame, WsOpts, Sent, Erlang div 1024, System div 1024]),
+		true = Sent < 500000 andalso Erlang < 32 * ?MiB,
+		lying_server:stop(Server)
+	end || {Headers, WsOpts, Frame} <- [
+		{Deflate, #{compress => true}, {text, <<>>}},
+		{Deflate, #{compress => true}, [{text, <<>>}, {binary, <<>>}]},
+		{[], #{}, [{binary, <<>>}]}
+	]].
+
+do_send_until_full(Port, WsOpts, Frame) ->
+	ConnPid = open(Port, #{retry => 0, tcp_opts => [{sndbuf, 4096}]}),
+	StreamRef = upgrade(ConnPid, "/", [], WsOpts#{max_send_queue => ?MiB}),
+	Memory = gun_rs_test:watch_memory(),
+	Sent = do_until_full(fun() -> gun_rs:ws_send(ConnPid, StreamRef, Frame) end, 0),
+	{Erlang, System} = gun_rs_test:memory_growth(Memory),
+	ok = gun_rs:close(ConnPid),
+	{Sent, Erlang, System}.
+
+do_until_full(_, 2000000) ->
+	2000000;
+do_until_full(Fun, N) ->
+	_ = Fun(),
+	receive
+		{gun_error, _, _, send_queue_full} -> N
+	after 0 ->
+		do_until_full(Fun, N + 1)
+	end.
+
+small_requests_are_limited(_) ->
+	doc("So do requests of a few bytes, and bodies in parts of one byte."),
+	_ = [begin
+		{Server, Port} = lying_server:start([request, wait]),
+		{Sent, Erlang, System} = do_in_node(do_request_until_full, [Port, What]),
+		ct:pal("~p: ~b calls until the queue is full; ~b KiB, ~b KiB resident",
+			[What, Sent, Erlang div 1024, System div 1024]),
+		true = Sent < 10000 andalso Erlang < 32 * ?MiB,
+		lying_server:stop(Server)
+	end || What <- [requests, parts]].
+
+do_request_until_full(Port, What) ->
+	ConnPid = open(Port, #{retry => 0, http_opts => #{max_send_queue => ?MiB}}),
+	_ = gun_rs:get(ConnPid, "/"),
+	StreamRef = gun_rs:post(ConnPid, "/", []),
+	Memory = gun_rs_test:watch_memory(),
+	Sent = do_until_full(case What of
+		requests -> fun() -> gun_rs:get(ConnPid, "/") end;
+		parts -> fun() -> gun_rs:data(ConnPid, StreamRef, nofin, "1") end
+	end, 0),
+	{Erlang, System} = gun_rs_test:memory_growth(Memory),
+	ok = gun_rs:close(ConnPid),
+	{Sent, Erlang, System}.
+
+nothing_is_counted_when_all_is_sent(Config) ->
+	doc("When everything is sent, refused or cancelled, send_queue is 0, whatever it was."),
+	{ConnPid, StreamRef} = open_ws(config(port, Config), "/websocket"),
+	Large = binary:copy(<<"x">>, 100000),
+	Frames = [{text, "a"}, [], [{text, "b"}, {binary, Large}, ping, {binary, <<>>}], {binary, Large}],
+	_ = [ok = gun_rs:ws_send(ConnPid, StreamRef, F) || F <- Frames],
+	_ = [ok = gun_rs:ws_send_sync(ConnPid, StreamRef, F) || F <- Frames],
+	_ = gun_rs:get(ConnPid, "/"),
+	?EXPECT({gun_error, ConnPid, {badstate, _}}),
+	do_nothing_counted(ConnPid),
+	ok = gun_rs:close(ConnPid),
+	{Server, Port} = lying_server:start([{repeat, [{http, fun(_, _) -> lying_server:ok("Thanks.") end}]}]),
+	Http = open(Port),
+	StreamRefs = [gun_rs:post(Http, "/", [], Large), gun_rs:get(Http, "/"), gun_rs:post(Http, "/", [])],
+	Upload = lists:last(StreamRefs),
+	_ = [ok = gun_rs:data(Http, Upload, nofin, Part) || Part <- ["1", Large, "2"]],
+	ok = gun_rs:data(Http, Upload, fin, <<>>),
+	ok = gun_rs:data(Http, Upload, fin, "too late"),
+	Cancelled = gun_rs:get(Http, "/"),
+	ok = gun_rs:cancel(Http, Cancelled),
+	_ = [?EXPECT({gun_response, Http, Ref, nofin, 200, _}) || Ref <- StreamRefs],
+	do_nothing_counted(Http),
+	ok = gun_rs:close(Http),
+	lying_server:stop(Server).
+
+do_nothing_counted(ConnPid) ->
+	true = gun_rs_test:eventually(fun() ->
+		#{stats := #{send_queue := Queue}} = gun_rs:info(ConnPid),
+		Queue =:= 0 orelse Queue
+	end).
+
+messages_after_a_close_are_limited(_) ->
+	doc("Where the flow is a number, what a server sent before it closed is told up to a limit that empty messages reach."),
+	Count = 200000,
+	{Server, Port} = lying_server:start([
+		upgrade, {send, binary:copy(iolist_to_binary(lying_server:frame(text, <<>>)), Count)}, close
+	], [{sndbuf, 4 * ?MiB}]),
+	ConnPid = open(Port, #{retry => 0, tcp_opts => [{recbuf, 4 * ?MiB}]}),
+	StreamRef = upgrade(ConnPid, "/", [], #{flow => 1}),
+	?EXPECT({gun_down, ConnPid, ws, closed, [StreamRef]}),
+	{message_queue_len, Told} = process_info(self(), message_queue_len),
+	ct:pal("~b of ~b empty messages were told", [Told, Count]),
+	true = Told > 10000 andalso Told < Count div 2,
+	gun_rs:flush(ConnPid),
+	lying_server:stop(Server).

@@ -740,7 +740,7 @@ queue_is_kept_over_a_lost_connection(Config) ->
 
 send_queue_full(Config) ->
 	doc("Beyond the bound it is send_queue_full, and nothing of that call is sent; after the upgrade the bound is gone."),
-	{ConnPid, StreamRef, At} = do_away(#{ws_opts => #{reupgrade => #{queue => 1000}}}, Config),
+	{ConnPid, StreamRef, At} = do_away(#{ws_opts => #{reupgrade => #{queue => 1850}}}, Config),
 	ok = do_fill(ConnPid, StreamRef, $a),
 	{Server, At} = do_serve([{answer, fun do_wait/1}, frames], At, Config),
 	?EXPECT({lying_server, Server, {request, _}}),
@@ -779,7 +779,7 @@ do_fill(ConnPid, StreamRef, Byte) ->
 queue_refused(Config) ->
 	doc("When the upgrade ends in a refusal, a wrong answer or nothing that is HTTP, those who wait get badstate."),
 	_ = [begin
-		{ConnPid, StreamRef, At} = do_away(#{ws_opts => #{reupgrade => #{queue => 1000}}}, Config),
+		{ConnPid, StreamRef, At} = do_away(#{ws_opts => #{reupgrade => #{queue => 10000}}}, Config),
 		ok = gun_rs:ws_send(ConnPid, StreamRef, {text, "waits"}),
 		Sync = do_send_sync(ConnPid, StreamRef, {text, "waits too"}),
 		{Server, At} = do_serve([{answer, fun(_) -> receive go -> Answer end end}], At, Config),

@@ -80,7 +80,7 @@ sync_waits_for_the_system(_) ->
 	?EXPECT({lying_server, Server, accepted}),
 	?REFUTE({Sender, _}),
 	#{stats := #{send_queue := Waiting}} = gun_rs:info(ConnPid),
-	true = Waiting > 0 andalso Waiting =< ?TOO_LARGE + 100,
+	true = Waiting > 0 andalso Waiting =< ?TOO_LARGE + 3000,
 	lying_server:go(Server),
 	?EXPECT({Sender, ok}),
 	?EXPECT({lying_server, Server, {frame, text, <<"before">>}}),
@@ -111,7 +111,7 @@ sync_when_the_server_goes_away(_) ->
 	doc("Whoever waits when the connection ends is told that it has, and is told so before gun_down."),
 	{ConnPid, StreamRef, Server} = do_open_unread(#{}),
 	Senders = [do_send_sync(ConnPid, StreamRef, {binary, binary:copy(<<0>>, ?TOO_LARGE)}, infinity) || _ <- [1, 2, 3]],
-	true = eventually(fun() -> maps:get(send_queue, do_stats(ConnPid)) > 2 * ?TOO_LARGE end),
+	true = eventually(fun() -> maps:get(send_queue, do_stats(ConnPid)) > 5 * ?TOO_LARGE div 2 end),
 	lying_server:stop(Server),
 	_ = [?EXPECT({Sender, Answer}, {error, closed} = Answer) || Sender <- Senders],
 	?EXPECT({gun_down, ConnPid, ws, closed, [StreamRef]}).
@@ -307,7 +307,8 @@ queue_full(_) ->
 	ct:log("~p frames", [Sent]),
 	true = Sent >= 99,
 	#{send_queue := Waiting} = do_stats(ConnPid),
-	true = Waiting > 0 andalso Waiting =< 1000000,
+	%% What the last call itself counts for, beside its bytes, may be beyond it.
+	true = Waiting > 0 andalso Waiting =< 1001000,
 	{error, send_queue_full} = gun_rs:ws_send_sync(ConnPid, StreamRef, {binary, Payload}),
 	%% A list that doesn't fit is not sent in part.
 	ok = gun_rs:ws_send(ConnPid, StreamRef, [{text, "no part of it"}, {binary, Payload}]),

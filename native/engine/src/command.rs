@@ -11,6 +11,13 @@ use crate::sink::Sink;
 use crate::transport::tls::TlsClient;
 use crate::websocket::frame::Opcode;
 
+/// What a command that waits counts for beside the bytes that are to be sent: roughly the memory that it takes. Without
+/// it, commands of no bytes would pass every limit.
+pub const COMMAND: usize = 512;
+
+/// What each item of [`Outgoing`] counts for beside its bytes.
+pub const ITEM: usize = 128;
+
 /// One command. Commands are done in the order given; those that need a connection wait until there is one.
 pub enum Command<K: Sink> {
     /// Makes one attempt to connect, over TLS where there is a configuration for it: answered by `Up` or `ConnectFailed`.
@@ -43,14 +50,23 @@ pub enum Command<K: Sink> {
 }
 
 impl<K: Sink> Command<K> {
-    /// The bytes that it accounts for while it waits.
-    pub(crate) fn queued(&self) -> usize {
+    /// What it counts for while it waits; nothing, if it has no bytes to send by its nature.
+    pub(crate) fn cost(&self) -> usize {
         match self {
-            Self::Request(request) => request.queued(),
-            Self::Upgrade(upgrade) => upgrade.queued(),
-            Self::Data(data) => data.data.len(),
-            Self::Send(outgoing) => outgoing.len(),
+            Self::Request(request) => request.cost(),
+            Self::Upgrade(upgrade) => upgrade.cost(),
+            Self::Data(data) => data.cost(),
+            Self::Send(outgoing) => outgoing.cost(),
             _ => 0,
+        }
+    }
+
+    /// How much of its cost it needs no room for: a limit that has room for the bytes of a command, while nothing else
+    /// waits, lets it pass.
+    pub(crate) fn allowance(&self) -> usize {
+        match self {
+            Self::Send(outgoing) if !outgoing.items.is_empty() => COMMAND + ITEM,
+            command => command.cost().min(COMMAND),
         }
     }
 }
@@ -79,14 +95,14 @@ pub struct Request<K: Sink> {
 }
 
 impl<K: Sink> Request<K> {
-    /// The bytes that it accounts for while it waits.
-    pub(crate) fn queued(&self) -> usize {
-        self.head_len() + self.body.len()
+    /// What it counts for while it waits.
+    pub(crate) fn cost(&self) -> usize {
+        self.head_cost() + self.body.len()
     }
 
-    /// The bytes that all but its body account for while it waits.
-    pub(crate) fn head_len(&self) -> usize {
-        head_len(&self.target, &self.headers)
+    /// What all but its body counts for.
+    pub(crate) fn head_cost(&self) -> usize {
+        COMMAND + head_len(&self.target, &self.headers)
     }
 }
 
@@ -105,7 +121,7 @@ pub enum Body {
 }
 
 impl Body {
-    /// The bytes that it accounts for while the request waits.
+    /// The bytes that it counts for while the request waits.
     fn len(&self) -> usize {
         if let Self::Whole(bytes) = self { bytes.len() } else { 0 }
     }
@@ -123,6 +139,13 @@ pub struct RequestData<K: Sink> {
     pub fin: bool,
 }
 
+impl<K: Sink> RequestData<K> {
+    /// What it counts for while it waits.
+    pub(crate) fn cost(&self) -> usize {
+        COMMAND + self.data.len()
+    }
+}
+
 /// A request to upgrade to WebSocket.
 pub struct Upgrade<K: Sink> {
     /// The stream that it opens.
@@ -138,9 +161,9 @@ pub struct Upgrade<K: Sink> {
 }
 
 impl<K: Sink> Upgrade<K> {
-    /// The bytes that it accounts for while it waits.
-    pub(crate) fn queued(&self) -> usize {
-        head_len(&self.target, &self.headers)
+    /// What it counts for while it waits.
+    pub(crate) fn cost(&self) -> usize {
+        COMMAND + head_len(&self.target, &self.headers)
     }
 }
 
@@ -161,16 +184,9 @@ impl<K: Sink> Outgoing<K> {
         Self { reply, items, calls: 1 }
     }
 
-    /// The bytes that they account for while they wait.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.items.iter().map(Item::len).sum()
-    }
-
-    /// Whether they account for nothing.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
+    /// What they count for while they wait.
+    pub(crate) fn cost(&self) -> usize {
+        COMMAND + self.items.iter().map(Item::cost).sum::<usize>()
     }
 }
 
@@ -195,18 +211,11 @@ pub enum Item<B> {
 }
 
 impl<B: crate::sink::Source> Item<B> {
-    /// The bytes that it accounts for while it waits.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        match self {
+    /// What it counts for while it waits.
+    pub(crate) fn cost(&self) -> usize {
+        ITEM + match self {
             Self::Encoded(_, bytes) | Self::Small(_, bytes) | Self::Close(bytes) => bytes.len(),
             Self::Large(_, source) => source.len(),
         }
-    }
-
-    /// Whether it accounts for nothing.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 }

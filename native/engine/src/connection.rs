@@ -15,7 +15,7 @@ use ::http::{HeaderName, HeaderValue, Uri};
 use crossbeam_utils::atomic::AtomicCell;
 use tokio::task::AbortHandle;
 
-use crate::command::{Command, Outgoing, Reply};
+use crate::command::{COMMAND, Command, ITEM, Outgoing, Reply};
 use crate::error::{BadState, ConnectError, ConnectionError, DownReason};
 use crate::event::{Event, Next, NotSent, Protocol, StreamInfo};
 use crate::http;
@@ -57,7 +57,7 @@ pub struct Stats {
     pub frames_out: u64,
     /// Bytes of the WebSockets' streams that the operating system has taken.
     pub bytes_out: u64,
-    /// Bytes that wait to be sent.
+    /// Bytes that wait to be sent, with [`COMMAND`] for each command that waits and [`ITEM`] for each item.
     pub queued: u64,
     /// Bytes of messages that were compressed, by either side.
     pub uncompressed: u64,
@@ -112,7 +112,7 @@ impl Status {
         self.set(State::Http);
     }
 
-    /// How many bytes may wait to be sent.
+    /// How much may wait to be sent.
     pub(crate) fn limit(&self, max_queued: Option<usize>) {
         self.max_queued.store(max_queued.unwrap_or(usize::MAX), Ordering::Release);
     }
@@ -124,10 +124,15 @@ impl Status {
         self.set(State::Ws);
     }
 
-    /// Bytes that were queued are not any more.
-    pub(crate) fn release(&self, bytes: usize) {
-        if bytes > 0 {
-            self.queued.fetch_sub(bytes, Ordering::AcqRel);
+    /// What is queued from now on: before anybody may release it.
+    fn charge(&self, cost: usize) -> usize {
+        self.queued.fetch_add(cost, Ordering::AcqRel)
+    }
+
+    /// What was queued is not any more.
+    pub(crate) fn release(&self, cost: usize) {
+        if cost > 0 {
+            self.queued.fetch_sub(cost, Ordering::AcqRel);
         }
     }
 
@@ -149,7 +154,7 @@ impl Status {
 
 /// The queue has no room for this under the limit of the options.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("too many bytes wait to be sent")]
+#[error("too much waits to be sent")]
 pub struct QueueFull;
 
 /// Tells who gave frames that the state does not allow them.
@@ -172,22 +177,22 @@ pub struct Handle<K: Sink> {
 
 impl<K: Sink> Handle<K> {
     /// Appends a command to the connection's queue. Without effect when the task has ended. What is to be sent is
-    /// accounted for, and may pass the limit that [`Handle::try_send`] keeps.
+    /// counted, and may pass the limit that [`Handle::try_send`] keeps.
     pub fn send(&self, command: Command<K>) {
-        let bytes = command.queued();
-        if bytes > 0 {
-            self.status.queued.fetch_add(bytes, Ordering::AcqRel);
+        let cost = command.cost();
+        if cost > 0 {
+            self.status.charge(cost);
         }
         self.commands.send(command);
     }
 
     /// The same within the limit on what may wait to be sent ([`crate::options::HttpOptions::max_send_queue`],
-    /// [`crate::WsOptions::max_send_queue`]).
+    /// [`crate::WsOptions::max_send_queue`]). While nothing waits, a command needs room for its bytes alone.
     ///
     /// # Errors
     /// [`QueueFull`]: nothing of it is done.
     pub fn try_send(&self, command: Command<K>) -> Result<(), QueueFull> {
-        self.account(command.queued())?;
+        self.account(command.cost(), command.allowance())?;
         self.commands.send(command);
         Ok(())
     }
@@ -197,16 +202,19 @@ impl<K: Sink> Handle<K> {
     /// # Errors
     /// [`QueueFull`]: none of them is sent.
     pub fn try_send_frames(&self, caller: K::Caller, frames: u32, bytes: &[u8]) -> Result<(), QueueFull> {
-        self.account(bytes.len())?;
-        self.commands.send_frames(caller, frames, bytes);
+        self.account(bytes.len(), 0)?;
+        // Those that join others take no memory of their own beside their bytes.
+        self.commands.send_frames(caller, frames, bytes, || {
+            self.status.charge(COMMAND + ITEM);
+        });
         Ok(())
     }
 
-    fn account(&self, bytes: usize) -> Result<(), QueueFull> {
+    fn account(&self, cost: usize, allowance: usize) -> Result<(), QueueFull> {
         let max = self.status.max_queued.load(Ordering::Acquire);
-        let before = self.status.queued.fetch_add(bytes, Ordering::AcqRel);
-        if before.saturating_add(bytes) > max {
-            self.status.release(bytes);
+        let before = self.status.charge(cost);
+        if before.saturating_add(cost - allowance) > max {
+            self.status.release(cost);
             return Err(QueueFull);
         }
         Ok(())
@@ -475,7 +483,7 @@ impl<K: Sink> Connection<K> {
             Command::Send(outgoing)
                 if self.reupgrade.as_ref().is_some_and(|again| again.request.options.reupgrade_queue().is_none()) =>
             {
-                self.status.release(outgoing.len());
+                self.status.release(outgoing.cost());
                 refuse(&mut self.sink, &outgoing, BadState::Reconnecting);
             }
             command @ Command::Send(_) => kept.push_back(command),

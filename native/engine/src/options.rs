@@ -107,7 +107,8 @@ pub struct HttpOptions {
     pub max_header_block_size: usize,
     /// The most bytes of a response's trailers; not above `max_header_block_size`.
     pub max_trailer_block_size: usize,
-    /// The most bytes of requests and of their bodies that may wait to be sent; `None` is unlimited.
+    /// The most bytes of requests and of their bodies that may wait to be sent, with what each counts for beside them
+    /// ([`crate::command::COMMAND`]); `None` is unlimited.
     pub max_send_queue: Option<usize>,
     /// The most informational responses that may come before a response; their bytes together may be as many as
     /// `max_header_block_size`.
@@ -148,7 +149,8 @@ pub struct WsOptions {
     pub max_frame_size: Option<u64>,
     /// The most bytes of one message, after decompression; `None` is unlimited.
     pub max_message_size: Option<u64>,
-    /// The most bytes that may wait to be sent; `None` is unlimited.
+    /// The most bytes that may wait to be sent, with what each command and item counts for beside them
+    /// ([`crate::command::COMMAND`], [`crate::command::ITEM`]); `None` is unlimited.
     pub max_send_queue: Option<usize>,
     /// Whether the upgrade is repeated on the next connection, and how.
     pub reupgrade: Option<ReupgradeOptions>,

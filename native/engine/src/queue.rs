@@ -62,14 +62,16 @@ impl<K: Sink> Sender<K> {
         self.append(|batch| batch.push(command));
     }
 
-    /// Appends data and control frames that are encoded already: to those that wait, if the same caller sent them.
-    pub(crate) fn send_frames(&self, caller: K::Caller, frames: u32, bytes: &[u8]) {
+    /// Appends data and control frames that are encoded already: to those that wait, if the same caller sent them. If
+    /// they become a command of their own, `charge` is called before the task can take it.
+    pub(crate) fn send_frames(&self, caller: K::Caller, frames: u32, bytes: &[u8], charge: impl FnOnce()) {
         let alone = |caller| {
             let items = vec![Item::Encoded(frames, bytes.to_vec())];
             Command::Send(Box::new(Outgoing::new(Reply::Caller(caller), items)))
         };
         // They are copied before the lock is taken where that takes long.
         if bytes.len() > PIECE {
+            charge();
             return self.send(alone(caller));
         }
         self.append(|batch| {
@@ -84,6 +86,7 @@ impl<K: Sink> Sender<K> {
                 *count += frames;
                 *calls += 1;
             } else {
+                charge();
                 batch.push(alone(caller));
             }
         });
@@ -209,15 +212,15 @@ mod tests {
     #[test]
     fn frames_of_one_caller_that_wait_are_one_piece_up_to_its_size() {
         let (sender, mut receiver) = queue::<Recorder>();
-        sender.send_frames(1, 1, b"a");
-        sender.send_frames(1, 2, b"bc");
-        sender.send_frames(2, 1, b"d");
-        sender.send_frames(1, 1, b"e");
-        sender.send_frames(1, 1, &[b'f'; PIECE]);
+        sender.send_frames(1, 1, b"a", || ());
+        sender.send_frames(1, 2, b"bc", || ());
+        sender.send_frames(2, 1, b"d", || ());
+        sender.send_frames(1, 1, b"e", || ());
+        sender.send_frames(1, 1, &[b'f'; PIECE], || ());
         let mut expected = vec![(1, 2, 3, b"abc".to_vec()), (2, 1, 1, b"d".to_vec()), (1, 1, 1, b"e".to_vec())];
         expected.push((1, 1, 1, vec![b'f'; PIECE]));
         assert_eq!(waiting(&mut receiver), expected);
-        sender.send_frames(1, 1, b"g");
+        sender.send_frames(1, 1, b"g", || ());
         assert_eq!(waiting(&mut receiver), [(1, 1, 1, b"g".to_vec())], "what was taken is not appended to");
     }
 
@@ -236,7 +239,7 @@ mod tests {
                         if n % 100 == 0 {
                             sender.send(Command::UpdateFlow(Some(Box::new(caller)), i64::from(n)));
                         } else {
-                            sender.send_frames(caller, 1, &n.to_ne_bytes());
+                            sender.send_frames(caller, 1, &n.to_ne_bytes(), || ());
                         }
                     }
                 })
@@ -272,11 +275,11 @@ mod tests {
     #[test]
     fn what_comes_after_the_task_has_ended_is_dropped_as_is_what_it_had_not_taken() {
         let (sender, receiver) = queue::<Recorder>();
-        sender.send_frames(1, 1, b"a");
+        sender.send_frames(1, 1, b"a", || ());
         let queue = Arc::clone(&receiver.queue);
         drop(receiver);
         assert!(queue.batch.take().is_none());
-        sender.send_frames(1, 1, b"b");
+        sender.send_frames(1, 1, b"b", || ());
         assert!(queue.batch.take().is_none());
     }
 }

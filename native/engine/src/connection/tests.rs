@@ -9,7 +9,6 @@ use tokio::task::yield_now;
 use tokio::time::timeout;
 
 use super::*;
-use crate::command::Command;
 use crate::error::{BadState, Wait};
 use crate::options::{Endpoint, ReupgradeOptions};
 use crate::testing::*;
@@ -266,13 +265,13 @@ async fn frames_are_refused_until_the_upgrade_is_repeated() {
 
 #[tokio::test]
 async fn frames_wait_for_the_repeated_upgrade_within_their_bound_and_keep_their_order() {
-    let (mut client, listener) = to_be_repeated(64).await;
+    let (mut client, listener) = to_be_repeated(64 + 2 * (COMMAND + ITEM)).await;
     client.send(vec![text("one")]);
     client.handle.send(Command::Connect(None));
     accepted(&listener).await.request().await;
     client.expect(&[Told::Up(Http), Told::Down(Http, Reason::Closed, Vec::new())]).await;
     client.send(vec![text("two")]);
-    assert!(client.try_send(vec![text(&"x".repeat(64))]).is_err());
+    assert!(client.try_send(vec![text(&"x".repeat(64 + COMMAND + ITEM))]).is_err());
     client.handle.send(Command::Connect(None));
     let mut peer = accepted(&listener).await;
     client.expect(&[Told::Up(Http)]).await;
@@ -289,7 +288,7 @@ async fn frames_wait_for_the_repeated_upgrade_within_their_bound_and_keep_their_
 
 #[tokio::test]
 async fn frames_that_wait_for_an_upgrade_that_is_refused_are_refused_too() {
-    let (mut client, listener) = to_be_repeated(64).await;
+    let (mut client, listener) = to_be_repeated(64 + 2 * (COMMAND + ITEM)).await;
     client.send(vec![text("one")]);
     client.send_for(7, vec![text("two")]);
     client.handle.send(Command::Connect(None));

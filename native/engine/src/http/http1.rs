@@ -403,7 +403,7 @@ impl<K: Sink> Http<'_, K> {
     }
 
     fn request(&mut self, request: Request<K>) {
-        let queued = request.head_len();
+        let queued = request.head_cost();
         let Request { stream, caller, method, target, headers, body, flow, response_timeout, body_timeout } = request;
         let status = Arc::clone(&self.connection.status);
         let http10 = self.connection.options.http.version == HttpVersion::Http10;
@@ -452,7 +452,7 @@ impl<K: Sink> Http<'_, K> {
     }
 
     fn refuse(&mut self, outgoing: &Outgoing<K>, error: BadState) {
-        self.connection.status.release(outgoing.len());
+        self.connection.status.release(outgoing.cost());
         refuse(&mut self.connection.sink, outgoing, error);
     }
 
@@ -465,7 +465,7 @@ impl<K: Sink> Http<'_, K> {
     }
 
     fn upgrade(&mut self, upgrade: Upgrade<K>) {
-        let queued = upgrade.queued();
+        let queued = upgrade.cost();
         let Upgrade { stream, caller, target, headers, options } = upgrade;
         if self.http10 || self.connection.options.http.version == HttpVersion::Http10 {
             self.connection.status.release(queued);
@@ -505,8 +505,9 @@ impl<K: Sink> Http<'_, K> {
     }
 
     fn data(&mut self, data: RequestData<K>) -> Option<DownReason> {
+        let cost = data.cost();
         let RequestData { stream, caller, data, fin } = data;
-        let len = data.len();
+        let is_empty = data.is_empty();
         let active = self.active.as_ref().filter(|active| active.stream == stream && !active.cancelled);
         let upload = match active {
             Some(active) => Some((&active.stream, &active.upload)),
@@ -518,12 +519,12 @@ impl<K: Sink> Http<'_, K> {
             None => Err(BadState::NoStream),
         };
         let Err(error) = result else { return None };
-        self.connection.status.release(len);
+        self.connection.status.release(cost);
         let sink = &mut self.connection.sink;
         match upload {
             Some((stream, _)) => sink.event(Event::StreamError { stream, error: StreamError::BadState(error) }),
             // The end of a body that was complete without it: nothing is lost with it.
-            None if len == 0 => {}
+            None if is_empty => {}
             None => sink.event(Event::NoStream { stream: &stream, caller: &caller }),
         }
         if error != BadState::BodyTooShort {

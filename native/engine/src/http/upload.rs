@@ -9,10 +9,11 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 
+use crate::command::COMMAND;
 use crate::connection::Status;
 use crate::error::BadState;
 
-/// The body of a request, as hyper has it. What is not sent of it accounts for no bytes once it is dropped.
+/// The body of a request, as hyper has it. What is not sent of it counts no more once it is dropped.
 pub(crate) enum RequestBody {
     /// There is none.
     Empty,
@@ -87,7 +88,7 @@ impl Upload {
         Self { state: Mutex::new(state), status }
     }
 
-    /// Adds a part. Its bytes are accounted for already, and stay so if they are added.
+    /// Adds a part. It counts already, as a command and its bytes, and goes on to if it is added.
     ///
     /// # Errors
     /// Nothing is added: the body is complete, or would be longer or shorter than announced.
@@ -104,7 +105,9 @@ impl Upload {
             state.missing = Some(left);
         }
         state.fin = fin;
-        if !data.is_empty() {
+        if data.is_empty() {
+            self.status.release(COMMAND);
+        } else {
             state.parts.push_back(data);
         }
         if let Some(reader) = state.reader.take() {
@@ -123,7 +126,7 @@ impl Upload {
         let mut state = self.state();
         match state.parts.pop_front() {
             Some(data) => {
-                self.status.release(data.len());
+                self.status.release(COMMAND + data.len());
                 Poll::Ready(Some(data))
             }
             None if state.fin || state.missing == Some(0) => Poll::Ready(None),
@@ -143,6 +146,6 @@ impl Upload {
 impl Drop for Upload {
     fn drop(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        self.status.release(state.parts.iter().map(Bytes::len).sum());
+        self.status.release(state.parts.iter().map(|part| COMMAND + part.len()).sum());
     }
 }

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::AsyncWrite;
 
-use crate::command::Item;
+use crate::command::{COMMAND, Item};
 use crate::sink::{Sink, Source};
 use crate::websocket::deflate::{Agreed, Deflater};
 use crate::websocket::frame::{
@@ -40,7 +40,7 @@ pub struct Outbound<K: Sink> {
     /// What is ready for the socket, from `written` on.
     staged: Vec<u8>,
     written: usize,
-    /// What `staged` accounts for.
+    /// What `staged` counts for.
     staged_cost: usize,
     /// The bytes of pings' answers that the socket has not taken: a peer that reads nothing must not grow them.
     answers: usize,
@@ -61,7 +61,7 @@ pub struct Counts {
     pub deflated: u64,
     /// Bytes that they were compressed to.
     pub compressed: u64,
-    /// Bytes that were accounted for when they were queued and are not any more.
+    /// What was counted when it was queued and is not any more.
     pub released: usize,
 }
 
@@ -69,12 +69,12 @@ enum Waiting<K: Sink> {
     /// To be sent.
     Item {
         item: Item<K::Source>,
-        /// What it accounts for.
+        /// What it counts for.
         cost: usize,
         /// Its bytes, if it answers a ping.
         answer: usize,
     },
-    /// To be told once everything before it has been sent.
+    /// To be told once everything before it has been sent. It counts for a command.
     Receipt(K::Receipt),
 }
 
@@ -111,7 +111,7 @@ impl<K: Sink> Outbound<K> {
 
     /// Appends what the user sends.
     pub fn push(&mut self, item: Item<K::Source>) {
-        let cost = item.len();
+        let cost = item.cost();
         self.waiting.push_back(Waiting::Item { item, cost, answer: 0 });
     }
 
@@ -160,7 +160,10 @@ impl<K: Sink> Outbound<K> {
         for waiting in self.waiting.drain(..) {
             match waiting {
                 Waiting::Item { cost, .. } => self.counts.released += cost,
-                Waiting::Receipt(receipt) => receipts.push(receipt),
+                Waiting::Receipt(receipt) => {
+                    self.counts.released += COMMAND;
+                    receipts.push(receipt);
+                }
             }
         }
         self.staged = Vec::new();
@@ -190,6 +193,7 @@ impl<K: Sink> Outbound<K> {
                 // What has been sent may be what somebody waits for.
                 while let Some(Waiting::Receipt(_)) = self.waiting.front() {
                     if let Some(Waiting::Receipt(receipt)) = self.waiting.pop_front() {
+                        self.counts.released += COMMAND;
                         sent.push(receipt);
                     }
                 }
@@ -298,8 +302,8 @@ impl<K: Sink> Outbound<K> {
 
     /// A message is staged to its end: nothing of it is read any more.
     fn retire(&mut self, item: Item<K::Source>) {
-        if let Item::Large(..) = item {
-            self.retired_bytes += item.len();
+        if let Item::Large(_, source) = &item {
+            self.retired_bytes += source.len();
             self.retired.push(item);
             if self.retired.len() >= MAX_RETIRED || self.retired_bytes >= MAX_RETIRED_BYTES {
                 self.give_back();

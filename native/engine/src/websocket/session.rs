@@ -14,7 +14,7 @@ use tokio::io::ReadBuf;
 use tokio::task::yield_now;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use crate::command::{Command, Item, Outgoing, Reply};
+use crate::command::{COMMAND, Command, Item, Outgoing, Reply};
 use crate::connection::{Commands, State, Status, poll_caught};
 use crate::error::{BadState, ConnectionError, DownReason, ProtocolError};
 use crate::event::{Event, Message, NotSent, StreamError, StreamInfo};
@@ -45,7 +45,7 @@ const TURN_INFLATED: usize = 128 * 1024;
 const MESSAGE: usize = 2 * 1024;
 
 /// What a command takes of the sender's share.
-const COMMAND: usize = 512;
+const COMMAND_TURN: usize = 512;
 
 /// How many times the stream is read before it is closed.
 const LAST_READS: usize = 16;
@@ -58,6 +58,9 @@ const LOOKOUT: Duration = Duration::from_secs(1);
 
 /// How many bytes of messages a receiver is given beyond its credit, once the peer has closed.
 const MAX_DRAINED: usize = 16 * 1024 * 1024;
+
+/// What each of these messages counts for beside its bytes: about what it takes in the receiver's mailbox.
+const DRAINED_MESSAGE: usize = 256;
 
 /// How long a close frame that answers a fault waits for the receiver to have answered what came before the fault.
 const SETTLE: Duration = Duration::from_secs(2);
@@ -275,22 +278,22 @@ impl<K: Sink> Core<'_, K> {
     }
 
     fn command(&mut self, command: Command<K>) {
-        self.turn_out = self.turn_out.saturating_sub(COMMAND);
+        self.turn_out = self.turn_out.saturating_sub(COMMAND_TURN);
         match command {
             Command::Send(outgoing) => self.send(*outgoing),
             Command::UpdateFlow(_, messages) => self.credit.update(messages),
             Command::FlowGrant => self.credit.grant(),
             Command::Settled => self.settled(),
             Command::Upgrade(upgrade) => {
-                self.status.release(upgrade.queued());
+                self.status.release(upgrade.cost());
                 self.refuse_request(&upgrade.stream, &upgrade.caller);
             }
             Command::Request(request) => {
-                self.status.release(request.queued());
+                self.status.release(request.cost());
                 self.refuse_request(&request.stream, &request.caller);
             }
             Command::Data(data) => {
-                self.status.release(data.data.len());
+                self.status.release(data.cost());
                 self.refuse_part(&data.caller);
             }
             Command::Cancel(cancel) => {
@@ -334,8 +337,8 @@ impl<K: Sink> Core<'_, K> {
 
     fn send(&mut self, outgoing: Outgoing<K>) {
         if !matches!(self.phase, Phase::Open | Phase::Settling(_)) {
-            self.status.release(outgoing.len());
-            self.turn_out = self.turn_out.saturating_sub(COMMAND * outgoing.calls as usize);
+            self.status.release(outgoing.cost());
+            self.turn_out = self.turn_out.saturating_sub(COMMAND_TURN * outgoing.calls as usize);
             return crate::connection::refuse(self.sink, &outgoing, BadState::Closing);
         }
         let mut items = outgoing.items.into_iter();
@@ -350,9 +353,10 @@ impl<K: Sink> Core<'_, K> {
                 break;
             }
         }
-        self.status.release(items.map(|item| item.len()).sum());
-        if let Reply::Receipt(receipt) = outgoing.reply {
-            self.outbound.push_receipt(receipt);
+        self.status.release(items.map(|item| item.cost()).sum());
+        match outgoing.reply {
+            Reply::Receipt(receipt) => self.outbound.push_receipt(receipt),
+            Reply::Caller(_) => self.status.release(COMMAND),
         }
     }
 
@@ -661,7 +665,7 @@ impl<K: Sink> Core<'_, K> {
         };
         if !silent {
             if let Some(left) = &mut self.draining {
-                *left = left.saturating_sub(message.len() + 1);
+                *left = left.saturating_sub(message.len() + DRAINED_MESSAGE);
             }
             self.credit.spend(message.len());
             self.turn = self.turn.saturating_sub(MESSAGE);

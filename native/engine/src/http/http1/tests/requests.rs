@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{Method, Uri};
 
 use super::*;
-use crate::command::{Body, Request, RequestData};
+use crate::command::{Body, COMMAND, Request, RequestData};
 
 /// A request with nothing of its own but its body.
 pub(super) fn request(stream: u32, method: Method, body: Body) -> Command<Recorder> {
@@ -86,7 +86,7 @@ async fn a_body_that_ends_before_its_length_takes_the_connection_down() {
 
 #[tokio::test(start_paused = true)]
 async fn what_waits_to_be_sent_is_limited_and_accounted_for() {
-    let http = HttpOptions { max_send_queue: Some(10), ..HttpOptions::default() };
+    let http = HttpOptions { max_send_queue: Some(10 + 3 * COMMAND), ..HttpOptions::default() };
     let (mut client, mut peer) = connected(with_http(http), BUFFER);
     client.handle.try_send(request(1, Method::POST, Body::Streamed(None))).unwrap();
     client.handle.try_send(get(2)).unwrap();
@@ -95,11 +95,11 @@ async fn what_waits_to_be_sent_is_limited_and_accounted_for() {
     client.handle.try_send(body(3, "12345678", Fin::NoFin)).unwrap();
     settle().await;
     // The targets of the two that wait count as well.
-    assert_eq!(client.handle.stats().queued, 10);
+    assert_eq!(client.handle.stats().queued, 10 + 3 * COMMAND as u64);
     assert!(client.handle.try_send(body(3, "9", Fin::Fin)).is_err());
     client.handle.send(Command::Cancel(Box::new((3, CALLER))));
     settle().await;
-    assert_eq!(client.handle.stats().queued, 1);
+    assert_eq!(client.handle.stats().queued, 1 + COMMAND as u64);
     drop(peer);
     let closed = |stream| Told::Closed(stream, Reason::Closed);
     client.expect_only(&[closed(1), closed(2), down(Reason::Closed, &[1, 2])]).await;
