@@ -72,6 +72,12 @@
 %% In bytes: what is more is copied on a dirty scheduler.
 -define(MAX_COPIED, 16#20000).
 
+%% In bytes of the external format: what is more is taken apart on a dirty scheduler.
+-define(MAX_DECODED, 16#4000).
+
+%% A stream's name has so many references at most.
+-define(MAX_STREAM_REFS, 16).
+
 -type state() :: waiting | connecting | connected | closing.
 -type result() :: gen_statem:event_handler_result(state()).
 
@@ -128,8 +134,21 @@ request(ConnPid, StreamRef, ReplyTo, Request, Limits) ->
 native_request(ConnPid, StreamRef, ReplyTo, Request={_, _, _, Body}, Limits)
 		when is_binary(Body), byte_size(Body) > ?MAX_COPIED ->
 	gun_rs_native:http_request_dirty(ConnPid, StreamRef, ReplyTo, Request, Limits);
-native_request(ConnPid, StreamRef, ReplyTo, Request, Limits) ->
-	gun_rs_native:http_request(ConnPid, StreamRef, ReplyTo, Request, Limits).
+native_request(ConnPid, StreamRef, ReplyTo, Request={Method, _, Headers, _}, Limits) ->
+	case is_much([ReplyTo, Method|Headers]) of
+		false -> gun_rs_native:http_request(ConnPid, StreamRef, ReplyTo, Request, Limits);
+		true -> gun_rs_native:http_request_dirty(ConnPid, StreamRef, ReplyTo, Request, Limits)
+	end.
+
+native_upgrade(ConnPid, StreamRef, ReplyTo, Path, Headers, Options) ->
+	case is_much([ReplyTo, Options|Headers]) of
+		false -> gun_rs_native:ws_upgrade(ConnPid, StreamRef, ReplyTo, Path, Headers, Options);
+		true -> gun_rs_native:ws_upgrade_dirty(ConnPid, StreamRef, ReplyTo, Path, Headers, Options)
+	end.
+
+%% Whether native code would be long about the term. The VM yields while it measures it.
+is_much(Term) ->
+	erlang:external_size(Term) > ?MAX_DECODED.
 
 refused({send_queue_full, Message, ReplyTo}, _) ->
 	_ = deliver(ReplyTo, Message),
@@ -149,6 +168,16 @@ data(ConnPid, StreamRef, IsFin, Data) ->
 	data(ConnPid, self(), StreamRef, IsFin, Data).
 
 data(ConnPid, Caller, StreamRef, IsFin, Data) when node(ConnPid) =:= node() ->
+	case is_stream_ref(StreamRef) of
+		true -> do_data(ConnPid, Caller, StreamRef, IsFin, Data);
+		%% As for the end of a body that is complete without it.
+		false when Data =:= <<>> -> ok;
+		false -> no_stream(ConnPid, Caller, StreamRef)
+	end;
+data(ConnPid, Caller, StreamRef, IsFin, Data) ->
+	cast(ConnPid, {data, Caller, StreamRef, IsFin, Data}).
+
+do_data(ConnPid, Caller, StreamRef, IsFin, Data) ->
 	case native_data(ConnPid, Caller, StreamRef, IsFin, Data) of
 		ok ->
 			ok;
@@ -157,9 +186,20 @@ data(ConnPid, Caller, StreamRef, IsFin, Data) when node(ConnPid) =:= node() ->
 		{send_queue_full, Message} ->
 			Caller ! Message,
 			ok
-	end;
-data(ConnPid, Caller, StreamRef, IsFin, Data) ->
-	cast(ConnPid, {data, Caller, StreamRef, IsFin, Data}).
+	end.
+
+%% What is no name of a stream names none. It may be large, and goes no further.
+is_stream_ref(StreamRef) when is_reference(StreamRef) -> true;
+is_stream_ref(StreamRef) -> is_stream_ref(StreamRef, ?MAX_STREAM_REFS).
+
+is_stream_ref([], _) -> true;
+is_stream_ref([Ref|Tail], N) when is_reference(Ref), N > 0 -> is_stream_ref(Tail, N - 1);
+is_stream_ref(_, _) -> false.
+
+no_stream(ConnPid, Caller, StreamRef) ->
+	_ = [Caller ! {gun_error, ConnPid, StreamRef, {badstate, "The stream cannot be found."}}
+		|| gun_rs_native:is_conn(ConnPid)],
+	ok.
 
 native_data(ConnPid, Caller, StreamRef, IsFin, Data) when byte_size(Data) > ?MAX_COPIED ->
 	gun_rs_native:http_data_dirty(ConnPid, Caller, StreamRef, IsFin, Data);
@@ -171,20 +211,28 @@ cancel(ConnPid, StreamRef) ->
 	cancel(ConnPid, self(), StreamRef).
 
 cancel(ConnPid, Caller, StreamRef) when node(ConnPid) =:= node() ->
-	case gun_rs_native:http_cancel(ConnPid, Caller, StreamRef) of
+	case is_stream_ref(StreamRef) andalso gun_rs_native:http_cancel(ConnPid, Caller, StreamRef) of
 		ok -> ok;
-		relay -> cast(ConnPid, {cancel, Caller, StreamRef})
+		relay -> cast(ConnPid, {cancel, Caller, StreamRef});
+		false -> no_stream(ConnPid, Caller, StreamRef)
 	end;
 cancel(ConnPid, Caller, StreamRef) ->
 	cast(ConnPid, {cancel, Caller, StreamRef}).
 
 -spec stream_info(pid(), reference()) -> {ok, map() | undefined} | {error, not_connected}.
-stream_info(ConnPid, StreamRef) when node(ConnPid) =:= node() ->
+stream_info(ConnPid, StreamRef) ->
+	case is_stream_ref(StreamRef) of
+		true -> do_stream_info(ConnPid, StreamRef);
+		%% One of which nobody knows either.
+		false -> do_stream_info(ConnPid, make_ref())
+	end.
+
+do_stream_info(ConnPid, StreamRef) when node(ConnPid) =:= node() ->
 	case gun_rs_native:is_conn(ConnPid) of
 		true -> gen_statem:call(ConnPid, {stream_info, StreamRef}, ?CALL_TIMEOUT);
 		false -> exit({noproc, {gen_statem, call, [ConnPid, {stream_info, StreamRef}, ?CALL_TIMEOUT]}})
 	end;
-stream_info(ConnPid, StreamRef) ->
+do_stream_info(ConnPid, StreamRef) ->
 	case gun_rs_relay:call(ConnPid, {stream_info, StreamRef}, ?CALL_TIMEOUT) of
 		{error, {down, Reason}} -> exit({Reason, {gen_statem, call, [ConnPid, {stream_info, StreamRef}, ?CALL_TIMEOUT]}});
 		Result -> Result
@@ -193,7 +241,7 @@ stream_info(ConnPid, StreamRef) ->
 -spec ws_upgrade(pid(), reference(), gun_rs_options:reply_to(), binary(), [{binary(), binary()}],
 	{Options :: map(), gun_rs_options:ws_opts() | undefined} | undefined) -> ok.
 ws_upgrade(ConnPid, StreamRef, ReplyTo, Path, Headers, Options) when node(ConnPid) =:= node() ->
-	case gun_rs_native:ws_upgrade(ConnPid, StreamRef, ReplyTo, Path, Headers, Options) of
+	case native_upgrade(ConnPid, StreamRef, ReplyTo, Path, Headers, Options) of
 		ok -> ok;
 		relay -> cast(ConnPid, {ws_upgrade, StreamRef, ReplyTo, Path, Headers, Options});
 		Refused -> refused(Refused, {<<"GET">>, Path, Headers, <<>>})
@@ -225,7 +273,11 @@ ws_send_sync_call(ConnPid, Message, Timeout) ->
 
 -spec update_flow(pid(), reference(), integer()) -> ok.
 update_flow(ConnPid, StreamRef, Flow) when node(ConnPid) =:= node() ->
-	gun_rs_native:update_flow(ConnPid, StreamRef, Flow);
+	%% For a stream that there is not, nothing happens.
+	case is_stream_ref(StreamRef) of
+		true -> gun_rs_native:update_flow(ConnPid, StreamRef, Flow);
+		false -> ok
+	end;
 update_flow(ConnPid, StreamRef, Flow) ->
 	cast(ConnPid, {update_flow, StreamRef, Flow}).
 
@@ -284,7 +336,11 @@ init({Owner, Config=#{retry := Retries, ws_opts := WsOpts}, Tls}) ->
 	ReplyTo = maps:get(reply_to, WsOpts, undefined),
 	Handler = gun_rs_options:handler(WsOpts),
 	Native = gun_rs_options:native_open(Config),
-	case gun_rs_native:conn_new(Owner, ReplyTo, Handler, Native, gun_rs_tls:config(Tls)) of
+	New = case is_much([ReplyTo, Handler, Native]) of
+		false -> fun gun_rs_native:conn_new/5;
+		true -> fun gun_rs_native:conn_new_dirty/5
+	end,
+	case New(Owner, ReplyTo, Handler, Native, gun_rs_tls:config(Tls)) of
 		{ok, Conn} ->
 			{ok, connecting, #data{conn=Conn, config=kept(Config), tls=Tls, owner=Owner, owner_ref=OwnerRef,
 				sup_ref=monitor_sup(Config), retries=Retries, streams=gun_rs_streams:init(Config)}};
@@ -407,7 +463,7 @@ handle_common(cast, {cancel, Caller, StreamRef}, Data=#data{streams=Streams}) ->
 	ok = cancel(self(), Caller, StreamRef),
 	{keep_state, Data#data{streams=gun_rs_streams:forget(StreamRef, Streams)}};
 handle_common(cast, {update_flow, StreamRef, Flow}, _) ->
-	ok = gun_rs_native:update_flow(self(), StreamRef, Flow),
+	ok = update_flow(self(), StreamRef, Flow),
 	keep_state_and_data;
 handle_common(info, {gun_rs_native, {panic, Protocol, Reason, Killed}}, Data=#data{owner=Owner}) ->
 	Owner ! {gun_error, self(), Reason},
@@ -425,7 +481,7 @@ handle_common(cast, {set_owner, _NotTheOwner, _}, _) ->
 	keep_state_and_data;
 handle_common(cast, {ws_upgrade, StreamRef, ReplyTo, Path, Headers0, Options}, Data0) ->
 	{Headers, Data} = with_cookies(StreamRef, Path, Headers0, Data0),
-	Result = gun_rs_native:ws_upgrade(self(), StreamRef, ReplyTo, Path, Headers, Options),
+	Result = native_upgrade(self(), StreamRef, ReplyTo, Path, Headers, Options),
 	in_our_name(Result, StreamRef, ReplyTo, {<<"GET">>, Path, Headers0, <<>>}, Data);
 handle_common(cast, {ws_send, Caller, StreamRef, Frames}, _) ->
 	ok = gun_rs_frames:send(self(), Caller, StreamRef, Frames),

@@ -10,6 +10,7 @@
 -export([runtime_is_running/0]).
 -export([stats/0]).
 -export([conn_new/5]).
+-export([conn_new_dirty/5]).
 -export([tls_config/1]).
 -export([conn_connect/2]).
 -export([conn_shutdown/1]).
@@ -28,6 +29,7 @@
 -export([stream_info/3]).
 -export([update_flow/3]).
 -export([ws_upgrade/6]).
+-export([ws_upgrade_dirty/6]).
 -export([ws_send/4]).
 -export([ws_send_dirty/4]).
 -export([ws_send_receipt/3]).
@@ -39,10 +41,11 @@
 -export([is_public_suffix/1]).
 
 -nifs([runtime_start/1, runtime_stop/1, runtime_is_running/0, stats/0,
-	tls_config/1, conn_new/5, conn_connect/2, conn_shutdown/1, conn_end/1, conn_set_owner/2, conn_state/1, conn_stats/1,
+	tls_config/1, conn_new/5, conn_new_dirty/5, conn_connect/2, conn_shutdown/1, conn_end/1, conn_set_owner/2,
+	conn_state/1, conn_stats/1,
 	conn_silence/1, is_conn/1, debug_panic/1, http_request/5, http_request_dirty/5, http_data/5, http_data_dirty/5,
 	http_cancel/3,
-	stream_info/3, update_flow/3, ws_upgrade/6, ws_send/4, ws_send_dirty/4, ws_send_receipt/3,
+	stream_info/3, update_flow/3, ws_upgrade/6, ws_upgrade_dirty/6, ws_send/4, ws_send_dirty/4, ws_send_receipt/3,
 	ws_send_receipt_dirty/3, ws_check/1, ws_check_dirty/1, ws_flow_grant/1, ws_settled/1,
 	is_public_suffix/1]).
 
@@ -133,6 +136,11 @@ stats() -> ?NOT_LOADED.
 	tls_config() | undefined) -> {ok, conn()} | {error, not_started}.
 conn_new(_Owner, _ReplyTo, _Handler, _Options, _Tls) -> ?NOT_LOADED.
 
+%% @doc The same, for terms that are too much for a normal scheduler.
+-spec conn_new_dirty(Owner :: pid(), ReplyTo :: gun_rs_options:reply_to() | undefined, handler(), Options :: map(),
+	tls_config() | undefined) -> {ok, conn()} | {error, not_started}.
+conn_new_dirty(_Owner, _ReplyTo, _Handler, _Options, _Tls) -> ?NOT_LOADED.
+
 %% @doc The configuration of TLS for these options. In an error, the key is the one whose
 %% value cannot be honoured.
 -spec tls_config(gun_rs_tls_options:native())
@@ -181,7 +189,7 @@ debug_panic(_ConnPid) -> ?NOT_LOADED.
 	-> requested().
 http_request(_ConnPid, _StreamRef, _ReplyTo, _Request, _Limits) -> ?NOT_LOADED.
 
-%% @doc The same, for a body that is too much for a normal scheduler.
+%% @doc The same, for headers and a body that are too much for a normal scheduler.
 -spec http_request_dirty(ConnPid :: pid(), StreamRef :: reference(), gun_rs_options:reply_to(), request(), limits())
 	-> requested().
 http_request_dirty(_ConnPid, _StreamRef, _ReplyTo, _Request, _Limits) -> ?NOT_LOADED.
@@ -216,6 +224,12 @@ update_flow(_ConnPid, _StreamRef, _Flow) -> ?NOT_LOADED.
 	Target :: binary(), Headers :: [{binary(), binary()}], {Options :: map(), handler()} | undefined)
 	-> requested().
 ws_upgrade(_ConnPid, _StreamRef, _ReplyTo, _Target, _Headers, _Options) -> ?NOT_LOADED.
+
+%% @doc The same, for headers and options that are too much for a normal scheduler.
+-spec ws_upgrade_dirty(ConnPid :: pid(), StreamRef :: reference(), ReplyTo :: gun_rs_options:reply_to(),
+	Target :: binary(), Headers :: [{binary(), binary()}], {Options :: map(), handler()} | undefined)
+	-> requested().
+ws_upgrade_dirty(_ConnPid, _StreamRef, _ReplyTo, _Target, _Headers, _Options) -> ?NOT_LOADED.
 
 %% @doc Sends a frame or a list of frames; Caller is told when there is no WebSocket.
 -spec ws_send(ConnPid :: pid(), Caller :: pid(), StreamRef :: term(), Frames :: term()) -> ok | refused().

@@ -19,6 +19,11 @@
 %% The longest request target the native HTTP library takes, in bytes.
 -define(MAX_PATH, 65534).
 
+%% The most headers of a request, of which the native HTTP library takes some 24,000, and the
+%% most bytes of them. Servers take far less.
+-define(MAX_HEADERS, 10000).
+-define(MAX_HEADERS_SIZE, 16#100000).
+
 %% @doc A request with its whole body. What the user says of the body's length counts for
 %% nothing, as in gun: it is known. Raises as headers/2 and path/1 do, and
 %% `error({invalid_request_method, Method, Text})', `error({invalid_request_body, Body, Text})'.
@@ -84,24 +89,37 @@ body(Body) ->
 %% A name must be a token (RFC 9110, 5.1), a value must be iodata without control
 %% characters except tab (RFC 9110, 5.5). Anything else raises
 %% `error({invalid_request_header, Name, Text})', Text being an English string;
-%% with `ignore' such a header is left out. Differs: gun sends it as it is, and a CR
+%% with `ignore' such a header is left out. More than 10,000 headers, or than 1 MiB of
+%% them, raise in any case, naming the first one beyond. Differs: gun sends it as it is, and a CR
 %% and LF in it begins a header, or a request, of whoever chose the value.
 -spec headers(Headers :: headers(), Invalid :: error | ignore) -> [{binary(), binary()}].
 headers(Headers, Invalid) when is_map(Headers) ->
-	headers(maps:to_list(Headers), Invalid);
-headers([], _) ->
+	headers(maps:to_list(Headers), Invalid, 0, 0);
+headers(Headers, Invalid) ->
+	headers(Headers, Invalid, 0, 0).
+
+headers([], _, _, _) ->
 	[];
-headers([Header|Tail], Invalid) ->
+headers([Header|Tail], Invalid, Count, Size0) ->
 	case {header(Header), Invalid} of
 		{{ok, Name, Value}, _} ->
-			[{Name, Value}|headers(Tail, Invalid)];
+			Size = Size0 + byte_size(Name) + byte_size(Value),
+			ok = check_size(Name, Count + 1, Size),
+			[{Name, Value}|headers(Tail, Invalid, Count + 1, Size)];
 		{{error, _, _}, ignore} ->
-			headers(Tail, ignore);
+			headers(Tail, ignore, Count, Size0);
 		{{error, Name, Text}, error} ->
 			error({invalid_request_header, Name, Text})
 	end;
-headers(Headers, _) ->
+headers(Headers, _, _, _) ->
 	error({invalid_request_header, Headers, "The headers must be a list or a map."}).
+
+check_size(Name, Count, _) when Count > ?MAX_HEADERS ->
+	error({invalid_request_header, Name, "The request has more than 10000 headers."});
+check_size(Name, _, Size) when Size > ?MAX_HEADERS_SIZE ->
+	error({invalid_request_header, Name, "The headers of the request have more than 1 MiB in all."});
+check_size(_, _, _) ->
+	ok.
 
 %% @doc Flattens a request target.
 %%
@@ -160,6 +178,9 @@ header_name(_) ->
 
 header_value(Name, Value0) ->
 	try iolist_to_binary(Value0) of
+		%% It is refused for its size.
+		Value when byte_size(Value) > ?MAX_HEADERS_SIZE ->
+			{ok, Name, Value};
 		Value ->
 			case has_control(Value) of
 				false -> {ok, Name, Value};

@@ -89,6 +89,107 @@ unaligned_messages_in_a_list(Config) ->
 	_ = [?EXPECT({gun_ws, ConnPid, StreamRef, {binary, Payload}}) || {_, Payload} <- Payloads],
 	ok = gun_rs:close(ConnPid).
 
+%% Large arguments.
+
+large_arguments_go_to_dirty_schedulers(Config) ->
+	doc("What native code is long about is done on a dirty scheduler; small calls are not, and what is absurd is refused."),
+	{ConnPid, StreamRef} = open_ws(config(port, Config), "/websocket"),
+	%% It answers nothing, so that nothing ends the connection.
+	{Server, Port} = lying_server:start([wait]),
+	Http = open(Port),
+	List = lists:seq(1, 100000),
+	LargeFun = fun(Message) -> {Message, List} end,
+	Headers = fun(N) -> [{["x-", integer_to_list(I)], "value"} || I <- lists:seq(1, N)] end,
+	Binary = binary:copy(<<"x">>, 16 * ?MiB),
+	<<_:1, Unaligned:(byte_size(Binary) - 1)/binary, _/bits>> = Binary,
+	Cases = [
+		{[ws_send], fun() -> gun_rs:ws_send(ConnPid, StreamRef, [{text, <<"small">>}, ping]) end},
+		{[ws_send_dirty], fun() -> gun_rs:ws_send(ConnPid, StreamRef, {binary, Binary}) end},
+		{[ws_send_dirty], fun() -> gun_rs:ws_send(ConnPid, StreamRef, [ping, {binary, Unaligned}]) end},
+		{[ws_check, ws_send_receipt], fun() -> gun_rs:ws_send_sync(ConnPid, StreamRef, {text, <<"small">>}) end},
+		{[ws_check_dirty, ws_send_receipt_dirty], fun() -> gun_rs:ws_send_sync(ConnPid, StreamRef, {binary, Binary}) end},
+		{[http_request], fun() -> gun_rs:get(Http, "/", Headers(10)) end},
+		{[http_request_dirty], fun() -> gun_rs:get(Http, "/", Headers(5000)) end},
+		{[http_request_dirty], fun() -> gun_rs:get(Http, "/", [], #{reply_to => LargeFun}) end},
+		{[http_request_dirty], fun() -> gun_rs:get(Http, "/", [], #{reply_to => {?MODULE, do_ignore, [List]}}) end},
+		{[http_request_dirty], fun() -> gun_rs:post(Http, "/", [], Unaligned) end},
+		{[ws_upgrade], fun() -> gun_rs:ws_upgrade(Http, "/websocket") end},
+		{[ws_upgrade_dirty], fun() -> gun_rs:ws_upgrade(Http, "/websocket", Headers(5000)) end},
+		{[ws_upgrade_dirty], fun() -> gun_rs:ws_upgrade(Http, "/websocket", [], #{reply_to => LargeFun}) end},
+		{[ws_upgrade_dirty], fun() -> gun_rs:ws_upgrade(Http, "/websocket", [],
+			#{default_protocol => ws_tell_h, user_opts => List}) end},
+		{[http_data], fun() -> gun_rs:data(Http, make_ref(), fin, "small") end},
+		{[http_data_dirty], fun() -> gun_rs:data(Http, make_ref(), fin, Binary) end},
+		{[http_cancel], fun() -> gun_rs:cancel(Http, [make_ref(), make_ref()]) end},
+		{[conn_new], fun() -> {ok, Pid} = gun_rs:open("127.0.0.1", Port), gun_rs:close(Pid) end},
+		{[conn_new_dirty], fun() ->
+			{ok, Pid} = gun_rs:open("127.0.0.1", Port, #{ws_opts => #{user_opts => List, reply_to => LargeFun}}),
+			gun_rs:close(Pid)
+		end},
+		{[], fun() -> gun_rs:data(Http, List, nofin, "data") end},
+		{[], fun() -> gun_rs:cancel(Http, List) end},
+		{[], fun() -> gun_rs:update_flow(Http, [make_ref()|List], 1) end},
+		{[stream_info], fun() -> {ok, undefined} = gun_rs:stream_info(Http, List) end},
+		{[], fun() -> do_refused(fun() -> gun_rs:get(Http, "/", Headers(100000)) end) end},
+		{[], fun() -> do_refused(fun() -> gun_rs:ws_upgrade(Http, "/", Headers(10001), #{}) end) end},
+		{[], fun() -> do_refused(fun() -> gun_rs:get(Http, "/", [{"x", Binary}]) end) end},
+		{[], fun() -> do_refused(fun() -> gun_rs:ws_upgrade(Http, "/", [{"x", Unaligned}]) end) end}
+	],
+	Tracer = do_trace([ConnPid, Http]),
+	Wrong = [{N, Expected, Called} || {N, {Expected, Fun}} <- lists:zip(lists:seq(1, length(Cases)), Cases),
+		Called <- [do_called(Tracer, Fun)], Called =/= Expected],
+	[] = Wrong,
+	ok = do_untrace(Tracer),
+	%% What is no stream's name is told as one that there is not.
+	?EXPECT({gun_error, Http, List, {badstate, "The stream cannot be found."}}),
+	?EXPECT({gun_error, Http, List, {badstate, "The stream cannot be found."}}),
+	ok = gun_rs:close(Http),
+	ok = gun_rs:close(ConnPid),
+	lying_server:stop(Server).
+
+do_ignore(_, _) ->
+	ok.
+
+do_refused(Fun) ->
+	{'EXIT', {{invalid_request_header, Name, Text}, _}} = (catch Fun()),
+	true = is_binary(Name) andalso io_lib:printable_list(Text).
+
+%% Of the calls of native functions by this process, by new ones and by Pids.
+do_trace(Pids) ->
+	Self = self(),
+	Tracer = spawn_link(fun() -> do_tracer(Self) end),
+	_ = [erlang:trace(Pid, true, [call, {tracer, Tracer}]) || Pid <- [self(), new_processes|Pids]],
+	_ = erlang:trace_pattern({gun_rs_native, '_', '_'}, true, [global]),
+	Tracer.
+
+do_untrace(Tracer) ->
+	_ = erlang:trace_pattern({gun_rs_native, '_', '_'}, false, [global]),
+	_ = erlang:trace(all, false, [call]),
+	unlink(Tracer),
+	exit(Tracer, kill),
+	ok.
+
+do_tracer(Parent) ->
+	receive
+		{trace, _, call, {gun_rs_native, Function, _}} ->
+			Parent ! {self(), Function},
+			do_tracer(Parent);
+		{ping, Ref} ->
+			Parent ! {self(), Ref},
+			do_tracer(Parent)
+	end.
+
+%% Those that are about the call, in order.
+do_called(Tracer, Fun) ->
+	_ = Fun(),
+	Ref = erlang:trace_delivered(all),
+	?EXPECT({trace_delivered, all, Ref}),
+	Tracer ! {ping, Ref},
+	?EXPECT({Tracer, Ref}),
+	Called = fun Called() -> receive {Tracer, Function} -> [Function|Called()] after 0 -> [] end end,
+	[Function || Function <- Called(),
+		not lists:member(Function, [is_conn, load_error, runtime_is_running, conn_silence, conn_connect])].
+
 %% What waits.
 
 empty_messages_are_limited(_) ->

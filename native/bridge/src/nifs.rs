@@ -89,6 +89,30 @@ fn conn_new<'a>(
     options: Term<'a>,
     tls: Term<'a>,
 ) -> NifResult<Term<'a>> {
+    new_connection(env, owner, reply_to, handler, options, tls)
+}
+
+/// The same for terms that are too much for a normal scheduler.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn conn_new_dirty<'a>(
+    env: Env<'a>,
+    owner: Term<'a>,
+    reply_to: Term<'a>,
+    handler: Term<'a>,
+    options: Term<'a>,
+    tls: Term<'a>,
+) -> NifResult<Term<'a>> {
+    new_connection(env, owner, reply_to, handler, options, tls)
+}
+
+fn new_connection<'a>(
+    env: Env<'a>,
+    owner: Term<'a>,
+    reply_to: Term<'a>,
+    handler: Term<'a>,
+    options: Term<'a>,
+    tls: Term<'a>,
+) -> NifResult<Term<'a>> {
     let tls = tls_client(tls)?;
     let processed = options.map_get(atoms::processed())?.decode()?;
     let dialect = options::dialect(options)?;
@@ -212,6 +236,32 @@ fn ws_upgrade<'a>(
     headers: Vec<(Binary<'a>, Binary<'a>)>,
     options: Term<'a>,
 ) -> NifResult<Term<'a>> {
+    upgrade(env, pid, stream_ref, reply_to, target, headers, options)
+}
+
+/// The same for headers and options that are too much for a normal scheduler.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn ws_upgrade_dirty<'a>(
+    env: Env<'a>,
+    pid: LocalPid,
+    stream_ref: Term<'a>,
+    reply_to: Term<'a>,
+    target: Binary<'a>,
+    headers: Vec<(Binary<'a>, Binary<'a>)>,
+    options: Term<'a>,
+) -> NifResult<Term<'a>> {
+    upgrade(env, pid, stream_ref, reply_to, target, headers, options)
+}
+
+fn upgrade<'a>(
+    env: Env<'a>,
+    pid: LocalPid,
+    stream_ref: Term<'a>,
+    reply_to: Term<'a>,
+    target: Binary<'a>,
+    headers: Vec<(Binary<'a>, Binary<'a>)>,
+    options: Term<'a>,
+) -> NifResult<Term<'a>> {
     let (target, headers) = match head(env, target, headers) {
         Ok(head) => head,
         Err(error) => return Ok(error),
@@ -278,7 +328,7 @@ fn http_request<'a>(
     make_request(env, pid, stream_ref, reply_to, request, limits)
 }
 
-/// The same for a body that is too much for a normal scheduler.
+/// The same for headers and a body that are too much for a normal scheduler.
 #[rustler::nif(schedule = "DirtyCpu")]
 fn http_request_dirty<'a>(
     env: Env<'a>,
