@@ -133,8 +133,14 @@ open_unix(Path, Opts) ->
 
 start_conn(undefined, Config) ->
 	case gun_rs_native:runtime_is_running() of
-		true -> start_conn(Config);
-		false -> {error, {not_started, gun_rs}}
+		true ->
+			start_conn(Config);
+		%% It may be another copy of the library, loaded since the application started.
+		false ->
+			case gun_rs_app:resume() of
+				ok -> start_conn(Config);
+				Error -> Error
+			end
 	end;
 start_conn(LoadError, _) ->
 	{error, {nif_not_loaded, LoadError}}.

@@ -4,6 +4,7 @@
 
 -export([start/2]).
 -export([stop/1]).
+-export([resume/0]).
 
 %% How long the I/O threads may take to end, in ms. They wait for nothing themselves.
 -define(STOP_TIMEOUT, 5000).
@@ -20,6 +21,14 @@ stop(_State) ->
 	case gun_rs_native:load_error() of
 		undefined -> gun_rs_native:runtime_stop(?STOP_TIMEOUT);
 		_ -> ok
+	end.
+
+%% Starts the I/O threads of a library that was loaded while the application ran.
+-spec resume() -> ok | {error, term()}.
+resume() ->
+	case whereis(gun_rs_sup) of
+		undefined -> {error, {not_started, gun_rs}};
+		_ -> start_runtime()
 	end.
 
 start_runtime() ->

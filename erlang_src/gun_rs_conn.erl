@@ -19,6 +19,7 @@
 -export([update_flow/3]).
 -export([deliver/2]).
 -export([cast/2]).
+-export([native_loaded/0]).
 
 -export([callback_mode/0]).
 -export([init/1]).
@@ -291,23 +292,62 @@ cast(ConnPid, Message) when node(ConnPid) =:= node() ->
 cast(ConnPid, Message) ->
 	gun_rs_relay:cast(ConnPid, Message).
 
+%% The native library has been loaded, perhaps another copy of it, which knows nothing of
+%% the connections that there are: each sees for itself. Those that are not supervised
+%% monitor the supervisor.
+-spec native_loaded() -> ok.
+native_loaded() ->
+	Supervised = try
+		[Pid || {_, Pid, _, _} <- supervisor:which_children(gun_rs_conns_sup), is_pid(Pid)]
+	catch exit:_ ->
+		[]
+	end,
+	Monitors = case whereis(gun_rs_sup) of
+		undefined -> [];
+		Sup -> element(2, process_info(Sup, monitored_by))
+	end,
+	_ = [Pid ! {gun_rs_native, loaded} || Pid <- Supervised ++ Monitors, is_pid(Pid), node(Pid) =:= node(),
+		proc_lib:translate_initial_call(Pid) =:= {?MODULE, init, 1}],
+	ok.
+
 -spec callback_mode() -> handle_event_function.
 callback_mode() -> handle_event_function.
 
 %% Each state has a function. What it was called with is nobody's to see when it crashes.
+%% What another copy of the native library holds is lost to this one; its socket is closed
+%% when this process is gone.
 -spec handle_event(gen_statem:event_type(), term(), state(), #data{}) -> result().
 handle_event(Type, Event, State, Data) ->
 	try
 		?MODULE:State(Type, Event, Data)
-	catch error:Reason:Stacktrace ->
-		erlang:raise(error, Reason, gun_rs_secrets:without_arguments(Stacktrace))
+	catch
+		error:native_reloaded ->
+			ok = tell_lost(State, Data),
+			{stop, {shutdown, native_reloaded}};
+		error:Reason:Stacktrace ->
+			erlang:raise(error, Reason, gun_rs_secrets:without_arguments(Stacktrace))
 	end.
 
--spec terminate(term(), state(), #data{}) -> ok.
-terminate(Reason, _, _) when Reason =:= normal; Reason =:= shutdown; element(1, Reason) =:= shutdown ->
-	ok;
+%% Which streams there were is not known here.
+tell_lost(State, Data=#data{handler=Handler}) when State =:= connected; State =:= closing ->
+	Protocol = case Handler of
+		undefined -> http;
+		_ -> ws
+	end,
+	gun_down(Protocol, {error, native_reloaded}, [], Data);
+tell_lost(_, _) ->
+	ok.
+
+%% An attempt may fail before anybody can monitor the process.
+-spec terminate(Reason :: term(), state(), #data{}) -> ok.
+terminate(Reason, _, #data{conn=Conn, up_since=UpSince}) ->
+	_ = [ok = gun_rs_exits:remember(Reason) || UpSince =:= undefined],
+	hide_messages(Reason, Conn).
+
 %% The report of a crash shows the mailbox, in which are requests.
-terminate(_, _, #data{conn=Conn}) ->
+hide_messages(Reason, _) when Reason =:= normal; Reason =:= shutdown; element(1, Reason) =:= shutdown ->
+	ok;
+hide_messages(_, Conn) ->
 	_ = try
 		gun_rs_native:conn_end(Conn)
 	catch error:_ ->
@@ -465,6 +505,9 @@ handle_common(cast, {cancel, Caller, StreamRef}, Data=#data{streams=Streams}) ->
 handle_common(cast, {update_flow, StreamRef, Flow}, _) ->
 	ok = update_flow(self(), StreamRef, Flow),
 	keep_state_and_data;
+handle_common(info, {gun_rs_native, loaded}, #data{conn=Conn}) ->
+	_ = gun_rs_native:conn_state(Conn),
+	keep_state_and_data;
 handle_common(info, {gun_rs_native, {panic, Protocol, Reason, Killed}}, Data=#data{owner=Owner}) ->
 	Owner ! {gun_error, self(), Reason},
 	_ = [gun_down(Protocol, {error, Reason}, Killed, Data) || Protocol =/= undefined],
@@ -597,13 +640,6 @@ owner_down(normal) -> normal;
 owner_down(shutdown) -> shutdown;
 owner_down(Shutdown = {shutdown, _}) -> Shutdown;
 owner_down(Reason) -> {shutdown, {owner_down, Reason}}.
-
-%% An attempt may fail before anybody can monitor the process.
--spec terminate(Reason :: term(), state(), #data{}) -> ok.
-terminate(Reason, _, #data{up_since=undefined}) ->
-	gun_rs_exits:remember(Reason);
-terminate(_, _, _) ->
-	ok.
 
 send_sync(From, Frames, #data{conn=Conn}) ->
 	case gun_rs_frames:send_receipt(Conn, From, Frames) of

@@ -99,6 +99,8 @@ english(not_started) ->
 english({nif_not_loaded, Reason}) ->
 	sentence("The native library of gun_rs could not be loaded (~ts); build it again on "
 		"this machine with rebar3 compile, and start the node anew", [reason(Reason)]);
+english(native_reloaded) ->
+	"The native library was replaced by another one while the connection was open; open the connection again.";
 english({panic, Text}) ->
 	sentence("The native library of gun_rs failed, which is a bug in gun_rs and not in "
 		"the program that uses it: ~ts; please report it", [clause(Text)]);

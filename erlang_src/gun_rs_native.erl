@@ -54,7 +54,7 @@
 -opaque conn() :: reference().
 -export_type([conn/0]).
 
--opaque tls_config() :: reference().
+-opaque tls_config() :: {reference(), non_neg_integer()}.
 -export_type([tls_config/0]).
 
 %% What the handler of a WebSocket's frames is started with, where it isn't gun_rs_ws_h.
@@ -84,16 +84,40 @@
 
 -define(NOT_LOADED, erlang:nif_error({nif_not_loaded, load_error()})).
 
+%% How often the library is tried to be loaded while the code of before still has it, and
+%% the pause in between in ms.
+-define(LOAD_TRIES, 100).
+-define(LOAD_PAUSE, 10).
+
 %% The library is loaded once. When the module is loaded again, this refuses the new
-%% code, and the code that runs stays.
+%% code, and the code that runs stays. Code that was deleted goes first: whoever calls a
+%% function before it is purged has the module loaded again.
 -spec load() -> ok | {error, term()}.
 load() ->
+	load(?LOAD_TRIES).
+
+load(Tries) ->
 	case erlang:load_nif(filename:join(priv_dir(), "gun_rs_native"), 0) of
-		ok -> persistent_term:put(?MODULE, ok);
-		{error, {upgrade, _}} = Error -> Error;
-		{error, {reload, _}} = Error -> Error;
-		Error -> persistent_term:put(?MODULE, Error)
+		ok ->
+			ok = persistent_term:put(?MODULE, ok),
+			%% Not before this function has returned can anybody call the others.
+			_ = spawn(gun_rs_conn, native_loaded, []),
+			ok;
+		{error, {Kept, _}} = Error when Kept =:= upgrade; Kept =:= load ->
+			case erlang:module_loaded(?MODULE) of
+				false when Tries > 0 -> load_after_purge(Tries);
+				_ -> Error
+			end;
+		{error, {reload, _}} = Error ->
+			Error;
+		Error ->
+			persistent_term:put(?MODULE, Error)
 	end.
+
+%% The purger is asked itself: the code server may wait for this function.
+load_after_purge(Tries) ->
+	_ = erts_code_purger:soft_purge(?MODULE),
+	receive after ?LOAD_PAUSE -> load(Tries - 1) end.
 
 %% Before the application is in the code path under its own name, priv is a neighbour of ebin.
 priv_dir() ->
@@ -146,6 +170,10 @@ conn_new_dirty(_Owner, _ReplyTo, _Handler, _Options, _Tls) -> ?NOT_LOADED.
 -spec tls_config(gun_rs_tls_options:native())
 	-> {ok, tls_config()} | {error, {Key :: atom(), Text :: string()} | Posix :: atom()}.
 tls_config(_Options) -> ?NOT_LOADED.
+
+%% The functions that take a conn() are for the process behind the connection. They raise
+%% `native_reloaded' where it belongs to another copy of the library: the file was replaced
+%% before the module was loaded again.
 
 %% @doc Makes one attempt to connect; over TLS where there is a configuration.
 -spec conn_connect(conn(), tls_config() | undefined) -> ok.

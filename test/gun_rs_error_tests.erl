@@ -167,6 +167,7 @@ reasons() ->
 			["load_failed", "x.so", "rebar3 compile"]},
 		{{nif_not_loaded, "No such file"}, ["no such file"]},
 		{{nif_not_loaded, enoent}, ["enoent"]},
+		{native_reloaded, ["native library", "open the connection again"]},
 		{{panic, <<"index out of bounds">>}, ["index out of bounds", "bug in gun_rs"]},
 		{nxdomain, ["host name"]},
 		{resolver_busy, ["resolver", "domain_lookup_timeout"]},

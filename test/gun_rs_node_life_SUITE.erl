@@ -266,12 +266,16 @@ do_returner(Port) ->
 			Conn ->
 				Conn
 		end,
-		ok = gun_rs:ws_send(ConnPid, StreamRef, {binary, term_to_binary([{close, 1012, <<>>}])}),
-		?EXPECT({gun_ws, ConnPid, StreamRef, {close, 1012, <<>>}}),
-		?EXPECT({gun_down, ConnPid, ws, normal, [StreamRef]}),
-		?EXPECT({gun_up, ConnPid, http}),
-		?EXPECT({gun_upgrade, ConnPid, StreamRef, _, _})
+		do_return({ConnPid, StreamRef})
 	end.
+
+%% Lost, and upgraded again.
+do_return({ConnPid, StreamRef}) ->
+	ok = gun_rs:ws_send(ConnPid, StreamRef, {binary, term_to_binary([{close, 1012, <<>>}])}),
+	?EXPECT({gun_ws, ConnPid, StreamRef, {close, 1012, <<>>}}),
+	?EXPECT({gun_down, ConnPid, ws, normal, [StreamRef]}),
+	?EXPECT({gun_up, ConnPid, http}),
+	?EXPECT({gun_upgrade, ConnPid, StreamRef, _, _}).
 
 native_module_deleted(Config) ->
 	doc("Without its native module gun_rs does nothing, and the node is unharmed; loaded again, it works again."),
@@ -295,6 +299,75 @@ do_delete(Port) ->
 		ok = gun_rs:close(ConnPid2)
 	end || _ <- [1, 2, 3]],
 	ok.
+
+native_module_reloaded_under_connections(Config) ->
+	doc("The native module is deleted, purged and loaded again under connections, as rebar3 does it: none notices."),
+	Peer = do_node(),
+	#{good := #{certfile := CertFile, keyfile := KeyFile}} = tls_certs:make(config(priv_dir, Config)),
+	ServerOpts = [{certfile, CertFile}, {keyfile, KeyFile}],
+	ok = peer:call(Peer, ?MODULE, do_reload_native, [config(port, Config), ServerOpts], 8 * ?WAIT),
+	peer:stop(Peer).
+
+do_reload_native(Port, ServerOpts) ->
+	{ok, _} = application:ensure_all_started(gun_rs),
+	_ = process_flag(trap_exit, true),
+	Conns = [open_ws(Port, "/websocket", Opts) || Opts <- [
+		#{}, #{supervise => false}, #{ws_opts => #{default_protocol => gun_rs_ws_h}}, #{ws_opts => #{compress => true}}
+	]],
+	Commanded = open_ws(Port, "/command", #{retry_timeout => 1, ws_opts => #{reupgrade => true}}),
+	{ok, _} = application:ensure_all_started(ssl),
+	{Server, TlsPort} = lying_server:start([wait, close], [{tls, ServerOpts}]),
+	Tls = gun_rs_test:open(TlsPort, #{transport => tls, tls_opts => [{verify, verify_none}], retry_timeout => 1}),
+	?EXPECT({lying_server, Server, accepted}),
+	_ = [begin
+		true = code:delete(gun_rs_native),
+		%% Whoever calls it now has it loaded before it is purged.
+		_ = [#{protocol := ws} = gun_rs:info(ConnPid) || Early, {ConnPid, _} <- Conns],
+		_ = code:purge(gun_rs_native),
+		_ = code:load_file(gun_rs_native),
+		undefined = gun_rs_native:load_error(),
+		_ = [begin
+			#{protocol := ws} = gun_rs:info(ConnPid),
+			ok = gun_rs:ws_send_sync(ConnPid, StreamRef, {text, "sync"}),
+			?EXPECT({gun_ws, ConnPid, StreamRef, {text, <<"sync">>}}),
+			do_talks_of(Conn)
+		end || Conn={ConnPid, StreamRef} <- Conns],
+		do_return(Commanded),
+		%% The next connection has the configuration of the first.
+		lying_server:go(Server),
+		?EXPECT({gun_down, Tls, http, closed, []}),
+		?EXPECT({gun_up, Tls, http}),
+		?EXPECT({lying_server, Server, accepted})
+	end || Early <- [false, true, false, true, true]],
+	_ = [gun_rs:shutdown(ConnPid) || ConnPid <- [Tls|[Pid || {Pid, _} <- [Commanded|Conns]]]],
+	lying_server:stop(Server),
+	true = eventually(fun() -> gun_rs_native:stats() =:= #{connections => 0, tasks => 0} end),
+	ok.
+
+library_replaced_under_connections(Config) ->
+	doc("When the library of another release is loaded, connections end with native_reloaded; new ones can be opened."),
+	[Ebin|_] = do_application(replaced, same, Config),
+	Peer = do_node(),
+	ok = peer:call(Peer, ?MODULE, do_replace, [config(port, Config), Ebin], 8 * ?WAIT),
+	peer:stop(Peer).
+
+do_replace(Port, Ebin) ->
+	{ok, _} = application:ensure_all_started(gun_rs),
+	_ = process_flag(trap_exit, true),
+	Conns = [open_ws(Port, "/websocket", Opts) || Opts <- [#{}, #{supervise => false}, #{dialect => gun_1}]],
+	MRefs = [watch(ConnPid) || {ConnPid, _} <- Conns],
+	true = code:add_patha(Ebin),
+	true = code:delete(gun_rs_native),
+	_ = code:purge(gun_rs_native),
+	{module, gun_rs_native} = code:load_file(gun_rs_native),
+	_ = [?EXPECT({'DOWN', MRef, process, _, {shutdown, native_reloaded}}) || MRef <- MRefs],
+	[{A, _}, {B, _}, {C, _}] = Conns,
+	?EXPECT({gun_down, A, http, {error, native_reloaded}, []}),
+	?EXPECT({gun_down, B, http, {error, native_reloaded}, []}),
+	?EXPECT({gun_down, C, http, {error, native_reloaded}, [], []}),
+	{ConnPid, StreamRef} = open_ws(Port, "/websocket"),
+	do_talks(ConnPid, StreamRef),
+	ok = gun_rs:close(ConnPid).
 
 %% No library.
 
@@ -340,6 +413,7 @@ do_application(What, File, Config) ->
 		|| Beam <- filelib:wildcard(filename:join(Ebin, "*.{app,beam}"))],
 	case File of
 		none -> ok;
+		same -> {ok, _} = file:copy(filename:join(code:priv_dir(gun_rs), "gun_rs_native.so"), Library), ok;
 		other_version -> ok = do_other_library(Dir, Library);
 		_ -> ok = file:write_file(Library, File)
 	end,

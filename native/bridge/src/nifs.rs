@@ -14,10 +14,9 @@ use rustler::{Atom, Binary, Encoder, Env, Error, LocalPid, NifResult, ResourceAr
 
 use crate::frames::{Encoded, Refused, Scheduler, encode_frames};
 use crate::messages::{BeamSink, Kept, Receiver, SetOwner, Stream};
-use crate::registry::{Connection, WsOptsOfOpen};
+use crate::registry::{Connection, Own, WsOptsOfOpen};
 use crate::stream_id::StreamId;
-use crate::tls::TlsConfig;
-use crate::{messages, options, reasons, registry, runtime};
+use crate::{messages, options, reasons, registry, runtime, tls};
 
 mod atoms {
     rustler::atoms! {
@@ -144,33 +143,29 @@ fn new_connection<'a>(
 
 /// Over TLS with this configuration; `undefined` is without TLS.
 #[rustler::nif]
-fn conn_connect(connection: ResourceArc<Connection>, tls: Term<'_>) -> NifResult<Atom> {
+fn conn_connect(connection: Own, tls: Term<'_>) -> NifResult<Atom> {
     connection.handle.send(Command::Connect(tls_client(tls)?));
     Ok(atoms::ok())
 }
 
 fn tls_client(tls: Term<'_>) -> NifResult<Option<Arc<TlsClient>>> {
-    if atoms::undefined() == tls {
-        return Ok(None);
-    }
-    let config: ResourceArc<TlsConfig> = tls.decode()?;
-    Ok(Some(Arc::clone(&config.0)))
+    if atoms::undefined() == tls { Ok(None) } else { tls::client(tls).map(Some) }
 }
 
 #[rustler::nif]
-fn conn_shutdown(connection: ResourceArc<Connection>) -> Atom {
+fn conn_shutdown(connection: Own) -> Atom {
     connection.handle.send(Command::Shutdown);
     atoms::ok()
 }
 
 #[rustler::nif]
-fn conn_set_owner(connection: ResourceArc<Connection>, owner: Term<'_>) -> Atom {
+fn conn_set_owner(connection: Own, owner: Term<'_>) -> Atom {
     connection.handle.send(Command::Control(Box::new(SetOwner(owner.into()))));
     atoms::ok()
 }
 
 #[rustler::nif]
-fn conn_state(connection: ResourceArc<Connection>) -> Atom {
+fn conn_state(connection: Own) -> Atom {
     match connection.handle.state() {
         State::Idle => atoms::idle(),
         State::Connecting => atoms::connecting(),
@@ -198,7 +193,7 @@ fn conn_silence(pid: LocalPid) -> Atom {
 
 /// What has been received and sent, as `{Key, Value}` pairs.
 #[rustler::nif]
-fn conn_stats(env: Env<'_>, connection: ResourceArc<Connection>) -> NifResult<Term<'_>> {
+fn conn_stats(env: Env<'_>, connection: Own) -> NifResult<Term<'_>> {
     let stats = connection.handle.stats();
     let pairs = [
         (atoms::frames_in(), stats.frames_in),
@@ -456,7 +451,7 @@ fn http_cancel(env: Env<'_>, pid: LocalPid, caller: Term<'_>, stream_ref: Term<'
 
 /// Asks what is known of a stream: the answer comes back to the process with the `receipt`.
 #[rustler::nif]
-fn stream_info(connection: ResourceArc<Connection>, receipt: Term<'_>, stream_ref: Term<'_>) -> Atom {
+fn stream_info(connection: Own, receipt: Term<'_>, stream_ref: Term<'_>) -> Atom {
     connection.handle.send(Command::StreamInfo(Box::new((StreamId::new(stream_ref), Kept::new(receipt)))));
     atoms::ok()
 }
@@ -472,13 +467,13 @@ fn update_flow(pid: LocalPid, stream_ref: Term<'_>, flow: i64) -> Atom {
 }
 
 #[rustler::nif]
-fn ws_flow_grant(connection: ResourceArc<Connection>) -> Atom {
+fn ws_flow_grant(connection: Own) -> Atom {
     connection.handle.send(Command::FlowGrant);
     atoms::ok()
 }
 
 #[rustler::nif]
-fn ws_settled(connection: ResourceArc<Connection>) -> Atom {
+fn ws_settled(connection: Own) -> Atom {
     connection.handle.send(Command::Settled);
     atoms::ok()
 }
@@ -510,23 +505,13 @@ fn ws_send_dirty<'a>(
 /// Sends frames, and tells the process behind the connection when the operating system has them: its `receipt` comes
 /// back to it.
 #[rustler::nif]
-fn ws_send_receipt<'a>(
-    env: Env<'a>,
-    connection: ResourceArc<Connection>,
-    receipt: Term<'a>,
-    frames: Term<'a>,
-) -> Term<'a> {
+fn ws_send_receipt<'a>(env: Env<'a>, connection: Own, receipt: Term<'a>, frames: Term<'a>) -> Term<'a> {
     send_receipt(env, &connection, receipt, frames, Scheduler::Normal)
 }
 
 /// The same for frames that are too much for a normal scheduler.
 #[rustler::nif(schedule = "DirtyCpu")]
-fn ws_send_receipt_dirty<'a>(
-    env: Env<'a>,
-    connection: ResourceArc<Connection>,
-    receipt: Term<'a>,
-    frames: Term<'a>,
-) -> Term<'a> {
+fn ws_send_receipt_dirty<'a>(env: Env<'a>, connection: Own, receipt: Term<'a>, frames: Term<'a>) -> Term<'a> {
     send_receipt(env, &connection, receipt, frames, Scheduler::Dirty)
 }
 

@@ -4,13 +4,14 @@
 //! nothing and does nothing. An entry lives as long as its process: the VM itself tells of its death.
 
 use std::hash::{BuildHasherDefault, Hasher};
+use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use gun_rs_engine::Handle;
 use papaya::HashMap;
-use rustler::{Env, LocalPid, Monitor, Resource, ResourceArc};
+use rustler::{Decoder, Env, Error, LocalPid, Monitor, NifResult, Resource, ResourceArc, Term};
 use seize::Collector;
 
 use crate::messages::{BeamSink, Kept};
@@ -27,6 +28,25 @@ pub(crate) struct Connection {
     pub(crate) flow: Option<i64>,
     /// For upgrades without options of their own. Only NIFs take the lock.
     pub(crate) ws_opts: Mutex<WsOptsOfOpen>,
+}
+
+/// The connection of the process that calls. A module that is deleted, purged and loaded again has new types of
+/// resources, which do not take the old ones; the entry of the process is still here, since the library stays mapped.
+pub(crate) struct Own(ResourceArc<Connection>);
+
+impl Decoder<'_> for Own {
+    fn decode(term: Term<'_>) -> NifResult<Self> {
+        let connection = term.decode().ok().or_else(|| get(&term.get_env().pid()));
+        connection.map(Self).ok_or(Error::RaiseAtom("native_reloaded"))
+    }
+}
+
+impl Deref for Own {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        &self.0
+    }
 }
 
 /// What open's ws_opts say that the engine need not know.
