@@ -92,6 +92,10 @@
 
 -define(AWAIT_TIMEOUT, 5000).
 
+%% With these a call to a supervisor exits that is not there, or ends meanwhile.
+-define(IS_STOP(Reason), (Reason =:= noproc orelse Reason =:= shutdown orelse Reason =:= killed
+	orelse Reason =:= normal)).
+
 %% @doc Opens a connection to the host and port of a URL, with TLS where its scheme is wss
 %% or https, without it where that is ws or http. The path is for the request or the upgrade.
 -spec open(Url :: string() | binary()) -> {ok, ConnPid :: pid()} | {error, Reason :: term()}.
@@ -147,9 +151,20 @@ start_conn(LoadError, _) ->
 
 start_conn(Config=#{supervise := Supervise}) ->
 	case gun_rs_tls:new(Config) of
-		{ok, Tls} when Supervise -> gun_rs_conns_sup:start_conn(self(), without_secrets(Config), Tls);
-		{ok, Tls} -> gun_rs_conn:start_link(self(), without_secrets(Config), Tls);
+		{ok, Tls} when Supervise -> started(fun() -> gun_rs_conns_sup:start_conn(self(), without_secrets(Config), Tls) end);
+		{ok, Tls} -> started(fun() -> gun_rs_conn:start_link(self(), without_secrets(Config), Tls) end);
 		Error -> Error
+	end.
+
+%% The application may stop at any time.
+started(Start) ->
+	try Start() of
+		{ok, ConnPid} when is_pid(ConnPid) -> {ok, ConnPid};
+		%% There were no I/O threads any more.
+		Ignored when Ignored =:= ignore; Ignored =:= {ok, undefined} -> {error, {not_started, gun_rs}};
+		Error -> Error
+	catch exit:{Reason, _} when ?IS_STOP(Reason) ->
+		{error, {not_started, gun_rs}}
 	end.
 
 %% Neither the supervisor nor the process behind ConnPid need them: Tls has what they stand for.
@@ -210,8 +225,9 @@ close(ConnPid) when is_pid(ConnPid) ->
 		ok when node(ConnPid) =:= node() -> gun_rs_native:conn_silence(ConnPid);
 		Result -> Result
 	catch
-		%% Where there is no supervisor there is no connection that it could end.
-		exit:{noproc, _} -> ok;
+		%% Where there is no supervisor there is no connection that it could end; one that
+		%% ends itself has ended its connections.
+		exit:{Reason, _} when ?IS_STOP(Reason) -> ok;
 		exit:{{nodedown, _}, _} -> ok
 	end.
 

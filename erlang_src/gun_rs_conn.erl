@@ -384,8 +384,9 @@ init({Owner, Config=#{retry := Retries, ws_opts := WsOpts}, Tls}) ->
 		{ok, Conn} ->
 			{ok, connecting, #data{conn=Conn, config=kept(Config), tls=Tls, owner=Owner, owner_ref=OwnerRef,
 				sup_ref=monitor_sup(Config), retries=Retries, streams=gun_rs_streams:init(Config)}};
-		{error, Reason} ->
-			{stop, {shutdown, Reason}}
+		%% The application stops. An exit would be one of whoever is linked, too.
+		{error, not_started} ->
+			ignore
 	end.
 
 %% What is needed once the connection has been made: every connection has a copy of it.

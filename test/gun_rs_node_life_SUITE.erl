@@ -88,6 +88,55 @@ stop_in_every_state(Config) ->
 	gun_rs_test:release_port(Socket),
 	process_flag(trap_exit, Trapped).
 
+opened_and_closed_while_it_stops(Config) ->
+	doc("open and close say what they always do while the application stops and starts: they never exit."),
+	Peer = do_node(),
+	Outcomes = peer:call(Peer, ?MODULE, do_race, [config(port, Config)], 8 * ?WAIT),
+	ct:pal("~p", [Outcomes]),
+	[] = [Outcome || {Outcome, _} <- Outcomes, not lists:member(Outcome,
+		[{open, ok}, {open, {error, {not_started, gun_rs}}}, {close, ok}, {close, {error, not_found}}])],
+	%% Both were seen, or nothing was shown.
+	[_, _] = [open || {{open, _}, _} <- Outcomes],
+	peer:stop(Peer).
+
+%% How often each outcome was seen.
+do_race(Port) ->
+	Self = self(),
+	Racers = [spawn_link(fun() ->
+		%% A connection that is linked ends with the application.
+		_ = process_flag(trap_exit, not Supervise),
+		do_racer(Self, Port, #{supervise => Supervise}, #{})
+	end) || Supervise <- [true, true, true, false]],
+	_ = [begin
+		{ok, _} = application:ensure_all_started(gun_rs),
+		%% Until some have been opened.
+		_ = [?EXPECT({Racer, opened}) || Racer <- Racers],
+		ok = application:stop(gun_rs)
+	end || _ <- lists:seq(1, 100)],
+	_ = [Racer ! stop || Racer <- Racers],
+	Counts = [?EXPECT({Racer, counts, Count}, Count) || Racer <- Racers],
+	maps:to_list(lists:foldl(fun(Count, Sum) -> maps:merge_with(fun(_, A, B) -> A + B end, Count, Sum) end, #{}, Counts)).
+
+do_racer(Parent, Port, Opts, Counts0) ->
+	{Opened, Counts} = case catch gun_rs:open("127.0.0.1", Port, Opts) of
+		{ok, ConnPid} ->
+			Parent ! {self(), opened},
+			Closed = catch gun_rs:close(ConnPid),
+			_ = gun_rs:flush(ConnPid),
+			_ = [exit(ConnPid, shutdown) || Closed =/= ok],
+			{ok, do_count({close, Closed}, Counts0)};
+		Error ->
+			{Error, Counts0}
+	end,
+	receive
+		stop -> Parent ! {self(), counts, do_count({open, Opened}, Counts)}
+	after 0 ->
+		do_racer(Parent, Port, Opts, do_count({open, Opened}, Counts))
+	end.
+
+do_count(Outcome, Counts) ->
+	maps:update_with(Outcome, fun(N) -> N + 1 end, 1, Counts).
+
 renamed_node(Config) ->
 	doc("A stream keeps its reference while the node is given a name, and loses it."),
 	Peer = gun_rs_test:start_peer([]),
