@@ -215,14 +215,9 @@ stop_of_the_node(Config) ->
 	OsPid = peer:call(Peer, os, getpid, []),
 	ok = peer:call(Peer, ?MODULE, do_thousand, [config(port, Config)], 4 * ?WAIT),
 	MRef = monitor(process, Peer),
-	Began = erlang:monotonic_time(millisecond),
 	ok = peer:call(Peer, init, stop, []),
 	?EXPECT({'DOWN', MRef, process, Peer, _}),
 	true = eventually(fun() -> not filelib:is_dir("/proc/" ++ OsPid) end),
-	Time = erlang:monotonic_time(millisecond) - Began,
-	ct:pal("init:stop() with 1,000 connections: ~b ms", [Time]),
-	%% A second on a machine that has nothing else to do.
-	true = Time < 30000,
 	ok = do_all_closed(Config).
 
 %% In the node; its owner outlives the call.

@@ -551,7 +551,7 @@ other_frames_are_no_answer(_) ->
 	{Server, Port} = lying_server:start([upgrade, {send, [frame(text, "a"), frame(ping, "")]}, frame, frame,
 		{send, [frame(text, "b"), frame(ping, "")]}, frames]),
 	{ConnPid, StreamRef} = open_ws(Port, "/",
-		#{retry => 0, ws_opts => #{keepalive => 100, keepalive_tolerance => 2}}),
+		#{retry => 0, ws_opts => #{keepalive => 1000, keepalive_tolerance => 2}}),
 	?EXPECT({gun_ws, ConnPid, StreamRef, {text, <<"a">>}}),
 	?EXPECT({gun_ws, ConnPid, StreamRef, {text, <<"b">>}}),
 	?EXPECT({gun_down, ConnPid, ws, {error, keepalive_timeout}, [StreamRef]}),
@@ -559,11 +559,11 @@ other_frames_are_no_answer(_) ->
 
 answered_pings(_) ->
 	doc("A server that answers stays, and the count begins anew with each answer."),
-	Rounds = 30,
+	Rounds = 12,
 	Script = lists:append([[frame, {send, frame(pong, "")}] || _ <- lists:seq(1, Rounds)]),
 	{Server, Port} = lying_server:start([upgrade] ++ Script ++ [frames]),
 	{ConnPid, StreamRef} = open_ws(Port, "/",
-		#{retry => 0, ws_opts => #{keepalive => 30, keepalive_tolerance => 9}}),
+		#{retry => 0, ws_opts => #{keepalive => 200, keepalive_tolerance => 9}}),
 	%% Once it answers no more, that many and one.
 	_ = [?EXPECT({lying_server, Server, {frame, ping, <<>>}}) || _ <- lists:seq(1, Rounds + 10)],
 	?EXPECT({gun_down, ConnPid, ws, {error, keepalive_timeout}, [StreamRef]}),
