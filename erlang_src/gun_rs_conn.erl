@@ -30,7 +30,6 @@
 -export([connecting/3]).
 -export([connected/3]).
 -export([closing/3]).
--export([terminate/3]).
 
 -record(data, {
 	conn :: gun_rs_native:conn(),
@@ -51,6 +50,11 @@
 	hasty = false :: boolean(),
 	%% The user's module that takes the WebSocket's frames, with its state.
 	handler :: undefined | {module(), term()},
+	%% What a mailbox was last looked into for: questions before it are a session's, or a
+	%% response's, that has ended.
+	asked :: undefined | {flow_check | settle, reference()},
+	%% Whether the native side waits until all that it has sent has been handed on.
+	relay_asked = false :: boolean(),
 	%% Where modules of the user's take part in requests and their responses.
 	streams :: gun_rs_streams:state() | undefined,
 	%% The exit reason, once the end has begun.
@@ -66,6 +70,7 @@
 
 %% How long to wait until a mailbox is looked at again, in ms.
 -define(MAILBOX_POLL, 2).
+-define(REMOTE_MAILBOX_POLL, 10).
 
 %% In ms: as long as gun's own call.
 -define(CALL_TIMEOUT, 5000).
@@ -151,6 +156,9 @@ native_upgrade(ConnPid, StreamRef, ReplyTo, Path, Headers, Options) ->
 is_much(Term) ->
 	erlang:external_size(Term) > ?MAX_DECODED.
 
+refused({send_queue_full, Message, Pid}, _) when is_pid(Pid) ->
+	Pid ! Message,
+	ok;
 refused({send_queue_full, Message, ReplyTo}, _) ->
 	_ = deliver(ReplyTo, Message),
 	ok;
@@ -342,6 +350,7 @@ tell_lost(_, _) ->
 -spec terminate(Reason :: term(), state(), #data{}) -> ok.
 terminate(Reason, _, #data{conn=Conn, up_since=UpSince}) ->
 	_ = [ok = gun_rs_exits:remember(Reason) || UpSince =:= undefined],
+	ok = gun_rs_remote:flush(),
 	hide_messages(Reason, Conn).
 
 %% The report of a crash shows the mailbox, in which are requests.
@@ -424,7 +433,7 @@ connecting(Type, Event, Data) ->
 -spec connected(gen_statem:event_type(), term(), #data{}) -> result().
 connected(info, {gun_rs_native, {down, Protocol, Reason, Next, Killed, Served}}, Data=#data{streams=Streams}) ->
 	gun_down(Protocol, Reason, Killed, Data),
-	down(Reason, Next, Served, Data#data{sockname=undefined, handler=undefined,
+	down(Reason, Next, Served, Data#data{sockname=undefined, handler=undefined, asked=undefined,
 		streams=gun_rs_streams:down(Killed, Streams)});
 connected(cast, shutdown, Data) ->
 	start_closing(shutdown, Data);
@@ -445,8 +454,8 @@ closing(cast, shutdown, Data) ->
 closing(info, {'DOWN', OwnerRef, process, _, Reason}, Data=#data{owner_ref=OwnerRef}) ->
 	{keep_state, Data#data{status=owner_down(Reason)}};
 closing(cast, {set_owner, Caller, _}, _) ->
-	Caller ! {gun_error, self(), {badstate,
-		"The owner of the connection cannot be changed once the connection is being shut down."}},
+	_ = deliver(Caller, {gun_error, self(), {badstate,
+		"The owner of the connection cannot be changed once the connection is being shut down."}}),
 	keep_state_and_data;
 closing(Type, Event, Data) ->
 	handle_common(Type, Event, Data).
@@ -473,14 +482,25 @@ handle_common(info, {gun_rs_native, {ws_frame, Frame}}, Data=#data{handler={Modu
 	{keep_state, Data#data{handler={Module, State}}};
 handle_common(info, {gun_rs_native, {sent, From, Result}}, _) ->
 	{keep_state_and_data, {reply, From, Result}};
-handle_common(info, {gun_rs_native, {flow_check, ReplyTo, Messages, Bytes}}, _) ->
-	look_into_mailbox(ReplyTo, {flow_check, short_mailbox(Messages, Bytes)});
-handle_common(info, {gun_rs_native, {settle, ReplyTo}}, _) ->
-	look_into_mailbox(ReplyTo, settle);
-handle_common({timeout, {mailbox, _}}, {ReplyTo, Why}, _) ->
-	look_into_mailbox(ReplyTo, Why);
-handle_common(info, {mailbox, ReplyTo, Why, Mailbox}, Data) ->
-	judge_mailbox(ReplyTo, Why, Mailbox, Data);
+handle_common(info, {gun_rs_native, relay_check}, Data) ->
+	handed_on(Data#data{relay_asked=true});
+handle_common(info, {gun_rs_remote, Interval}, Data) ->
+	ok = gun_rs_remote:retry(Interval),
+	handed_on(Data);
+handle_common(info, {gun_rs_native, {flow_check, StreamRef, ReplyTo, Messages, Bytes}}, Data) ->
+	Asked = {flow_check, StreamRef},
+	{keep_state, Data#data{asked=Asked}, look_into_mailbox(ReplyTo, {Asked, short_mailbox(Messages, Bytes)})};
+handle_common(info, {gun_rs_native, {settle, StreamRef, ReplyTo}}, Data) ->
+	Asked = {settle, StreamRef},
+	{keep_state, Data#data{asked=Asked}, look_into_mailbox(ReplyTo, {Asked, 0})};
+handle_common({timeout, mailbox}, {ReplyTo, Question={Asked, _}}, #data{asked=Asked}) ->
+	{keep_state_and_data, look_into_mailbox(ReplyTo, Question)};
+handle_common({timeout, mailbox}, _, _) ->
+	keep_state_and_data;
+handle_common(info, {mailbox, ReplyTo, Question={Asked, _}, Mailbox}, Data=#data{asked=Asked}) ->
+	judge_mailbox(ReplyTo, Question, Mailbox, Data);
+handle_common(info, {mailbox, _, _, _}, _) ->
+	keep_state_and_data;
 handle_common({call, From}, {ws_send_sync, Frames}, Data) ->
 	send_sync(From, Frames, Data);
 handle_common(cast, {call, From, {ws_send_sync, Frames}}, Data) ->
@@ -510,7 +530,7 @@ handle_common(info, {gun_rs_native, loaded}, #data{conn=Conn}) ->
 	_ = gun_rs_native:conn_state(Conn),
 	keep_state_and_data;
 handle_common(info, {gun_rs_native, {panic, Protocol, Reason, Killed}}, Data=#data{owner=Owner}) ->
-	Owner ! {gun_error, self(), Reason},
+	_ = deliver(Owner, {gun_error, self(), Reason}),
 	_ = [gun_down(Protocol, {error, Reason}, Killed, Data) || Protocol =/= undefined],
 	{stop, {shutdown, Reason}};
 handle_common(info, {'DOWN', SupRef, process, _, _}, #data{sup_ref=SupRef}) ->
@@ -556,13 +576,13 @@ start_closing(Status, Data=#data{conn=Conn}) ->
 %% The older ones had a list for what the server had not begun with, which HTTP/1.1 cannot
 %% know, and did not name the stream of a WebSocket.
 gun_down(Protocol, Reason, Killed, #data{owner=Owner, config=#{dialect := gun_2}}) ->
-	Owner ! {gun_down, self(), Protocol, Reason, Killed},
+	_ = deliver(Owner, {gun_down, self(), Protocol, Reason, Killed}),
 	ok;
 gun_down(ws, Reason, _, #data{owner=Owner}) ->
-	Owner ! {gun_down, self(), ws, Reason, [], []},
+	_ = deliver(Owner, {gun_down, self(), ws, Reason, [], []}),
 	ok;
 gun_down(Protocol, Reason, Killed, #data{owner=Owner}) ->
-	Owner ! {gun_down, self(), Protocol, Reason, Killed, []},
+	_ = deliver(Owner, {gun_down, self(), Protocol, Reason, Killed, []}),
 	ok.
 
 %% In the oldest dialects a close frame of the user's ends the connection.
@@ -632,7 +652,7 @@ backoff(Attempt, Shortest, #{max := Max, jitter := Jitter}) ->
 	Longest - rand:uniform(Random + 1) + 1.
 
 notify_retry(Reason, Retries, Timeout, #data{owner=Owner, config=#{notify_retries := true}}) ->
-	Owner ! {gun_notify, self(), retry, #{reason => Reason, retries => Retries, timeout => Timeout}},
+	_ = deliver(Owner, {gun_notify, self(), retry, #{reason => Reason, retries => Retries, timeout => Timeout}}),
 	ok;
 notify_retry(_, _, _, _) ->
 	ok.
@@ -655,47 +675,64 @@ short_mailbox(Messages, Bytes) ->
 	Average = max(1, Bytes div max(1, Messages)),
 	max(Messages div 2, max(1, min(16, 8 * 1024 * 1024 div Average))).
 
-%% The number of the receiver's messages, and what it does, or undefined when there is no
-%% such process or its node does not answer: nothing then waits for it. A fun is run by
-%% this process, before it looks. Another node is asked by a process of its own, so that
-%% a slow one delays nobody else.
-look_into_mailbox(Pid, Why) when is_pid(Pid), node(Pid) =/= node() ->
+%% The number of the receiver's messages, and what it does; undefined when there is no such
+%% process, unknown when its node does not answer in time. A fun is run by this process,
+%% before it looks. Another node is asked by a process of its own, so that a slow one
+%% delays nobody else.
+look_into_mailbox(Pid, Question) when is_pid(Pid), node(Pid) =/= node() ->
 	Self = self(),
 	_ = spawn(fun() ->
 		Mailbox = try
 			erpc:call(node(Pid), erlang, process_info, [Pid, [message_queue_len, status]], ?CALL_TIMEOUT)
-		catch _:_ ->
-			undefined
+		catch
+			error:{erpc, timeout} -> unknown;
+			_:_ -> undefined
 		end,
-		Self ! {mailbox, Pid, Why, Mailbox}
+		Self ! {mailbox, Pid, Question, Mailbox}
 	end),
-	keep_state_and_data;
-look_into_mailbox(Pid, Why) when is_pid(Pid) ->
+	[];
+look_into_mailbox(Pid, Question) when is_pid(Pid) ->
 	Mailbox = process_info(Pid, [message_queue_len, status]),
-	{keep_state_and_data, {next_event, info, {mailbox, Pid, Why, Mailbox}}};
-look_into_mailbox(Fun, Why) ->
-	{keep_state_and_data, {next_event, info, {mailbox, Fun, Why, undefined}}}.
+	[{next_event, info, {mailbox, Pid, Question, Mailbox}}];
+look_into_mailbox(Fun, Question) ->
+	[{next_event, info, {mailbox, Fun, Question, undefined}}].
 
-judge_mailbox(ReplyTo, Why={flow_check, Short}, [{message_queue_len, Length}|_], _) when Length > Short ->
-	look_again(flow_check, ReplyTo, Why);
-judge_mailbox(_, {flow_check, _}, _, #data{conn=Conn}) ->
-	ok = gun_rs_native:ws_flow_grant(Conn),
+judge_mailbox(ReplyTo, Question={{flow_check, _}, Short}, [{message_queue_len, Length}|_], _) when Length > Short ->
+	look_again(ReplyTo, Question);
+%% A node that takes nothing is waited for until it is known to be away.
+judge_mailbox(ReplyTo, Question={{flow_check, _}, _}, unknown, _) ->
+	look_again(ReplyTo, Question);
+judge_mailbox(_, {{flow_check, StreamRef}, _}, _, #data{conn=Conn}) ->
+	ok = gun_rs_native:flow_grant(Conn, StreamRef),
 	keep_state_and_data;
 %% The server has broken the protocol. Its last messages are in the receiver's mailbox;
 %% when the receiver waits for others it has sent what it had to say to them.
-judge_mailbox(ReplyTo, settle, [{message_queue_len, Length}, {status, Status}], _)
+judge_mailbox(ReplyTo, Question={{settle, _}, _}, [{message_queue_len, Length}, {status, Status}], _)
 		when Length > 0; Status =/= waiting ->
-	look_again(settle, ReplyTo, settle);
-judge_mailbox(_, settle, _, #data{conn=Conn}) ->
+	look_again(ReplyTo, Question);
+judge_mailbox(_, {{settle, _}, _}, _, #data{conn=Conn}) ->
 	ok = gun_rs_native:ws_settled(Conn),
 	keep_state_and_data.
 
-%% Of its kind the last question alone is asked again: the ones before it were a session's
-%% that has ended.
-look_again(Kind, ReplyTo, Why) ->
-	{keep_state_and_data, {{timeout, {mailbox, Kind}}, ?MAILBOX_POLL, {ReplyTo, Why}}}.
+look_again(ReplyTo, Question) when is_pid(ReplyTo), node(ReplyTo) =/= node() ->
+	{keep_state_and_data, {{timeout, mailbox}, ?REMOTE_MAILBOX_POLL, {ReplyTo, Question}}};
+look_again(ReplyTo, Question) ->
+	{keep_state_and_data, {{timeout, mailbox}, ?MAILBOX_POLL, {ReplyTo, Question}}}.
+
+%% The native side tells more only when this process has come to what it was told.
+handed_on(Data=#data{relay_asked=true, conn=Conn}) ->
+	case gun_rs_remote:is_empty() of
+		true ->
+			ok = gun_rs_native:relay_grant(Conn),
+			{keep_state, Data#data{relay_asked=false}};
+		false ->
+			{keep_state, Data}
+	end;
+handed_on(Data) ->
+	{keep_state, Data}.
 
 -spec deliver(gun_rs_options:reply_to(), term()) -> term().
+deliver(Pid, Message) when is_pid(Pid), node(Pid) =/= node() -> gun_rs_remote:send(Pid, Message);
 deliver(Pid, Message) when is_pid(Pid) -> Pid ! Message;
 deliver(Fun, Message) when is_function(Fun, 1) -> Fun(Message);
 deliver({Fun, Args}, Message) when is_function(Fun) -> apply(Fun, [Message|Args]);

@@ -307,7 +307,7 @@ expected(open, transport) ->
 	"tcp, tls or ssl, and tls or tcp as the scheme of a URL says,";
 expected(open, ws_opts) -> "a map";
 expected(http, closing_timeout) -> positive_milliseconds();
-expected(http, flow) -> "a positive number of parts of a body, or infinity";
+expected(http, flow) -> "a positive number of parts of a body, infinity or auto";
 expected(http, keepalive) -> positive_milliseconds();
 expected(http, max_header_block_size) -> "a positive number of bytes or infinity";
 expected(http, max_informs) -> "an integer of 0 to 4294967295 or infinity";
@@ -323,7 +323,7 @@ expected(http, content_handlers) ->
 expected(http, cookie_ignore_informational) -> "true or false";
 expected(http, version) -> "'HTTP/1.1' or 'HTTP/1.0'";
 expected(req, body_timeout) -> positive_milliseconds();
-expected(req, flow) -> "a positive number of parts of a body, or infinity";
+expected(req, flow) -> "a positive number of parts of a body, infinity or auto";
 expected(req, invalid_request_headers) -> "error or ignore";
 expected(req, reply_to) -> "a pid, a fun of one argument, {Fun, Args} or {M, F, Args}";
 expected(req, response_timeout) -> positive_milliseconds();

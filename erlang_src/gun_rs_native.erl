@@ -36,7 +36,8 @@
 -export([ws_send_receipt_dirty/3]).
 -export([ws_check/1]).
 -export([ws_check_dirty/1]).
--export([ws_flow_grant/1]).
+-export([flow_grant/2]).
+-export([relay_grant/1]).
 -export([ws_settled/1]).
 -export([is_public_suffix/1]).
 
@@ -46,7 +47,7 @@
 	conn_silence/1, is_conn/1, debug_panic/1, http_request/5, http_request_dirty/5, http_data/5, http_data_dirty/5,
 	http_cancel/3,
 	stream_info/3, update_flow/3, ws_upgrade/6, ws_upgrade_dirty/6, ws_send/4, ws_send_dirty/4, ws_send_receipt/3,
-	ws_send_receipt_dirty/3, ws_check/1, ws_check_dirty/1, ws_flow_grant/1, ws_settled/1,
+	ws_send_receipt_dirty/3, ws_check/1, ws_check_dirty/1, flow_grant/2, relay_grant/1, ws_settled/1,
 	is_public_suffix/1]).
 
 -on_load(load/0).
@@ -285,8 +286,12 @@ ws_check(_Frames) -> ?NOT_LOADED.
 ws_check_dirty(_Frames) -> ?NOT_LOADED.
 
 %% @doc The receiver keeps up: the answer to flow_check.
--spec ws_flow_grant(conn()) -> ok.
-ws_flow_grant(_Conn) -> ?NOT_LOADED.
+-spec flow_grant(conn(), StreamRef :: reference()) -> ok.
+flow_grant(_Conn, _StreamRef) -> ?NOT_LOADED.
+
+%% @doc The process has handed on what it was sent: the answer to relay_check.
+-spec relay_grant(conn()) -> ok.
+relay_grant(_Conn) -> ?NOT_LOADED.
 
 %% @doc The receiver has had its chance to answer: the answer to settle.
 -spec ws_settled(conn()) -> ok.

@@ -80,7 +80,7 @@
 	closing_timeout => milliseconds() | infinity,
 	content_handlers => gun_rs_content_handler:handlers(),
 	cookie_ignore_informational => boolean(),
-	flow => pos_integer() | infinity,
+	flow => pos_integer() | infinity | auto,
 	keepalive => milliseconds() | infinity,
 	max_header_block_size => pos_integer() | infinity,
 	max_informs => non_neg_integer() | infinity,
@@ -94,7 +94,7 @@
 %% Timeouts are in milliseconds.
 -type req_opts() :: #{
 	body_timeout => milliseconds() | infinity,
-	flow => pos_integer() | infinity,
+	flow => pos_integer() | infinity | auto,
 	invalid_request_headers => error | ignore,
 	reply_to => reply_to(),
 	response_timeout => milliseconds() | infinity
@@ -282,7 +282,7 @@ check_req_opts([]) ->
 	ok;
 check_req_opts([{body_timeout, T}|Opts]) when ?IS_POS_TIMEOUT(T) ->
 	check_req_opts(Opts);
-check_req_opts([{flow, N}|Opts]) when ?IS_SIZE(N); N =:= infinity ->
+check_req_opts([{flow, N}|Opts]) when ?IS_SIZE(N); N =:= infinity; N =:= auto ->
 	check_req_opts(Opts);
 check_req_opts([{invalid_request_headers, V}|Opts]) when V =:= error; V =:= ignore ->
 	check_req_opts(Opts);
@@ -545,7 +545,7 @@ check_http_opts([Opt={content_handlers, Handlers}|Opts]) ->
 	end;
 check_http_opts([{cookie_ignore_informational, B}|Opts]) when is_boolean(B) ->
 	check_http_opts(Opts);
-check_http_opts([{flow, N}|Opts]) when ?IS_SIZE(N); N =:= infinity ->
+check_http_opts([{flow, N}|Opts]) when ?IS_SIZE(N); N =:= infinity; N =:= auto ->
 	check_http_opts(Opts);
 check_http_opts([{keepalive, T}|Opts]) when ?IS_POS_TIMEOUT(T) ->
 	check_http_opts(Opts);

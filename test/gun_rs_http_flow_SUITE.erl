@@ -164,6 +164,36 @@ last_part_is_granted(_) ->
 	ok = gun_rs:close(ConnPid),
 	lying_server:stop(Server).
 
+%% flow => auto.
+
+auto(Config) ->
+	doc("With flow auto, of a request or of http_opts, a body stops while its receiver reads nothing, and arrives whole."),
+	_ = [begin
+		ConnPid = open(config(port, Config), #{retry => 0, http_opts => HttpOpts}),
+		StreamRef = gun_rs:get(ConnPid, "/pieces?count=1024&size=65536", [], ReqOpts),
+		?EXPECT({gun_response, ConnPid, StreamRef, nofin, 200, _}),
+		?REFUTE(nothing),
+		{message_queue_len, Length} = process_info(self(), message_queue_len),
+		#{stats := #{bytes_in := BytesIn}} = gun_rs:info(ConnPid),
+		ct:log("~b parts in the mailbox, ~b bytes", [Length, BytesIn]),
+		%% Of 64 MiB.
+		{messages, Parts} = process_info(self(), messages),
+		true = lists:sum([byte_size(Data) || {gun_data, _, _, nofin, Data} <- Parts]) < 16 * 16#100000,
+		64 * 16#100000 = do_rest(ConnPid, StreamRef, 0),
+		%% What it means to a number it means not to this.
+		Next = gun_rs:get(ConnPid, "/pieces?count=1024&size=65536", [], ReqOpts),
+		?EXPECT({gun_response, ConnPid, Next, nofin, 200, _}),
+		ok = gun_rs:update_flow(ConnPid, Next, 1000000),
+		?REFUTE(nothing),
+		{messages, NextParts} = process_info(self(), messages),
+		true = lists:sum([byte_size(Data) || {gun_data, _, _, nofin, Data} <- NextParts]) < 16 * 16#100000,
+		ok = gun_rs:cancel(ConnPid, Next),
+		ok = gun_rs:flush(Next),
+		{200, _, <<"next">>} = answer(ConnPid, gun_rs:post(ConnPid, "/echo", [], "next")),
+		ok = gun_rs:close(ConnPid)
+	end || {HttpOpts, ReqOpts} <- [{#{}, #{flow => auto}}, {#{flow => auto}, #{}}]],
+	ok.
+
 %% What it costs.
 
 download_of_1_gib(Config) ->

@@ -434,7 +434,7 @@ valid_http() ->
 		{closing_timeout, [1, 15000, ?MAX_MS, infinity]},
 		{cookie_ignore_informational, [true, false]},
 		{content_handlers, [[gun_data_h], [gun_rs_sse_h, {gun_rs_data_h, #{}}]]},
-		{flow, [1, 1 bsl 40, infinity]},
+		{flow, [1, 1 bsl 40, infinity, auto]},
 		{keepalive, [1, 5000, infinity]},
 		{max_header_block_size, [10000, 1 bsl 40, infinity]},
 		{max_informs, [0, 1, 16#ffffffff, infinity]},
@@ -461,7 +461,7 @@ every_other_http_option_is_refused_by_name_test_() ->
 		{content_handlers, [[], gun_rs_data_h, [no_such_module], [lists], [gun_data_h|gun_sse_h],
 			[{gun_rs_sse_h, [{max_event_size, 1}]}], [{gun_rs_sse_h, #{max_event_size => 0}}]]},
 		{cookie_ignore_informational, [0, undefined, "true"]},
-		{flow, [0, -1, 1.0, 1 bsl 63, auto]},
+		{flow, [0, -1, 1.0, 1 bsl 63, "auto"]},
 		{keepalive, [0, -1, 1.0, ?MAX_MS + 1, undefined]},
 		{max_header_block_size, [0, -1, 1.0, 1 bsl 63, undefined]},
 		{max_informs, [-1, 1.0, 16#ffffffff + 1, undefined]},
@@ -503,7 +503,7 @@ the_http_version_reaches_the_native_library_test_() ->
 every_valid_request_option_passes_test_() ->
 	[?_assertEqual(ok, gun_rs_options:request(ReqOpts)) || ReqOpts <- [#{}|[#{Key => Value} || {Key, Value} <- cases([
 		{body_timeout, [1, 5000, ?MAX_MS, infinity]},
-		{flow, [1, 1 bsl 40, infinity]},
+		{flow, [1, 1 bsl 40, infinity, auto]},
 		{invalid_request_headers, [error, ignore]},
 		{response_timeout, [1, 5000, ?MAX_MS, infinity]},
 		{reply_to, [self(), fun(_) -> ok end, {fun(_, _) -> ok end, [1]}, {maps, get, [#{}]}]}
@@ -513,7 +513,7 @@ every_other_request_option_is_refused_by_name_test_() ->
 	[?_assertEqual({error, {options, {req, {Key, Value}}}}, gun_rs_options:request(#{Key => Value}))
 	|| {Key, Value} <- cases([
 		{body_timeout, [0, -1, 1.0, ?MAX_MS + 1, undefined]},
-		{flow, [0, -1, 1.0, 1 bsl 63, auto]},
+		{flow, [0, -1, 1.0, 1 bsl 63, "auto"]},
 		{invalid_request_headers, [true, undefined]},
 		{response_timeout, [0, -1, 1.0, ?MAX_MS + 1, undefined]},
 		{reply_to, [undefined, self, fun() -> ok end, {fun(_) -> ok end, [1]}, {maps, get}, {maps, get, 1}]},

@@ -51,6 +51,7 @@ mod atoms {
         ping,
         pong,
         r#ref = "ref",
+        relay_check,
         reply_to,
         reupgrade,
         running,
@@ -113,6 +114,11 @@ impl Kept {
         let env = OwnedEnv::new();
         let term = env.save(term);
         Self { env, term }
+    }
+
+    /// Whether it is the pid of a process, wherever that is.
+    fn is_pid(&self) -> bool {
+        self.env.run(|env| self.term.load(env).is_pid())
     }
 
     /// A copy of it in `env`.
@@ -307,6 +313,17 @@ impl Sink for BeamSink {
         self.owner = owner;
     }
 
+    fn relays(&self, stream: &Stream) -> bool {
+        self.handled || self.relayed || matches!(stream.reply_to, Receiver::Elsewhere(_))
+    }
+
+    fn is_remote(&self, stream: &Stream) -> bool {
+        match &stream.reply_to {
+            Receiver::Local(_) => false,
+            Receiver::Elsewhere(kept) => kept.is_pid(),
+        }
+    }
+
     fn flush(&mut self) {
         OUTBOX.with_borrow_mut(|outbox| self.send_frames(outbox));
     }
@@ -402,10 +419,14 @@ impl Sink for BeamSink {
             Event::ConnectionError(error) => self.send_with_end(&self.owner, |env| {
                 (atoms::gun_error(), pid, reasons::connection_error(env, error)).encode(env)
             }),
-            Event::FlowCheck { stream, messages, bytes } => {
-                self.tell(|env| (atoms::flow_check(), stream.reply_to.get(env), messages, bytes).encode(env));
+            Event::RelayCheck => self.tell(|env| atoms::relay_check().encode(env)),
+            Event::FlowCheck { stream, messages, bytes } => self.tell(|env| {
+                let (stream_ref, reply_to) = (stream_ref(env, &stream.id), stream.reply_to.get(env));
+                (atoms::flow_check(), stream_ref, reply_to, messages, bytes).encode(env)
+            }),
+            Event::Settle { stream } => {
+                self.tell(|env| (atoms::settle(), stream_ref(env, &stream.id), stream.reply_to.get(env)).encode(env))
             }
-            Event::Settle { stream } => self.tell(|env| (atoms::settle(), stream.reply_to.get(env)).encode(env)),
             Event::Sent(receipt) => {
                 self.tell(|env| (atoms::sent(), receipt.get(env), atoms::ok()).encode(env));
             }

@@ -366,7 +366,7 @@ fn make_request<'a>(
         target,
         headers,
         body: request_body(body)?,
-        flow: if atoms::undefined() == flow { connection.flow } else { options::parts(flow)? },
+        flow: if atoms::undefined() == flow { connection.flow } else { options::flow(flow)? },
         response_timeout: options::timeout(response_timeout)?,
         body_timeout: options::timeout(body_timeout)?,
     }));
@@ -467,8 +467,14 @@ fn update_flow(pid: LocalPid, stream_ref: Term<'_>, flow: i64) -> Atom {
 }
 
 #[rustler::nif]
-fn ws_flow_grant(connection: Own) -> Atom {
-    connection.handle.send(Command::FlowGrant);
+fn flow_grant(connection: Own, stream_ref: Term<'_>) -> Atom {
+    connection.handle.send(Command::FlowGrant(Box::new(StreamId::new(stream_ref))));
+    atoms::ok()
+}
+
+#[rustler::nif]
+fn relay_grant(connection: Own) -> Atom {
+    connection.handle.send(Command::RelayGrant);
     atoms::ok()
 }
 

@@ -151,13 +151,8 @@ fn http_options(map: Term<'_>) -> NifResult<HttpOptions> {
 }
 
 /// The flow of requests that have none of their own.
-pub(crate) fn http_flow(map: Term<'_>) -> NifResult<Option<i64>> {
-    parts(map.map_get(atoms::flow())?)
-}
-
-/// How many parts of a response's body may be received.
-pub(crate) fn parts(flow: Term<'_>) -> NifResult<Option<i64>> {
-    if atoms::infinity() == flow { Ok(None) } else { flow.decode().map(Some) }
+pub(crate) fn http_flow(map: Term<'_>) -> NifResult<Flow> {
+    flow(map.map_get(atoms::flow())?)
 }
 
 /// The options of a WebSocket; `keepalive` counts where they leave it to open's.
@@ -201,7 +196,8 @@ fn deflate_options(map: Term<'_>) -> NifResult<DeflateOptions> {
     })
 }
 
-fn flow(value: Term<'_>) -> NifResult<Flow> {
+/// How many messages of a WebSocket, or parts of a response's body, may be received.
+pub(crate) fn flow(value: Term<'_>) -> NifResult<Flow> {
     if atoms::infinity() == value {
         Ok(Flow::Unlimited)
     } else if atoms::auto() == value {

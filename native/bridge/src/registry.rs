@@ -10,6 +10,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use gun_rs_engine::Handle;
+use gun_rs_engine::options::Flow;
 use papaya::HashMap;
 use rustler::{Decoder, Env, Error, LocalPid, Monitor, NifResult, Resource, ResourceArc, Term};
 use seize::Collector;
@@ -25,7 +26,7 @@ pub(crate) struct Connection {
     /// Whether requests go through the process, which has something to add to them.
     pub(crate) processed: bool,
     /// For requests without a flow of their own.
-    pub(crate) flow: Option<i64>,
+    pub(crate) flow: Flow,
     /// For upgrades without options of their own. Only NIFs take the lock.
     pub(crate) ws_opts: Mutex<WsOptsOfOpen>,
 }

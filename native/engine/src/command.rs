@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Uri};
 
-use crate::options::WsOptions;
+use crate::options::{Flow, WsOptions};
 use crate::sink::Sink;
 use crate::transport::tls::TlsClient;
 use crate::websocket::frame::Opcode;
@@ -37,8 +37,10 @@ pub enum Command<K: Sink> {
     /// Raises the number of messages, or of parts of a response's body, that may be received. A WebSocket's stream need
     /// not be named.
     UpdateFlow(Option<Box<K::StreamId>>, i64),
-    /// The receiver keeps up: the answer to [`crate::Event::FlowCheck`].
-    FlowGrant,
+    /// The receiver of this stream keeps up: the answer to [`crate::Event::FlowCheck`].
+    FlowGrant(Box<K::StreamId>),
+    /// All that was to be handed on has been: the answer to [`crate::Event::RelayCheck`].
+    RelayGrant,
     /// The receiver has had its chance to answer: the answer to [`crate::Event::Settle`].
     Settled,
     /// Ends the connection gracefully: answered by `ShutDown`, instead of `Down`.
@@ -85,9 +87,8 @@ pub struct Request<K: Sink> {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// The body.
     pub body: Body,
-    /// How many parts of the response's body may be received until [`Command::UpdateFlow`] allows more; `None` is
-    /// unlimited.
-    pub flow: Option<i64>,
+    /// How many parts of the response's body may be received.
+    pub flow: Flow,
     /// How long the peer may take to answer once it has the request; `None` is unlimited.
     pub response_timeout: Option<Duration>,
     /// How long it may take from one part of the response's body to the next; `None` is unlimited.

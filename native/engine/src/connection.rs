@@ -470,7 +470,11 @@ impl<K: Sink> Connection<K> {
             Command::Control(control) => self.sink.control(*control),
             Command::Panic => panic_on_command(),
             // Answers that a WebSocket has not lived to see.
-            Command::Connect(_) | Command::UpdateFlow(None, _) | Command::FlowGrant | Command::Settled => {}
+            Command::Connect(_)
+            | Command::UpdateFlow(None, _)
+            | Command::FlowGrant(_)
+            | Command::RelayGrant
+            | Command::Settled => {}
             Command::StreamInfo(asked) => {
                 let event = Event::StreamInfo { receipt: &asked.1, info: StreamInfo::NotConnected };
                 self.sink.event(event);

@@ -144,10 +144,12 @@ pub enum Event<'a, K: Sink> {
     },
     /// The connection failed in a way that its owner is told of before `Down`.
     ConnectionError(&'a ConnectionError),
+    /// Asks whoever hands things on ([`Sink::relays`]) to say when he has come to this: [`crate::Command::RelayGrant`].
+    RelayCheck,
     /// Asks whether the receiver keeps up, after so many messages since it was last asked.
     /// [`crate::Command::FlowGrant`] is the answer when it does.
     FlowCheck {
-        /// The WebSocket's stream.
+        /// The WebSocket's stream, or that of a response.
         stream: &'a K::Stream,
         /// The messages since the last answer.
         messages: u64,

@@ -31,6 +31,17 @@ pub trait Sink: Sized + Send + 'static {
     /// [`Event::Panicked`] that comes instead.
     fn flush(&mut self) {}
 
+    /// Whether somebody hands on what is told of this stream. He is asked by [`Event::RelayCheck`] whether he keeps up.
+    fn relays(&self, _stream: &Self::Stream) -> bool {
+        false
+    }
+
+    /// Whether the stream's receiver is where what it does not take piles up on the way. It is then asked whether it keeps
+    /// up, by [`Event::FlowCheck`], whatever the flow.
+    fn is_remote(&self, _stream: &Self::Stream) -> bool {
+        false
+    }
+
     /// Takes a command that was meant for the sink ([`crate::Command::Control`]).
     fn control(&mut self, control: Self::Control);
 }

@@ -29,6 +29,10 @@ pub(crate) const BUFFER: usize = 64 * 1024;
 /// The stream of the tests that have one alone.
 pub(crate) const STREAM: u32 = 1;
 
+/// A stream that somebody hands on what is told of, and one whose receiver is on another node besides.
+pub(crate) const RELAYED: u32 = 100;
+pub(crate) const REMOTE: u32 = 101;
+
 /// Who gives the commands.
 pub(crate) const CALLER: u32 = 7;
 
@@ -67,6 +71,7 @@ pub(crate) enum Told {
     StreamBadState(u32, BadState),
     ConnectionError(Reason),
     FlowCheck(u32, u64),
+    RelayCheck,
     Settle(u32),
     Sent(u32),
     NotSent(u32, Unsent),
@@ -145,6 +150,14 @@ impl Sink for Recorder {
         let _ = self.0.send(owned(event));
     }
 
+    fn relays(&self, stream: &u32) -> bool {
+        *stream >= RELAYED
+    }
+
+    fn is_remote(&self, stream: &u32) -> bool {
+        *stream >= REMOTE
+    }
+
     fn control(&mut self, control: u32) {
         let _ = self.0.send(Told::Control(control));
     }
@@ -204,6 +217,7 @@ fn owned(event: Event<'_, Recorder>) -> Told {
         },
         Event::ConnectionError(error) => Told::ConnectionError(error.into()),
         Event::FlowCheck { stream, messages, .. } => Told::FlowCheck(*stream, messages),
+        Event::RelayCheck => Told::RelayCheck,
         Event::Settle { stream } => Told::Settle(*stream),
         Event::Sent(receipt) => Told::Sent(*receipt),
         Event::NotSent { receipt, error } => Told::NotSent(

@@ -34,6 +34,7 @@ use crate::event::{Event, StreamError, StreamInfo};
 use crate::options::{Flow, HttpOptions, HttpVersion, WsOptions};
 use crate::sink::Sink;
 use crate::transport::{ByteStream, inner, is_cut};
+use crate::websocket::credit::{Credit, Window};
 use crate::websocket::handshake::{self, Asked, Chosen};
 
 /// The most headers of a response: what a header block of the default size may reasonably hold. [`down_reason`] and the
@@ -84,8 +85,8 @@ struct Active<K: Sink> {
     /// It repeats an upgrade of the connection before.
     repeated: bool,
     stage: Stage,
-    /// How many parts of the body may still be told; `None` is unlimited.
-    flow: Option<i64>,
+    /// How many parts of the body may still be told.
+    credit: Credit,
     /// The request's body, where it came in parts.
     upload: Option<Arc<Upload>>,
     /// How long the peer may take from one part of the response's body to the next.
@@ -151,6 +152,8 @@ struct Http<'a, K: Sink> {
     http10: bool,
     /// Set by a shutdown: when it has waited long enough for the request under way.
     closing: Option<Option<Timer>>,
+    /// What may be told to whoever hands it on, where somebody does: of all streams together.
+    relay: Window,
     /// When to send an empty line.
     keepalive: Option<Timer>,
     /// How many bytes the peer had taken when it took no more, and when that is too long ago.
@@ -194,6 +197,7 @@ async fn serve_in_turns<S: ByteStream, K: Sink>(
         deadline: None,
         http10: false,
         closing: None,
+        relay: Window::for_relay(),
         keepalive,
         stalled: None,
         held: Vec::new(),
@@ -212,8 +216,9 @@ async fn serve_in_turns<S: ByteStream, K: Sink>(
                 // What has been received of a response is there to be taken, though the connection is over. hyper may
                 // leave a request unanswered whose turn came together with the end of the connection.
                 Some(active) => {
-                    active.flow = None;
-                    let progress = pin!(progress(&mut http.active)).poll(&mut Context::from_waker(Waker::noop()));
+                    active.credit = Credit::new(Flow::Unlimited, false);
+                    let progress =
+                        pin!(progress(&mut http.active, false)).poll(&mut Context::from_waker(Waker::noop()));
                     let reason = match progress {
                         Poll::Ready(progress) => http.progress(progress),
                         Poll::Pending => Some(match result {
@@ -247,7 +252,7 @@ async fn serve_in_turns<S: ByteStream, K: Sink>(
         let blocked = http.connection.options.tcp.send_timeout.map(|_| http.stalled.is_some());
         tokio::select! {
             biased;
-            progress = progress(&mut http.active) => {
+            progress = progress(&mut http.active, http.relay.is_exhausted()) => {
                 if let Some(reason) = http.progress(progress) {
                     return http.down(reason);
                 }
@@ -331,13 +336,15 @@ async fn expiry(timer: Option<&mut Timer>) {
     }
 }
 
-/// The next thing to come of the request under way.
-async fn progress<K: Sink>(active: &mut Option<Active<K>>) -> Progress {
+/// The next thing to come of the request under way; with `held_up`, of one that is told of nothing, whoever hands things
+/// on must first keep up.
+async fn progress<K: Sink>(active: &mut Option<Active<K>>, held_up: bool) -> Progress {
     let Some(active) = active else { return pending().await };
     match &mut active.stage {
+        _ if held_up && !active.cancelled => pending().await,
         Stage::Response(response) => Progress::Response(response.await),
         // Not to read on is what holds the server back: hyper reads no further than this body is taken.
-        Stage::Body(_) if active.flow.is_some_and(|flow| flow <= 0) && !active.cancelled => pending().await,
+        Stage::Body(_) if active.credit.is_held_up() && !active.cancelled => pending().await,
         Stage::Body(body) => loop {
             match body.frame().await {
                 None => return Progress::Data { data: Bytes::new(), fin: true },
@@ -379,6 +386,12 @@ impl<K: Sink> Http<'_, K> {
                 self.stream_info(&stream, &receipt);
             }
             Command::UpdateFlow(Some(stream), parts) => self.update_flow(&stream, parts),
+            Command::FlowGrant(stream) => {
+                if let Some(active) = self.active.as_mut().filter(|active| active.stream == *stream) {
+                    active.credit.grant();
+                }
+            }
+            Command::RelayGrant => self.relay.grant(),
             Command::Upgrade(upgrade) => self.upgrade(*upgrade),
             Command::Send(outgoing) => match self.repeated_upgrade() {
                 Some(options) if options.reupgrade_queue().is_some() => self.held.push(outgoing),
@@ -397,7 +410,7 @@ impl<K: Sink> Http<'_, K> {
             Command::Control(control) => self.connection.sink.control(*control),
             Command::Panic => panic_on_command(),
             // Answers that a WebSocket has not lived to see.
-            Command::Connect(_) | Command::UpdateFlow(None, _) | Command::FlowGrant | Command::Settled => {}
+            Command::Connect(_) | Command::UpdateFlow(None, _) | Command::Settled => {}
         }
         None
     }
@@ -427,16 +440,22 @@ impl<K: Sink> Http<'_, K> {
         };
         let what = What::Request { method, target, headers, body };
         let timeouts = Timeouts { answer: response_timeout, body: body_timeout };
-        self.wait(Waiting { stream, caller, flow, upload, what, timeouts, queued, repeated: false });
+        let credit = self.credit(flow, &stream);
+        self.wait(Waiting { stream, caller, credit, upload, what, timeouts, queued, repeated: false });
+    }
+
+    /// Of a refused upgrade, as much is read as of the frames of a WebSocket.
+    fn credit(&self, flow: Flow, stream: &K::Stream) -> Credit {
+        Credit::new(flow, self.connection.sink.is_remote(stream))
     }
 
     /// The upgrade of the connection before comes first.
     fn repeat(&mut self, again: Reupgrade<K>) {
         let Reupgrade { stream, request: UpgradeRequest { caller, target, headers, options } } = again;
-        let (flow, timeouts) = (refusal_flow(&options), upgrade_timeouts(&options));
+        let (credit, timeouts) = (self.credit(options.flow, &stream), upgrade_timeouts(&options));
         let what = What::Upgrade { target, headers, options: Box::new(options) };
         let repeated = true;
-        self.waiting.push_front(Waiting { stream, caller, flow, upload: None, what, timeouts, queued: 0, repeated });
+        self.waiting.push_front(Waiting { stream, caller, credit, upload: None, what, timeouts, queued: 0, repeated });
     }
 
     /// The options of the upgrade that is repeated, if one is.
@@ -473,9 +492,9 @@ impl<K: Sink> Http<'_, K> {
             return self.connection.sink.event(Event::StreamError { stream: &stream, error });
         }
         let options = Box::new(options.unwrap_or_else(|| self.connection.options.ws.clone()));
-        let (flow, timeouts) = (refusal_flow(&options), upgrade_timeouts(&options));
+        let (credit, timeouts) = (self.credit(options.flow, &stream), upgrade_timeouts(&options));
         let what = What::Upgrade { target, headers, options };
-        self.wait(Waiting { stream, caller, flow, upload: None, what, timeouts, queued, repeated: false });
+        self.wait(Waiting { stream, caller, credit, upload: None, what, timeouts, queued, repeated: false });
     }
 
     fn wait(&mut self, waiting: Waiting<K>) {
@@ -576,24 +595,24 @@ impl<K: Sink> Http<'_, K> {
     }
 
     fn update_flow(&mut self, stream: &K::StreamId, parts: i64) {
-        let flow = match self.active.as_mut().filter(|active| active.stream == *stream) {
+        let credit = match self.active.as_mut().filter(|active| active.stream == *stream) {
             Some(active) => {
                 if let Some(deadline) = &mut self.deadline {
                     deadline.restart(Instant::now());
                 }
-                Some(&mut active.flow)
+                Some(&mut active.credit)
             }
-            None => self.waiting.get_mut(stream).map(|waiting| &mut waiting.flow),
+            None => self.waiting.get_mut(stream).map(|waiting| &mut waiting.credit),
         };
-        if let Some(Some(flow)) = flow {
-            *flow = flow.saturating_add(parts);
+        if let Some(credit) = credit {
+            credit.update(parts);
         }
     }
 
     /// Starts the next request.
     fn start_next(&mut self) {
         let Some(waiting) = self.waiting.pop_front() else { return };
-        let Waiting { stream, caller, flow, upload, what, timeouts, queued, repeated } = waiting;
+        let Waiting { stream, caller, credit, upload, what, timeouts, queued, repeated } = waiting;
         self.connection.status.release(queued);
         let options = &self.connection.options;
         let (head, body, upgrade) = match what {
@@ -636,7 +655,7 @@ impl<K: Sink> Http<'_, K> {
         let wait = if upgrade.is_some() { Wait::Upgrade } else { Wait::Response };
         self.deadline = Deadline::new(wait, timeouts.answer);
         let (body_timeout, cancelled) = (timeouts.body, false);
-        self.active = Some(Active { stream, upgrade, repeated, stage, flow, upload, body_timeout, cancelled });
+        self.active = Some(Active { stream, upgrade, repeated, stage, credit, upload, body_timeout, cancelled });
         if closes {
             self.end_with(DownReason::Normal);
         }
@@ -645,11 +664,24 @@ impl<K: Sink> Http<'_, K> {
     /// Tells of the informational responses that hyper has come upon.
     fn inform(&mut self) {
         let informs = std::mem::take(&mut *self.informs.lock().unwrap_or_else(PoisonError::into_inner));
-        let Some(active) = self.active.as_ref().filter(|active| !active.cancelled) else { return };
         for (status, headers) in &informs {
+            let Some(active) = self.active.as_ref().filter(|active| !active.cancelled) else { return };
             let event = Event::Inform { stream: &active.stream, status: *status, headers };
             self.connection.sink.event(event);
             self.control.spend_event();
+            self.told(headers_len(headers));
+        }
+    }
+
+    /// Something of `len` bytes is told of the request under way: whoever hands it on is asked whether he keeps up.
+    fn told(&mut self, len: usize) {
+        let Some(active) = self.active.as_ref().filter(|active| !active.cancelled) else { return };
+        let sink = &mut self.connection.sink;
+        if sink.relays(&active.stream) {
+            self.relay.spend(len);
+            if self.relay.ask().is_some() {
+                sink.event(Event::RelayCheck);
+            }
         }
     }
 
@@ -658,6 +690,12 @@ impl<K: Sink> Http<'_, K> {
         // They came before it.
         self.inform();
         self.control.spend_event();
+        let len = match &progress {
+            Progress::Response(Ok(response)) => headers_len(response.headers()),
+            Progress::Data { data, .. } => data.len(),
+            Progress::Trailers(trailers) => headers_len(trailers),
+            Progress::Response(Err(_)) | Progress::Failed(_) => 0,
+        };
         let sink = &mut self.connection.sink;
         let active = self.active.as_mut()?;
         let mut tell = |event| {
@@ -707,16 +745,17 @@ impl<K: Sink> Http<'_, K> {
                 fin
             }
             Progress::Data { data, fin } => {
-                active.flow = active.flow.map(|flow| flow.saturating_sub(1));
+                active.credit.spend(len);
                 if let Some(deadline) = &mut self.deadline {
                     deadline.restart(Instant::now());
                 }
                 tell(Event::Data { stream, fin, data });
+                if !fin && let Some((messages, bytes)) = active.credit.ask() {
+                    tell(Event::FlowCheck { stream, messages, bytes });
+                }
                 fin
             }
             Progress::Trailers(trailers) => {
-                // As they were received: a colon, a space and a line end with each.
-                let len: usize = trailers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
                 if len > self.connection.options.http.max_trailer_block_size {
                     return Some(ConnectionError::LimitReached(TRAILERS_TOO_LARGE).into());
                 }
@@ -735,6 +774,7 @@ impl<K: Sink> Http<'_, K> {
             }
             None => {}
         }
+        self.told(len);
         let active = self.active.as_mut()?;
         if fin {
             // A server that answers before it has the whole request may leave the rest unread.
@@ -752,10 +792,11 @@ impl<K: Sink> Http<'_, K> {
         let (active, deadline) = (self.active.as_ref()?, self.deadline.as_mut()?);
         let now = Instant::now();
         let from = match deadline.wait {
+            _ if self.relay.is_exhausted() && !active.cancelled => now,
             Wait::Upgrade | Wait::Response if active.upload.as_ref().is_some_and(|upload| !upload.is_complete()) => now,
             // A peer that takes the request is not expected to answer it yet.
             Wait::Upgrade | Wait::Response => self.control.wrote_at(),
-            Wait::Body if active.flow.is_some_and(|flow| flow <= 0) => now,
+            Wait::Body if active.credit.is_held_up() => now,
             Wait::Body => now - deadline.limit,
         };
         if from + deadline.limit > now {
@@ -888,11 +929,6 @@ impl<K: Sink> Http<'_, K> {
     }
 }
 
-/// Of a refusal, as much is read as of the frames of a WebSocket.
-fn refusal_flow(options: &WsOptions) -> Option<i64> {
-    if let Flow::Messages(flow) = options.flow { Some(flow) } else { None }
-}
-
 fn upgrade_timeouts(options: &WsOptions) -> Timeouts {
     Timeouts { answer: options.upgrade_timeout, body: None }
 }
@@ -909,6 +945,11 @@ fn request_headers(authority: &str, headers: Vec<(HeaderName, HeaderValue)>) -> 
         }
     }
     Ok(map)
+}
+
+/// Their bytes, as they were received: a colon, a space and a line end with each.
+fn headers_len(headers: &HeaderMap) -> usize {
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
 }
 
 /// Whether the connection header says `close`.

@@ -10,12 +10,13 @@ use http::{HeaderName, HeaderValue, Method, Uri};
 use super::upload::{RequestBody, Upload};
 use crate::options::WsOptions;
 use crate::sink::Sink;
+use crate::websocket::credit::Credit;
 
 /// A request that waits for its turn.
 pub(crate) struct Waiting<K: Sink> {
     pub(crate) stream: K::Stream,
     pub(crate) caller: K::Caller,
-    pub(crate) flow: Option<i64>,
+    pub(crate) credit: Credit,
     pub(crate) upload: Option<Arc<Upload>>,
     pub(crate) what: What,
     pub(crate) timeouts: Timeouts,
@@ -105,12 +106,22 @@ impl<K: Sink> Queue<K> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::options::Flow;
     use crate::testing::{CALLER, Recorder};
 
     fn request(stream: u32) -> Waiting<Recorder> {
         let what = What::Upgrade { target: Uri::from_static("/"), headers: Vec::new(), options: Box::default() };
         let timeouts = Timeouts { answer: None, body: None };
-        Waiting { stream, caller: CALLER, flow: None, upload: None, what, timeouts, queued: 0, repeated: false }
+        Waiting {
+            stream,
+            caller: CALLER,
+            credit: Credit::new(Flow::Unlimited, false),
+            upload: None,
+            what,
+            timeouts,
+            queued: 0,
+            repeated: false,
+        }
     }
 
     fn streams(queue: &mut Queue<Recorder>) -> Vec<u32> {

@@ -21,7 +21,7 @@ use crate::event::{Event, Message, NotSent, StreamError, StreamInfo};
 use crate::options::WsOptions;
 use crate::sink::Sink;
 use crate::transport::{ByteStream, is_cut};
-use crate::websocket::credit::Credit;
+use crate::websocket::credit::{Credit, Window};
 use crate::websocket::frame::{MAX_CONTROL_PAYLOAD, Opcode};
 use crate::websocket::handshake::Chosen;
 use crate::websocket::inbound::Inbound;
@@ -124,6 +124,8 @@ struct Core<'a, K: Sink> {
     turn_out: usize,
     phase: Phase,
     credit: Credit,
+    /// What may be told to whoever hands it on, where somebody does.
+    relay: Window,
     /// How many bytes of messages may still be told beyond the credit: the peer has closed, so that what it sent before
     /// is all that can follow, and its close is not known to the user before that is told.
     draining: Option<usize>,
@@ -166,6 +168,7 @@ impl<'a, S: ByteStream, K: Sink> Session<'a, S, K> {
     pub(crate) fn new(parts: Parts<'a, S, K>) -> Self {
         let Parts { io, received, commands, sink, status, stream, options, chosen, send_timeout } = parts;
         let fragments = options.tells_fragments(chosen.subprotocol.as_deref());
+        let credit = Credit::new(options.flow, sink.is_remote(&stream));
         let core = Core {
             commands,
             sink,
@@ -174,7 +177,8 @@ impl<'a, S: ByteStream, K: Sink> Session<'a, S, K> {
             inbound: Inbound::new(&options, chosen.deflate.as_ref(), fragments),
             outbound: Outbound::new(chosen.deflate.as_ref()),
             keepalive: options.keepalive.map(timer),
-            credit: Credit::new(options.flow),
+            credit,
+            relay: Window::for_relay(),
             closing_timeout: options.closing_timeout,
             keepalive_interval: options.keepalive,
             keepalive_tolerance: options.keepalive_tolerance,
@@ -282,7 +286,8 @@ impl<K: Sink> Core<'_, K> {
         match command {
             Command::Send(outgoing) => self.send(*outgoing),
             Command::UpdateFlow(_, messages) => self.credit.update(messages),
-            Command::FlowGrant => self.credit.grant(),
+            Command::FlowGrant(stream) if self.stream == *stream => self.credit.grant(),
+            Command::RelayGrant => self.relay.grant(),
             Command::Settled => self.settled(),
             Command::Upgrade(upgrade) => {
                 self.status.release(upgrade.cost());
@@ -311,7 +316,8 @@ impl<K: Sink> Core<'_, K> {
             Command::Shutdown => self.start_shutdown(),
             Command::Control(control) => self.sink.control(*control),
             Command::Panic => crate::connection::panic_on_command(),
-            Command::Connect(_) => {}
+            // The second is the answer for a response before the upgrade.
+            Command::Connect(_) | Command::FlowGrant(_) => {}
         }
     }
 
@@ -490,7 +496,9 @@ impl<K: Sink> Core<'_, K> {
     /// Whether reading is not paused.
     fn may_read(&self) -> bool {
         match self.phase {
-            Phase::Open | Phase::Closing => self.draining.is_some() || !self.credit.is_exhausted(),
+            Phase::Open | Phase::Closing => {
+                !self.awaits_grant() && (self.draining.is_some() || !self.credit.is_spent())
+            }
             Phase::Settling(_) => false,
             Phase::Answering | Phase::Failing(_) => true,
         }
@@ -503,7 +511,7 @@ impl<K: Sink> Core<'_, K> {
         }
         if !self.may_read() {
             // A receiver that is asked whether it keeps up is not given more, whether the peer has closed or not.
-            if self.lookout.is_none() && self.is_decoding() && !self.credit.asks() {
+            if self.lookout.is_none() && self.is_decoding() && !self.awaits_grant() {
                 self.lookout = Some(timer(LOOKOUT));
                 // A timer wakes the task only once it has been polled; this one is never due at once.
                 let _ = is_due(&mut self.lookout, cx);
@@ -612,10 +620,10 @@ impl<K: Sink> Core<'_, K> {
         reason
     }
 
-    /// Whether the receiver must first show that it keeps up. It is then given nothing more, not even what one read
+    /// Whether the receiver, or whoever hands things on to it, must first show that it keeps up. It is then given nothing more, not even what one read
     /// has brought with what it was given: that may be thousands of messages, or inflate to a thousand times its size.
     fn awaits_grant(&self) -> bool {
-        self.credit.asks() && self.credit.is_exhausted()
+        self.credit.awaits_grant() || self.relay.is_exhausted()
     }
 
     /// Whether nothing more is decoded for now.
@@ -667,11 +675,18 @@ impl<K: Sink> Core<'_, K> {
             if let Some(left) = &mut self.draining {
                 *left = left.saturating_sub(message.len() + DRAINED_MESSAGE);
             }
-            self.credit.spend(message.len());
+            let (len, relayed) = (message.len(), self.sink.relays(&self.stream));
+            self.credit.spend(len);
             self.turn = self.turn.saturating_sub(MESSAGE);
             self.sink.event(Event::Message { stream: &self.stream, message });
             if let Some((messages, bytes)) = self.credit.ask() {
                 self.sink.event(Event::FlowCheck { stream: &self.stream, messages, bytes });
+            }
+            if relayed {
+                self.relay.spend(len);
+                if self.relay.ask().is_some() {
+                    self.sink.event(Event::RelayCheck);
+                }
             }
         }
         if closes {

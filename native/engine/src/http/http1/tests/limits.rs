@@ -7,6 +7,7 @@ use super::requests::{body, get, request};
 use super::*;
 use crate::command::{Body, Request};
 use crate::error::Wait;
+use crate::options::Flow;
 
 const TEN_SECONDS: Duration = Duration::from_secs(10);
 
@@ -19,7 +20,7 @@ fn limited(stream: u32, body: Body) -> Command<Recorder> {
         target: Uri::from_static("/"),
         headers: Vec::new(),
         body,
-        flow: None,
+        flow: Flow::Unlimited,
         response_timeout: Some(TEN_SECONDS),
         body_timeout: Some(TEN_SECONDS),
     }))
@@ -179,7 +180,7 @@ async fn the_peer_is_not_late_while_it_takes_the_request_or_is_not_read_or_waits
     // Nobody reads what it sends.
     let (mut client, mut peer) = connected(options(), BUFFER);
     let Command::Request(mut request) = limited(1, empty()) else { unreachable!() };
-    request.flow = Some(1);
+    request.flow = Flow::Messages(1);
     client.handle.send(Command::Request(request));
     peer.request().await;
     peer.write("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\na").await;

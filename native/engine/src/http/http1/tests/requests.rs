@@ -5,6 +5,7 @@ use http::{Method, Uri};
 
 use super::*;
 use crate::command::{Body, COMMAND, Request, RequestData};
+use crate::options::Flow;
 
 /// A request with nothing of its own but its body.
 pub(super) fn request(stream: u32, method: Method, body: Body) -> Command<Recorder> {
@@ -16,7 +17,7 @@ pub(super) fn request(stream: u32, method: Method, body: Body) -> Command<Record
         target,
         headers: Vec::new(),
         body,
-        flow: None,
+        flow: Flow::Unlimited,
         response_timeout: None,
         body_timeout: None,
     }))
@@ -110,7 +111,7 @@ async fn what_waits_to_be_sent_is_limited_and_accounted_for() {
 async fn an_exhausted_flow_holds_the_server_back() {
     let (mut client, mut peer) = connected(options(), 1000);
     let Command::Request(mut request) = get(1) else { unreachable!() };
-    request.flow = Some(1);
+    request.flow = Flow::Messages(1);
     client.handle.send(Command::Request(request));
     peer.request().await;
     let flood = tokio::spawn(async move {
@@ -291,4 +292,79 @@ async fn http_1_0_is_spoken_where_it_is_asked_for() {
     drop(peer);
     client.expect(&[Told::Response(2, Fin::NoFin, 200), Told::Data(2, Fin::NoFin, "hello".into())]).await;
     client.expect_only(&[Told::Data(2, Fin::Fin, String::new()), down(Reason::Closed, &[])]).await;
+}
+
+/// A response in chunks of a byte, as many as that.
+fn in_chunks(count: usize) -> Vec<u8> {
+    let mut response = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n".to_vec();
+    response.extend(b"1\r\nx\r\n".repeat(count));
+    response.extend(b"0\r\n\r\n");
+    response
+}
+
+/// Everything that is told until nothing more is: the parts of bodies are counted.
+async fn parts(client: &mut Client) -> (usize, Vec<Told>) {
+    settle().await;
+    let (mut parts, mut others) = (0, Vec::new());
+    while let Ok(told) = client.told.try_recv() {
+        match told {
+            Told::Data(_, Fin::NoFin, _) => parts += 1,
+            other => others.push(other),
+        }
+    }
+    (parts, others)
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_hands_responses_on_is_waited_for_all_streams_together() {
+    let (mut client, mut peer) = connected(options(), 1 << 20);
+    for _ in 0..3 {
+        client.handle.send(request(RELAYED, Method::GET, Body::Whole(Bytes::new())));
+    }
+    let respond = tokio::spawn(async move {
+        for _ in 0..3 {
+            peer.request().await;
+            peer.write(in_chunks(100)).await;
+        }
+        peer
+    });
+    let response = Told::Response(RELAYED, Fin::NoFin, 200);
+    // The head of a response is told too.
+    let (told, others) = parts(&mut client).await;
+    assert_eq!(others.iter().filter(|told| **told == Told::RelayCheck).count(), 1);
+    let heads = others.iter().filter(|told| **told == response).count();
+    let ends = others.len() - heads - 1;
+    assert_eq!(told + heads + ends, 128);
+    let mut all = told;
+    for _ in 0..2 {
+        client.handle.send(Command::RelayGrant);
+        all += parts(&mut client).await.0;
+    }
+    assert_eq!(all, 300);
+    respond.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_receiver_of_a_response_is_asked_under_auto_and_cancelled_streams_are_not() {
+    let (mut client, mut peer) = connected(options(), 1 << 20);
+    for stream in [1, 2] {
+        let Command::Request(mut request) = get(stream) else { unreachable!() };
+        request.flow = Flow::Auto;
+        client.handle.send(Command::Request(request));
+    }
+    peer.request().await;
+    peer.write(in_chunks(10_000)).await;
+    let asked = [Told::Response(1, Fin::NoFin, 200), Told::FlowCheck(1, 2048)];
+    let (told, others) = parts(&mut client).await;
+    assert_eq!((told, &others[..]), (4096, &asked[..]));
+    // That is another's.
+    client.handle.send(Command::FlowGrant(Box::new(2)));
+    assert_eq!(parts(&mut client).await, (0, vec![]));
+    client.handle.send(Command::FlowGrant(Box::new(1)));
+    assert_eq!(parts(&mut client).await.0, 4096);
+    client.handle.send(Command::Cancel(Box::new((1, CALLER))));
+    peer.request().await;
+    peer.write(in_chunks(10)).await;
+    let (told, others) = parts(&mut client).await;
+    assert_eq!((told, others.len()), (10, 2));
 }

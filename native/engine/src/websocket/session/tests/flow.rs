@@ -128,7 +128,7 @@ async fn sending_and_closing_go_on_while_reading_is_paused() {
 async fn updates_mean_nothing_where_no_number_was_set() {
     let (mut client, mut peer) = open(options(), BUFFER).await;
     client.handle.send(Command::UpdateFlow(None, -10));
-    client.handle.send(Command::FlowGrant);
+    client.handle.send(Command::FlowGrant(Box::new(STREAM)));
     peer.write(frames(0..2)).await;
     client.expect_only(&texts(0..2)).await;
 }
@@ -200,7 +200,7 @@ async fn auto_asks_once_at_half_of_its_window_and_pauses_at_its_end_until_it_is_
         client.expect_only(&texts(first + WINDOW / 2..last)).await;
         sleep(LIMIT).await;
         client.expect_only(&[]).await;
-        client.handle.send(Command::FlowGrant);
+        client.handle.send(Command::FlowGrant(Box::new(STREAM)));
     }
     flood.await.unwrap();
 }
@@ -220,7 +220,7 @@ async fn auto_gives_no_more_than_its_window_of_what_one_read_brings() {
         client.expect(&vec![message.clone(); WINDOW as usize / 2]).await;
         client.expect(&[Told::FlowCheck(STREAM, u64::from(WINDOW / 2))]).await;
         client.expect_only(&vec![message.clone(); WINDOW as usize / 2]).await;
-        client.handle.send(Command::FlowGrant);
+        client.handle.send(Command::FlowGrant(Box::new(STREAM)));
     }
     client.expect(&[Told::Close(STREAM, None), Told::Down(Ws, Reason::Normal, vec![STREAM])]).await;
 }
@@ -245,7 +245,7 @@ async fn auto_counts_the_bytes_that_compressed_messages_inflate_to() {
             }
         }
         client.expect_only(&[]).await;
-        client.handle.send(Command::FlowGrant);
+        client.handle.send(Command::FlowGrant(Box::new(STREAM)));
     }
 }
 
@@ -259,7 +259,7 @@ async fn auto_never_pauses_for_a_receiver_that_keeps_up() {
             Some(Told::FlowCheck(STREAM, messages)) => {
                 let half = u64::from(WINDOW / 2);
                 assert!((half..half + 100).contains(&messages), "{messages}");
-                client.handle.send(Command::FlowGrant);
+                client.handle.send(Command::FlowGrant(Box::new(STREAM)));
             }
             told => {
                 assert_eq!(told, Some(Told::Text(STREAM, next.to_string())));
@@ -289,7 +289,7 @@ async fn auto_counts_bytes_as_well_as_messages() {
     }
     settle().await;
     assert!(client.told.try_recv().is_err());
-    client.handle.send(Command::FlowGrant);
+    client.handle.send(Command::FlowGrant(Box::new(STREAM)));
     for event in ["message", "message", "check"] {
         match client.next().await {
             Some(Told::Binary(..)) => assert_eq!(event, "message"),
@@ -298,4 +298,89 @@ async fn auto_counts_bytes_as_well_as_messages() {
         }
     }
     flood.await.unwrap();
+}
+
+/// A session of this stream on a flow, and a peer that floods it.
+async fn flooded_on(stream: u32, flow_of: Flow, messages: u32) -> (Client, tokio::task::JoinHandle<Peer>) {
+    let (mut client, mut peer) = connected(flow(flow_of), BUFFER);
+    client.upgrade(stream);
+    peer.accept().await;
+    client.expect(&[Told::Upgraded(stream)]).await;
+    let flood = tokio::spawn(async move {
+        tokio::io::AsyncWriteExt::write_all(&mut peer.io, &frames(0..messages)).await.unwrap();
+        peer
+    });
+    (client, flood)
+}
+
+/// How many messages have been told, and what was asked, since the last call.
+async fn told(client: &mut Client) -> (u32, Vec<Told>) {
+    settle().await;
+    let (mut messages, mut asked) = (0, Vec::new());
+    while let Ok(told) = client.told.try_recv() {
+        match told {
+            Told::Text(..) => messages += 1,
+            other => asked.push(other),
+        }
+    }
+    (messages, asked)
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_hands_messages_on_is_waited_for_without_a_flow() {
+    let (mut client, flood) = flooded_on(RELAYED, Flow::Unlimited, 1000).await;
+    let mut all = 0;
+    while all < 1000 {
+        let (messages, asked) = told(&mut client).await;
+        assert!(messages == 128 && asked == [Told::RelayCheck] || all + messages == 1000, "{messages} {asked:?}");
+        all += messages;
+        sleep(LIMIT).await;
+        client.expect_only(&[]).await;
+        // The answer for the receiver is none for him.
+        client.handle.send(Command::FlowGrant(Box::new(RELAYED)));
+        client.expect_only(&[]).await;
+        client.handle.send(Command::RelayGrant);
+    }
+    flood.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_hands_messages_on_is_waited_for_beside_a_number() {
+    let (mut client, flood) = flooded_on(RELAYED, Flow::Messages(200), 1000).await;
+    assert_eq!(told(&mut client).await, (128, vec![Told::RelayCheck]));
+    client.handle.send(Command::UpdateFlow(None, 800));
+    assert_eq!(told(&mut client).await, (0, vec![]));
+    for _ in 0..7 {
+        client.handle.send(Command::RelayGrant);
+        told(&mut client).await;
+    }
+    client.handle.send(Command::UpdateFlow(None, -1000));
+    flood.await.unwrap().write(frames(0..1)).await;
+    client.handle.send(Command::RelayGrant);
+    // The number is spent, though he keeps up.
+    assert_eq!(told(&mut client).await, (0, vec![]));
+    client.handle.send(Command::UpdateFlow(None, 1001));
+    assert_eq!(told(&mut client).await, (1, vec![]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_receiver_on_another_node_is_asked_too() {
+    let (mut client, flood) = flooded_on(REMOTE, Flow::Unlimited, 3 * WINDOW).await;
+    let mut all = 0;
+    loop {
+        let (messages, asked) = told(&mut client).await;
+        all += messages;
+        if messages == 0 {
+            break;
+        }
+        assert!(asked.contains(&Told::RelayCheck) || all == WINDOW, "{all} {asked:?}");
+        client.handle.send(Command::RelayGrant);
+    }
+    assert_eq!(all, WINDOW);
+    client.handle.send(Command::RelayGrant);
+    client.handle.send(Command::FlowGrant(Box::new(STREAM)));
+    assert_eq!(told(&mut client).await, (0, vec![]));
+    client.handle.send(Command::FlowGrant(Box::new(REMOTE)));
+    assert_eq!(told(&mut client).await.0, 128);
+    drop(flood);
 }

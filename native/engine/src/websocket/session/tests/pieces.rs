@@ -106,7 +106,7 @@ async fn what_must_wait_for_a_grant_waits_in_order() {
                 Some(Told::FlowCheck(..)) => {
                     checks += 1;
                     settle().await;
-                    client.handle.send(Command::FlowGrant);
+                    client.handle.send(Command::FlowGrant(Box::new(STREAM)));
                 }
                 other => panic!("{other:?}"),
             }
