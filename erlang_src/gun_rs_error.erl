@@ -206,7 +206,7 @@ english(not_found) ->
 	"The process is no connection that gun_rs supervises; one opened with supervise => "
 	"false ends with its parent or by gun_rs:shutdown/1.";
 english(keepalive_timeout) ->
-	"The server left more keepalive pings unanswered than keepalive_tolerance allows; it is "
+	"The server gave no sign of life for more keepalive pings than keepalive_tolerance allows; it is "
 	"overloaded, or it or the network is gone.";
 english({owner_down, Reason}) ->
 	sentence("The owner of the connection exited (~ts)", [reason(Reason)]);

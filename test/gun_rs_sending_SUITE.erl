@@ -546,16 +546,36 @@ unanswered_pings(_) ->
 	end || Tolerance <- [0, 1, 5]],
 	ok.
 
-other_frames_are_no_answer(_) ->
-	doc("Neither messages nor pings of the server's count as an answer to ours."),
-	{Server, Port} = lying_server:start([upgrade, {send, [frame(text, "a"), frame(ping, "")]}, frame, frame,
-		{send, [frame(text, "b"), frame(ping, "")]}, frames]),
+whatever_comes_is_life(_) ->
+	doc("A server that sends anything lives, though it answers no ping; once it sends nothing, the count begins."),
+	Rounds = 20,
+	Script = lists:append([[frame, {send, frame(text, "busy")}] || _ <- lists:seq(1, Rounds)]),
+	{Server, Port} = lying_server:start([upgrade] ++ Script ++ [frames]),
 	{ConnPid, StreamRef} = open_ws(Port, "/",
-		#{retry => 0, ws_opts => #{keepalive => 1000, keepalive_tolerance => 2}}),
-	?EXPECT({gun_ws, ConnPid, StreamRef, {text, <<"a">>}}),
-	?EXPECT({gun_ws, ConnPid, StreamRef, {text, <<"b">>}}),
+		#{retry => 0, ws_opts => #{keepalive => 30, keepalive_tolerance => 9}}),
+	_ = [?EXPECT({gun_ws, ConnPid, StreamRef, {text, <<"busy">>}}) || _ <- lists:seq(1, Rounds)],
 	?EXPECT({gun_down, ConnPid, ws, {error, keepalive_timeout}, [StreamRef]}),
+	_ = [?EXPECT({lying_server, Server, {frame, ping, <<>>}}) || _ <- lists:seq(1, Rounds + 10)],
 	lying_server:stop(Server).
+
+slow_link(Config) ->
+	doc("On a slow link a large message goes up, and comes back, for far longer than keepalive_tolerance has patience."),
+	{Middle, Port} = tcp_middle:start(config(port, Config), #{slow => 5}),
+	ConnPid = open(Port, #{retry => 0, tcp_opts => [{sndbuf, 16384}, {recbuf, 16384}]}),
+	Keepalive = 500,
+	Tolerance = 1,
+	StreamRef = upgrade(ConnPid, "/websocket", [], #{keepalive => Keepalive, keepalive_tolerance => Tolerance}),
+	Size = 16#100000,
+	{Time, ok} = timer:tc(fun() ->
+		ok = gun_rs:ws_send(ConnPid, StreamRef, {binary, <<0:(8 * Size)>>}),
+		?EXPECT({gun_ws, ConnPid, StreamRef, {binary, Data}}, Size = byte_size(Data)),
+		ok
+	end),
+	ct:log("~b ms", [Time div 1000]),
+	true = Time div 1000 > 3 * (Tolerance + 2) * Keepalive,
+	?REFUTE({gun_down, ConnPid, _, _, _}),
+	ok = gun_rs:close(ConnPid),
+	tcp_middle:stop(Middle).
 
 answered_pings(_) ->
 	doc("A server that answers stays, and the count begins anew with each answer."),

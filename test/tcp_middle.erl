@@ -8,6 +8,7 @@
 %% The options:
 %%
 %%     packet => Size      pass at most so many bytes at a time, in both directions
+%%     slow => Ms          rest so long before each packet, and hold little meanwhile: a slow link
 %%     cut => Bytes        close after so many bytes of the server's, without passing what came with them
 %%     spoil => Bytes      change the byte that follows so many of the server's
 %%     path => File        listen there, on a Unix socket
@@ -50,7 +51,8 @@ init(Parent, ServerPort, Opts) ->
 		#{path := File} -> [{ifaddr, {local, File}}];
 		_ -> [{ip, {127, 0, 0, 1}}, {nodelay, true}]
 	end,
-	{ok, Listener} = gen_tcp:listen(0, [binary, {active, false}, {backlog, 1024}|Address]),
+	Buffers = [Buffer || Buffer <- [{recbuf, 16384}, {buffer, 1460}], is_map_key(slow, Opts)],
+	{ok, Listener} = gen_tcp:listen(0, [binary, {active, false}, {backlog, 1024}|Buffers ++ Address]),
 	{ok, Port} = inet:port(Listener),
 	Parent ! {self(), Port},
 	Middle = self(),
@@ -122,6 +124,9 @@ changed(Data, Sent, #{spoil := At}) when At >= Sent, At < Sent + byte_size(Data)
 changed(Data, _, _) ->
 	Data.
 
+send(Socket, Data, Opts=#{slow := Ms}) ->
+	timer:sleep(Ms),
+	send(Socket, Data, maps:remove(slow, Opts));
 send(Socket, Data, #{packet := Size}) when byte_size(Data) > Size ->
 	<<Part:Size/binary, Rest/binary>> = Data,
 	_ = gen_tcp:send(Socket, Part),

@@ -143,7 +143,7 @@ pub struct WsOptions {
     pub flow: Flow,
     /// How often a ping is sent.
     pub keepalive: Option<Duration>,
-    /// How many pings may be unanswered when the next one is due; `None` is unlimited.
+    /// How many pings may go by without a sign of life when the next one is due; `None` is unlimited.
     pub keepalive_tolerance: Option<u32>,
     /// The most bytes of one frame's payload; `None` is unlimited.
     pub max_frame_size: Option<u64>,

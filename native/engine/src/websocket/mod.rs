@@ -7,6 +7,7 @@
 //! | [`handshake`] | the headers that ask for a WebSocket, and the check of the answer |
 //! | [`deflate`] | permessage-deflate: what is agreed on, and the two contexts |
 //! | [`inbound`] | from bytes to messages |
+//! | `life` | whether the peer is alive |
 //! | [`outbound`] | from messages to bytes |
 //! | `session` | the two, their timers and the closing handshake, on one byte stream |
 
@@ -15,5 +16,6 @@ pub mod deflate;
 pub mod frame;
 pub mod handshake;
 pub mod inbound;
+pub(crate) mod life;
 pub mod outbound;
 pub(crate) mod session;

@@ -28,6 +28,9 @@ const DEFLATE_AT_ONCE: usize = 32 * 1024;
 /// The sending half of a session.
 pub struct Outbound<K: Sink> {
     waiting: VecDeque<Waiting<K>>,
+    /// Pings and pongs of our own, encoded. They go out ahead of what waits, as soon as a frame ends.
+    own: Vec<u8>,
+    own_frames: u64,
     deflater: Option<Deflater>,
     /// How much of the large message in front has been staged or compressed.
     done: usize,
@@ -42,6 +45,12 @@ pub struct Outbound<K: Sink> {
     written: usize,
     /// What `staged` counts for.
     staged_cost: usize,
+    /// Whether there is anything of the user's in it.
+    staged_data: bool,
+    /// Where a ping of our own is on its way to the socket.
+    ping: Ping,
+    /// What the socket has taken since that was last asked.
+    taken: Taken,
     /// The bytes of pings' answers that the socket has not taken: a peer that reads nothing must not grow them.
     answers: usize,
     /// Large messages that are staged to their end, and not given back yet.
@@ -71,11 +80,27 @@ enum Waiting<K: Sink> {
         item: Item<K::Source>,
         /// What it counts for.
         cost: usize,
-        /// Its bytes, if it answers a ping.
-        answer: usize,
     },
     /// To be told once everything before it has been sent. It counts for a command.
     Receipt(K::Receipt),
+}
+
+/// What the socket has taken.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Taken {
+    /// Any bytes.
+    pub any: bool,
+    /// Bytes that are not pings and pongs of our own alone.
+    pub data: bool,
+}
+
+/// Where a ping of our own is.
+enum Ping {
+    /// There is none, or the socket has it.
+    Written,
+    Waiting,
+    /// It ends at this byte of what is staged.
+    Staged(usize),
 }
 
 /// What [`Outbound::stage`] has come to.
@@ -94,6 +119,8 @@ impl<K: Sink> Outbound<K> {
     pub fn new(deflate: Option<&Agreed>) -> Self {
         Self {
             waiting: VecDeque::new(),
+            own: Vec::new(),
+            own_frames: 0,
             deflater: deflate.and_then(Deflater::new),
             done: 0,
             key: None,
@@ -102,6 +129,9 @@ impl<K: Sink> Outbound<K> {
             staged: Vec::new(),
             written: 0,
             staged_cost: 0,
+            staged_data: false,
+            ping: Ping::Written,
+            taken: Taken::default(),
             answers: 0,
             retired: Vec::new(),
             retired_bytes: 0,
@@ -112,7 +142,7 @@ impl<K: Sink> Outbound<K> {
     /// Appends what the user sends.
     pub fn push(&mut self, item: Item<K::Source>) {
         let cost = item.cost();
-        self.waiting.push_back(Waiting::Item { item, cost, answer: 0 });
+        self.waiting.push_back(Waiting::Item { item, cost });
     }
 
     /// Appends somebody to be told once everything so far has been sent.
@@ -120,26 +150,39 @@ impl<K: Sink> Outbound<K> {
         self.waiting.push_back(Waiting::Receipt(receipt));
     }
 
-    /// Appends a frame of our own.
-    pub fn push_frame(&mut self, opcode: Opcode, payload: &[u8]) {
-        let mut bytes = Vec::new();
-        encode(&mut bytes, opcode, payload);
-        let answer = if opcode == Opcode::Pong { bytes.len() } else { 0 };
-        self.answers += answer;
-        self.waiting.push_back(Waiting::Item { item: Item::Encoded(1, bytes), cost: 0, answer });
+    /// Sends a ping of our own, unless the one before it has not been written yet.
+    pub fn push_ping(&mut self) {
+        if let Ping::Written = self.ping {
+            encode(&mut self.own, Opcode::Ping, b"");
+            self.own_frames += 1;
+            self.ping = Ping::Waiting;
+        }
     }
 
-    /// Appends a close frame of our own.
+    /// Answers a ping.
+    pub fn push_pong(&mut self, payload: &[u8]) {
+        let before = self.own.len();
+        encode(&mut self.own, Opcode::Pong, payload);
+        self.own_frames += 1;
+        self.answers += self.own.len() - before;
+    }
+
+    /// What the socket has taken since the last call.
+    pub fn take_taken(&mut self) -> Taken {
+        std::mem::take(&mut self.taken)
+    }
+
+    /// Appends a close frame of our own, behind what waits: nothing follows it.
     pub fn push_close(&mut self, code: u16) {
         let mut bytes = Vec::new();
         encode_close(&mut bytes, code, b"");
-        self.waiting.push_back(Waiting::Item { item: Item::Close(bytes), cost: 0, answer: 0 });
+        self.waiting.push_back(Waiting::Item { item: Item::Close(bytes), cost: 0 });
     }
 
     /// Whether the socket has taken everything.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.written == self.staged.len() && self.waiting.is_empty()
+        self.written == self.staged.len() && self.waiting.is_empty() && self.own.is_empty()
     }
 
     /// The bytes of answers to pings that wait.
@@ -168,6 +211,9 @@ impl<K: Sink> Outbound<K> {
         }
         self.staged = Vec::new();
         self.compressed = Vec::new();
+        self.own = Vec::new();
+        self.own_frames = 0;
+        self.ping = Ping::Written;
         self.give_back();
         (self.written, self.done, self.key, self.answers) = (0, 0, None, 0);
         receipts
@@ -217,6 +263,12 @@ impl<K: Sink> Outbound<K> {
                 n => {
                     self.written += n;
                     self.counts.bytes += n as u64;
+                    self.taken = Taken { any: true, data: self.taken.data || self.staged_data };
+                    if let Ping::Staged(end) = self.ping
+                        && self.written >= end
+                    {
+                        self.ping = Ping::Written;
+                    }
                     *turn = turn.saturating_sub(n);
                 }
             }
@@ -228,10 +280,15 @@ impl<K: Sink> Outbound<K> {
     fn stage(&mut self) -> io::Result<Staged> {
         self.staged.clear();
         self.written = 0;
+        self.staged_data = false;
         while self.staged.len() < STAGE {
+            if self.key.is_none() {
+                self.stage_own();
+            }
             let Some(Waiting::Item { item, cost, .. }) = self.waiting.front_mut() else {
                 break;
             };
+            self.staged_data = true;
             let compressible = matches!(item, Item::Small(..) | Item::Large(..)) && self.deflater.is_some();
             if compressible && self.deflated_now >= DEFLATE_AT_ONCE {
                 return Ok(if self.staged.is_empty() { Staged::Working } else { Staged::Ready });
@@ -290,14 +347,30 @@ impl<K: Sink> Outbound<K> {
                     self.key = None;
                 }
             }
-            if let Some(Waiting::Item { item, cost, answer }) = self.waiting.pop_front() {
+            if let Some(Waiting::Item { item, cost }) = self.waiting.pop_front() {
                 self.staged_cost += cost;
-                self.answers -= answer;
                 self.counts.frames += if let Item::Encoded(frames, _) = item { u64::from(frames) } else { 1 };
                 self.retire(item);
             }
         }
         Ok(if self.staged.is_empty() { Staged::Nothing } else { Staged::Ready })
+    }
+
+    /// No frame has begun that is not staged to its end: ours have their turn.
+    fn stage_own(&mut self) {
+        if self.own.is_empty() {
+            return;
+        }
+        if self.staged.is_empty() {
+            self.staged = std::mem::take(&mut self.own);
+        } else {
+            self.staged.append(&mut self.own);
+        }
+        self.counts.frames += std::mem::take(&mut self.own_frames);
+        self.answers = 0;
+        if let Ping::Waiting = self.ping {
+            self.ping = Ping::Staged(self.staged.len());
+        }
     }
 
     /// A message is staged to its end: nothing of it is read any more.

@@ -22,9 +22,10 @@ use crate::options::WsOptions;
 use crate::sink::Sink;
 use crate::transport::{ByteStream, is_cut};
 use crate::websocket::credit::{Credit, Window};
-use crate::websocket::frame::{MAX_CONTROL_PAYLOAD, Opcode};
+use crate::websocket::frame::MAX_CONTROL_PAYLOAD;
 use crate::websocket::handshake::Chosen;
 use crate::websocket::inbound::Inbound;
+use crate::websocket::life::Life;
 use crate::websocket::outbound::Outbound;
 
 /// What is received and not decoded is less than a header and the payload of a control frame, unless decoding is held
@@ -137,10 +138,8 @@ struct Core<'a, K: Sink> {
     /// The peer takes nothing any more; what it has sent is still read.
     write_failed: bool,
     keepalive: Option<Timer>,
-    /// Pings since the last pong.
-    unanswered: u32,
-    /// Bytes have been received since the last ping.
-    alive: bool,
+    /// Whether the peer shows life.
+    life: Life,
     /// When a close, from whatever side, has waited long enough.
     closing: Option<Timer>,
     /// When the peer has taken nothing for too long.
@@ -195,8 +194,7 @@ impl<'a, S: ByteStream, K: Sink> Session<'a, S, K> {
             closed_by_user: false,
             abandoned: false,
             write_failed: false,
-            unanswered: 0,
-            alive: false,
+            life: Life::default(),
             closing: None,
             stalled: None,
             lookout: None,
@@ -389,7 +387,7 @@ impl<K: Sink> Core<'_, K> {
             if self.is_dead() {
                 return Some(ConnectionError::KeepaliveTimeout.into());
             }
-            self.outbound.push_frame(Opcode::Ping, b"");
+            self.outbound.push_ping();
             self.keepalive = self.keepalive_interval.map(timer);
         }
         while is_due(&mut self.lookout, cx) {
@@ -402,17 +400,11 @@ impl<K: Sink> Core<'_, K> {
         None
     }
 
-    /// Whether too many pings are unanswered; if not, the next one is about to be sent. A pong can't overtake a frame
-    /// that is still arriving, and can't be seen while reading is paused: neither counts against the peer.
+    /// Whether the peer has shown no life for too long; if not, the next ping is about to be sent. An answer can't be seen
+    /// while reading is paused, which doesn't count against the peer.
     fn is_dead(&mut self) -> bool {
-        let excused = self.inbound.in_frame() && self.alive || !self.may_read();
-        self.alive = false;
-        if excused {
-            return false;
-        }
-        let dead = self.keepalive_tolerance.is_some_and(|tolerance| self.unanswered > tolerance);
-        self.unanswered = self.unanswered.saturating_add(1);
-        dead
+        let may_read = self.may_read();
+        self.life.is_over(self.keepalive_tolerance, may_read)
     }
 
     /// Why the session is down when a close has run its course.
@@ -435,6 +427,7 @@ impl<K: Sink> Core<'_, K> {
         let mut progress = false;
         let mut sent = Vec::new();
         let written = self.outbound.poll_write(io, &mut self.turn_out, &mut progress, &mut sent, cx);
+        self.life.wrote(self.outbound.take_taken(), written.is_pending() && self.turn_out > 0);
         if !sent.is_empty() {
             // Whoever is told may send again, and must find the room.
             self.publish();
@@ -545,7 +538,7 @@ impl<K: Sink> Core<'_, K> {
         Poll::Ready(match read {
             Ok(0) => Some(self.cut(DownReason::Closed)),
             Ok(n) => {
-                self.alive = true;
+                self.life.received();
                 self.bytes_received += n as u64;
                 self.turn = self.turn.saturating_sub(n);
                 reason
@@ -661,14 +654,11 @@ impl<K: Sink> Core<'_, K> {
         let silent = match &message {
             Message::Ping(payload) => {
                 if matches!(self.phase, Phase::Open) {
-                    self.outbound.push_frame(Opcode::Pong, payload);
+                    self.outbound.push_pong(payload);
                 }
                 self.silence_pings
             }
-            Message::Pong(_) => {
-                self.unanswered = 0;
-                self.silence_pings
-            }
+            Message::Pong(_) => self.silence_pings,
             _ => false,
         };
         if !silent {

@@ -1,10 +1,10 @@
-//! A peer that answers no pings is dead after a while, and no other is.
+//! A peer that shows no life is dead after a while, and no other is.
 
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::command::Command;
+use crate::command::{Command, Item};
 use crate::options::{ConnectOptions, Flow, WsOptions};
 use crate::testing::*;
 use crate::websocket::frame::Opcode;
@@ -63,20 +63,20 @@ async fn a_pong_makes_up_for_all_pings_before_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn messages_are_no_answer_to_a_ping() {
+async fn whatever_comes_is_life() {
     let (mut client, mut peer) = open(options(1), BUFFER).await;
-    let opened = Instant::now();
-    for _ in 0..14 {
-        sleep(SECOND).await;
-        peer.write([frame(Opcode::Text, b"x"), frame(Opcode::Ping, b"")].concat()).await;
+    for _ in 0..40 {
+        sleep(4 * SECOND).await;
+        peer.write(frame(Opcode::Text, b"x")).await;
     }
-    client.expect(&vec![Told::Text(STREAM, "x".into()); 14]).await;
+    let last = Instant::now();
+    client.expect(&vec![Told::Text(STREAM, "x".into()); 40]).await;
     client.expect(&[dead()]).await;
-    assert_eq!(opened.elapsed().as_secs(), 15);
+    assert_eq!(last.elapsed().as_secs(), 15);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_frame_that_is_arriving_excuses_the_peer_as_long_as_it_arrives() {
+async fn a_frame_that_is_arriving_is_life_as_long_as_it_arrives() {
     let (mut client, mut peer) = open(options(0), BUFFER).await;
     let opened = Instant::now();
     let wire = frame(Opcode::Binary, &[1; 100_000]);
@@ -85,9 +85,59 @@ async fn a_frame_that_is_arriving_excuses_the_peer_as_long_as_it_arrives() {
         sleep(4 * SECOND).await;
     }
     client.expect_only(&[]).await;
-    // It arrives no more: at the next two pings that are due, no part of it has come since the last.
+    // It arrives no more: the ping after its last part is left unanswered.
     client.expect(&[dead()]).await;
-    assert_eq!(opened.elapsed().as_secs(), 50);
+    assert_eq!(opened.elapsed().as_secs(), 45);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_is_taken_is_life_as_long_as_it_is_taken() {
+    let (mut client, mut peer) = open(options(0), 1000).await;
+    client.send(vec![Item::Large(Opcode::Binary, vec![1; 100_000])]);
+    let mut buffer = [0; 1000];
+    for _ in 0..50 {
+        sleep(4 * SECOND).await;
+        tokio::io::AsyncReadExt::read_exact(&mut peer.io, &mut buffer).await.unwrap();
+    }
+    client.expect_only(&[]).await;
+    // It is taken no more.
+    let last = Instant::now();
+    client.expect(&[dead()]).await;
+    assert!(last.elapsed() <= 10 * SECOND);
+}
+
+#[tokio::test(start_paused = true)]
+async fn messages_that_only_the_system_takes_are_life_for_a_while() {
+    let (mut client, _peer) = open(options(1), BUFFER).await;
+    let opened = Instant::now();
+    loop {
+        sleep(4 * SECOND).await;
+        match client.told.try_recv() {
+            Ok(told) => break assert_eq!(told, dead()),
+            Err(_) => client.send(vec![text("x")]),
+        }
+    }
+    // Eight pings in vain, where silence would have had two.
+    assert!((45..49).contains(&opened.elapsed().as_secs()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ping_and_a_pong_of_ours_go_out_ahead_of_messages_that_wait() {
+    let ws = WsOptions { keepalive: Some(5 * SECOND), ..WsOptions::default() };
+    let (mut client, mut peer) = open(with_ws(ws), 1000).await;
+    client.send((0..3).map(|n| Item::Large(Opcode::Binary, vec![n; 100_000])).collect());
+    // A ping of the user's keeps its place.
+    client.send(vec![item(Opcode::Ping, b"user's")]);
+    peer.write(frame(Opcode::Ping, b"peer's")).await;
+    sleep(26 * SECOND).await;
+    let mut opcodes = Vec::new();
+    for _ in 0..6 {
+        opcodes.push(peer.frame().await.0);
+    }
+    let [binary, ping, pong] = [Opcode::Binary, Opcode::Ping, Opcode::Pong];
+    // Of pings, one alone waits at a time; a frame that has begun is not interrupted.
+    assert_eq!(opcodes, [binary, pong, ping, binary, binary, ping]);
+    client.expect_only(&[]).await;
 }
 
 #[tokio::test(start_paused = true)]
