@@ -29,6 +29,25 @@ init_per_suite(Config) ->
 end_per_suite(_) ->
 	ok.
 
+%% The order of things.
+
+told_when_the_close_frame_is_sent(_) ->
+	doc("A user that closes at once when he is told of a fault, whatever his mailbox holds, leaves the server a close frame."),
+	_ = [self() ! {other, N} || N <- lists:seq(1, 100)],
+	_ = [begin
+		{Server, Port} = lying_server:start([upgrade, wait, {send, [frame(text, "fine"), frame(1, 4, 1, undefined, "")]}, frames]),
+		{ConnPid, StreamRef} = open_ws(Port, "/"),
+		lying_server:go(Server),
+		?EXPECT({gun_ws, ConnPid, StreamRef, {text, <<"fine">>}}),
+		?EXPECT({gun_error, ConnPid, StreamRef, {ws_protocol, reserved_bits}}),
+		ok = gun_rs:close(ConnPid),
+		?EXPECT({lying_server, Server, {frame, close, <<1002:16>>}}),
+		?EXPECT({lying_server, Server, closed}),
+		lying_server:stop(Server)
+	end || _ <- lists:seq(1, 20)],
+	_ = [?EXPECT({other, N}) || N <- lists:seq(1, 100)],
+	ok.
+
 %% Packets.
 
 data_with_the_101(_) ->

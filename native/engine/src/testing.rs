@@ -387,6 +387,13 @@ impl Client {
         self.handle.send(Command::Settled);
     }
 
+    /// The peer has broken the protocol: the receiver has nothing to answer, the close frame goes out, and the fault is told.
+    pub(crate) async fn expect_fault(&mut self, error: ProtocolError) {
+        self.expect_only(&[Told::Settle(STREAM)]).await;
+        self.settled();
+        self.expect_only(&[Told::Protocol(STREAM, error)]).await;
+    }
+
     /// The next event, or `None` when the task has ended.
     pub(crate) async fn next(&mut self) -> Option<Told> {
         timeout(PATIENCE, self.told.recv()).await.expect("nothing was told")

@@ -64,7 +64,7 @@ const MAX_DRAINED: usize = 16 * 1024 * 1024;
 const DRAINED_MESSAGE: usize = 256;
 
 /// How long a close frame that answers a fault waits for the receiver to have answered what came before the fault.
-const SETTLE: Duration = Duration::from_secs(2);
+const SETTLE: Duration = Duration::from_millis(50);
 
 /// How a session ended.
 pub(crate) enum End {
@@ -130,6 +130,9 @@ struct Core<'a, K: Sink> {
     /// How many bytes of messages may still be told beyond the credit: the peer has closed, so that what it sent before
     /// is all that can follow, and its close is not known to the user before that is told.
     draining: Option<usize>,
+    /// A fault that the user is told of once our close frame, which answers it, is written, or never will be: what he does
+    /// about it must not come first.
+    untold: Option<ProtocolError>,
     /// A shutdown was asked for: the end is told as `ShutDown`.
     shutdown: bool,
     closed_by_user: ClosedByUser,
@@ -190,6 +193,7 @@ impl<'a, S: ByteStream, K: Sink> Session<'a, S, K> {
             turn_out: TURN,
             phase: Phase::Open,
             draining: None,
+            untold: None,
             shutdown: false,
             closed_by_user: false,
             abandoned: false,
@@ -219,6 +223,7 @@ impl<'a, S: ByteStream, K: Sink> Session<'a, S, K> {
         })
         .await;
         let mut core = self.core;
+        core.tell_fault();
         let reason = match reason {
             Ok(_) if core.abandoned => return (End::Abandoned, core.stream),
             Ok(reason) => reason,
@@ -418,6 +423,9 @@ impl<K: Sink> Core<'_, K> {
     fn poll_write<S: ByteStream>(&mut self, io: &mut S, cx: &mut Context<'_>) -> Option<DownReason> {
         if self.write_failed {
             self.drop_unsent();
+            if !matches!(self.phase, Phase::Settling(_)) {
+                self.tell_fault();
+            }
             return None;
         }
         if !self.outbound.is_empty() {
@@ -436,7 +444,12 @@ impl<K: Sink> Core<'_, K> {
             self.sink.event(Event::Sent(receipt));
         }
         match written {
-            Poll::Ready(Ok(())) => self.stalled = None,
+            Poll::Ready(Ok(())) => {
+                self.stalled = None;
+                if !matches!(self.phase, Phase::Settling(_)) {
+                    self.tell_fault();
+                }
+            }
             Poll::Ready(Err(error)) if is_cut(&error) => {
                 self.stalled = None;
                 self.write_failed = true;
@@ -687,12 +700,12 @@ impl<K: Sink> Core<'_, K> {
         }
     }
 
-    /// The peer broke the protocol: the user is told, then the peer. Anything else ends the session at once.
+    /// The peer broke the protocol: it is told, then the user. Anything else ends the session at once.
     fn fail(&mut self, error: ConnectionError) -> Option<DownReason> {
         let ConnectionError::Protocol(error) = error else {
             return Some(error.into());
         };
-        self.sink.event(Event::StreamError { stream: &self.stream, error: StreamError::Protocol(&error) });
+        self.untold = Some(error.clone());
         if matches!(self.phase, Phase::Open) {
             self.close(Phase::Settling(error));
             self.closing = Some(timer(self.closing_timeout.map_or(SETTLE, |timeout| timeout.min(SETTLE))));
@@ -701,6 +714,13 @@ impl<K: Sink> Core<'_, K> {
             self.close(Phase::Failing(error));
         }
         None
+    }
+
+    /// Tells the user of a fault, if that is still to be done.
+    fn tell_fault(&mut self) {
+        if let Some(error) = self.untold.take() {
+            self.sink.event(Event::StreamError { stream: &self.stream, error: StreamError::Protocol(&error) });
+        }
     }
 
     /// The receiver has answered what came before the fault, or has had its time to: the close frame can go.

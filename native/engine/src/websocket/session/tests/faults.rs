@@ -52,21 +52,17 @@ fn down(error: &ProtocolError) -> Told {
     Told::Down(Ws, Reason::Protocol(error.clone()), vec![STREAM])
 }
 
-/// What is told of a fault while frames go both ways.
-fn fault(error: &ProtocolError) -> [Told; 2] {
-    [Told::Protocol(STREAM, error.clone()), Told::Settle(STREAM)]
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_fault_is_told_after_what_came_before_it_and_answered_and_ends_when_the_server_closes() {
     for (bytes, error, code) in faults() {
         let (mut client, mut peer) = open(options(), BUFFER).await;
         peer.write([frame(Opcode::Text, b"before"), bytes, frame(Opcode::Text, b"after")].concat()).await;
         client.expect(&[Told::Text(STREAM, "before".into())]).await;
-        client.expect_only(&fault(&error)).await;
+        client.expect_only(&[Told::Settle(STREAM)]).await;
         assert_eq!(client.handle.state(), State::Closing);
         peer.expect_nothing().await;
         client.settled();
+        client.expect_only(&[Told::Protocol(STREAM, error.clone())]).await;
         peer.expect_close(code).await;
         peer.write([frame(Opcode::Text, b"later"), frame(Opcode::Close, b"")].concat()).await;
         client.expect_only(&[]).await;
@@ -84,8 +80,7 @@ async fn a_fault_ends_after_closing_timeout_if_the_server_does_not_close() {
         let (mut client, mut peer) = open(with_ws(ws.clone()), BUFFER).await;
         let broken = Instant::now();
         peer.write(bytes).await;
-        client.expect(&fault(&error)).await;
-        client.settled();
+        client.expect_fault(error.clone()).await;
         client.expect(&[down(&error)]).await;
         assert_eq!(broken.elapsed().as_secs(), limit.as_secs());
         peer.expect_close(code).await;
@@ -97,8 +92,7 @@ async fn a_fault_ends_after_closing_timeout_if_the_server_does_not_close() {
 async fn frames_after_the_answer_to_a_fault_are_refused() {
     let (mut client, mut peer) = open(options(), BUFFER).await;
     peer.write(FAULT).await;
-    client.expect_only(&fault(&ProtocolError::ReservedBits)).await;
-    client.settled();
+    client.expect_fault(ProtocolError::ReservedBits).await;
     client.send(vec![text("too late")]);
     client.expect_only(&[Told::BadState(CALLER, BadState::Closing)]).await;
     peer.expect_close(1002).await;
@@ -121,13 +115,13 @@ async fn a_fault_after_the_users_close_is_told_and_sends_no_second_close() {
 async fn a_shutdown_after_a_fault_ends_as_a_shutdown() {
     let (mut client, mut peer) = open(options(), BUFFER).await;
     peer.write(FAULT).await;
-    client.expect_only(&fault(&ProtocolError::ReservedBits)).await;
+    client.expect_only(&[Told::Settle(STREAM)]).await;
     client.handle.send(Command::Shutdown);
     client.settled();
     peer.expect_close(1002).await;
     peer.expect_nothing().await;
     drop(peer);
-    client.expect_end(&[Told::ShutDown]).await;
+    client.expect_end(&[Told::Protocol(STREAM, ProtocolError::ReservedBits), Told::ShutDown]).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -137,8 +131,7 @@ async fn a_fault_in_the_same_packet_as_the_101_is_told_after_it() {
     let answer = switching(&peer.request().await);
     peer.write([&answer[..], FAULT].concat()).await;
     client.expect(&[Told::Upgraded(STREAM)]).await;
-    client.expect_only(&fault(&ProtocolError::ReservedBits)).await;
-    client.settled();
+    client.expect_fault(ProtocolError::ReservedBits).await;
     peer.expect_close(1002).await;
     drop(peer);
     client.expect_only(&[down(&ProtocolError::ReservedBits)]).await;
@@ -150,8 +143,7 @@ async fn a_bad_byte_in_a_large_text_is_told_before_the_text_is_whole() {
     let mut wire = frame(Opcode::Text, &[b'x'; 1 << 20]);
     wire[500_000] = 0xff;
     peer.write(&wire[..600_000]).await;
-    client.expect_only(&fault(&ProtocolError::InvalidUtf8)).await;
-    client.settled();
+    client.expect_only(&[Told::Settle(STREAM), Told::Protocol(STREAM, ProtocolError::InvalidUtf8)]).await;
     peer.expect_close(1007).await;
     peer.write(&wire[600_000..]).await;
     drop(peer);
@@ -164,8 +156,7 @@ async fn passing(limits: WsOptions, kept: Vec<u8>, told: Told, passed: &[u8], er
     let (mut client, mut peer) = open(options, BUFFER).await;
     peer.write([&kept, passed].concat()).await;
     client.expect(&[told]).await;
-    client.expect_only(&fault(&error)).await;
-    client.settled();
+    client.expect_fault(error.clone()).await;
     peer.expect_close(1009).await;
     drop(peer);
     client.expect_only(&[down(&error)]).await;

@@ -19,18 +19,21 @@ fn down() -> Told {
     Told::Down(Ws, Reason::Protocol(ProtocolError::ReservedBits), vec![STREAM])
 }
 
-/// Tenths of a second, the one under way included: the tests look a little after it happens.
-fn tenths_since(then: Instant) -> u128 {
-    then.elapsed().as_millis().div_ceil(100)
+fn fault() -> Told {
+    Told::Protocol(STREAM, ProtocolError::ReservedBits)
 }
 
-/// A session that has told a message and the fault behind it.
+/// Fiftieths of a second, the one under way included: the tests look a little after it happens.
+fn ticks_since(then: Instant) -> u128 {
+    then.elapsed().as_millis().div_ceil(20)
+}
+
+/// A session that has told a message, and has come upon the fault behind it.
 async fn broken(closing_timeout: Option<Duration>) -> (Client, Peer) {
     let ws = WsOptions { closing_timeout, ..WsOptions::default() };
     let (mut client, mut peer) = open(with_ws(ws), BUFFER).await;
     peer.write(MESSAGE_AND_FAULT).await;
-    let fault = Told::Protocol(STREAM, ProtocolError::ReservedBits);
-    client.expect_only(&[Told::Text(STREAM, "?".into()), fault, Told::Settle(STREAM)]).await;
+    client.expect_only(&[Told::Text(STREAM, "?".into()), Told::Settle(STREAM)]).await;
     (client, peer)
 }
 
@@ -44,7 +47,8 @@ async fn frames_sent_before_it_is_settled_go_out_before_the_close_frame() {
     assert!(peer.frame().await == (Opcode::Binary, vec![1; 200_000]));
     peer.expect_close(1002).await;
     peer.expect_nothing().await;
-    client.expect_only(&[Told::BadState(CALLER, BadState::Closing)]).await;
+    // The fault is told once the close frame is written, behind what was sent before it.
+    client.expect_only(&[Told::BadState(CALLER, BadState::Closing), fault()]).await;
     drop(peer);
     client.expect_only(&[down()]).await;
 }
@@ -58,44 +62,44 @@ async fn pings_before_the_fault_are_answered_before_the_close_frame() {
     client.settled();
     peer.expect_close(1002).await;
     peer.expect_nothing().await;
-    let fault = Told::Protocol(STREAM, ProtocolError::ReservedBits);
-    client.expect_only(&[fault, Told::Settle(STREAM)]).await;
+    client.expect_only(&[Told::Settle(STREAM), fault()]).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_receiver_that_never_settles_delays_the_close_frame_by_two_seconds() {
+async fn a_receiver_that_never_settles_delays_the_close_frame_by_fifty_milliseconds() {
     let (mut client, mut peer) = broken(Some(30 * SECOND)).await;
     let told = Instant::now();
     peer.expect_close(1002).await;
-    assert_eq!(tenths_since(told), 20);
+    assert_eq!(ticks_since(told), 3);
+    client.expect(&[fault()]).await;
     client.send(vec![text("too late")]);
     client.settled();
     client.expect(&[Told::BadState(CALLER, BadState::Closing), down()]).await;
     // closing_timeout runs anew from the close frame.
-    assert_eq!(tenths_since(told), 320);
+    assert_eq!(ticks_since(told), 30 * 50 + 3);
     peer.expect_end().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_closing_timeout_too_the_close_frame_waits_two_seconds_at_most() {
+async fn without_closing_timeout_too_the_close_frame_waits_fifty_milliseconds_at_most() {
     let (mut client, mut peer) = broken(None).await;
     let told = Instant::now();
     peer.expect_close(1002).await;
-    assert_eq!(tenths_since(told), 20);
+    assert_eq!(ticks_since(told), 3);
     tokio::time::sleep(1_000_000 * SECOND).await;
-    client.expect_only(&[]).await;
+    client.expect_only(&[fault()]).await;
     drop(peer);
     client.expect_only(&[down()]).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_short_closing_timeout_bounds_the_wait_for_the_receiver_too() {
-    let (mut client, mut peer) = broken(Some(SECOND)).await;
+    let (mut client, mut peer) = broken(Some(SECOND / 50)).await;
     let told = Instant::now();
     peer.expect_close(1002).await;
-    assert_eq!(tenths_since(told), 10);
-    client.expect(&[down()]).await;
-    assert_eq!(tenths_since(told), 20);
+    assert_eq!(ticks_since(told), 1);
+    client.expect(&[fault(), down()]).await;
+    assert_eq!(ticks_since(told), 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -107,7 +111,7 @@ async fn a_close_of_the_users_takes_the_place_of_ours() {
     peer.expect(Opcode::Text, "answer").await;
     peer.expect(Opcode::Close, close_payload(4000, "done")).await;
     peer.expect_nothing().await;
-    client.expect(&[down()]).await;
+    client.expect(&[fault(), down()]).await;
     assert_eq!(closed.elapsed().as_secs(), 3);
     peer.expect_end().await;
 }
@@ -121,7 +125,7 @@ async fn a_shutdown_before_it_is_settled_sends_no_close_of_its_own() {
     client.settled();
     peer.expect_close(1002).await;
     peer.expect_nothing().await;
-    client.expect_end(&[Told::ShutDown]).await;
+    client.expect_end(&[fault(), Told::ShutDown]).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -131,7 +135,7 @@ async fn what_the_server_sends_before_it_is_settled_means_nothing() {
     client.expect_only(&[]).await;
     client.settled();
     peer.expect_close(1002).await;
-    client.expect_only(&[]).await;
+    client.expect_only(&[fault()]).await;
     drop(peer);
     client.expect_only(&[down()]).await;
 }
@@ -143,7 +147,23 @@ async fn a_server_that_cuts_the_stream_before_it_is_settled_gets_what_it_can_and
     client.expect_only(&[]).await;
     client.send(vec![text("answer")]);
     client.settled();
-    client.expect_only(&[down()]).await;
+    client.expect_only(&[fault(), down()]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fault_is_told_before_the_end_when_the_server_takes_no_close_frame() {
+    let ws = WsOptions { closing_timeout: Some(3 * SECOND), ..WsOptions::default() };
+    let (mut client, mut peer) = open(with_ws(ws), 1000).await;
+    client.send(vec![Item::Large(Opcode::Binary, vec![1; 200_000])]);
+    let broken = Instant::now();
+    peer.write(MESSAGE_AND_FAULT).await;
+    client.expect(&[Told::Text(STREAM, "?".into()), Told::Settle(STREAM)]).await;
+    client.expect_only(&[]).await;
+    client.settled();
+    client.expect_only(&[]).await;
+    client.expect(&[fault(), down()]).await;
+    assert_eq!(broken.elapsed().as_secs(), 3);
+    drop(peer);
 }
 
 #[tokio::test(start_paused = true)]
