@@ -70,9 +70,21 @@ request(StreamRef, Path, Headers0, State=#state{scheme=Scheme, authority=Default
 %% pieces of a body are the content handlers' to deliver.
 -spec message(gun_rs_options:reply_to(), Message :: tuple(), State) -> State
 	when State :: state() | undefined.
-message(_, {gun_data, _, StreamRef, IsFin, Data}, State=#state{streams=Streams})
-		when is_map_key(StreamRef, Streams) ->
-	data(StreamRef, IsFin, Data, State);
+message(ReplyTo, Message={gun_data, _, StreamRef, IsFin, Data}, State=#state{streams=Streams}) ->
+	case Streams of
+		%% The body of a refusal, which the oldest dialect does not tell by gun_response.
+		#{StreamRef := #stream{content=undefined}} when IsFin =:= nofin ->
+			_ = gun_rs_conn:deliver(ReplyTo, Message),
+			State;
+		#{StreamRef := #stream{content=undefined}} ->
+			_ = gun_rs_conn:deliver(ReplyTo, Message),
+			forget(StreamRef, State);
+		#{StreamRef := _} ->
+			data(StreamRef, IsFin, Data, State);
+		_ ->
+			_ = gun_rs_conn:deliver(ReplyTo, Message),
+			State
+	end;
 message(ReplyTo, Message, State) ->
 	Stored = store_cookies(Message, State),
 	_ = gun_rs_conn:deliver(ReplyTo, Message),
@@ -117,7 +129,8 @@ delivered(_, {gun_upgrade, _, StreamRef, _, _}, State) ->
 	forget(StreamRef, State);
 delivered(_, {gun_trailers, _, StreamRef, _}, State) ->
 	forget(StreamRef, State);
-%% What was wrong with one part of a request's body need not be the end of the stream.
+%% What was wrong with one part of a request's body need not be the end of the stream; the
+%% native side tells where it is.
 delivered(_, {gun_error, _, _, {badstate, _}}, State) ->
 	State;
 delivered(_, {gun_error, _, StreamRef, _}, State) ->

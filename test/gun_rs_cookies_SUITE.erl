@@ -305,6 +305,69 @@ nothing_is_left(Config) ->
 	end]),
 	ok = gun_rs:close(ConnPid).
 
+no_stream_stays(Config) ->
+	doc("In whichever way streams end, nothing is kept for them: refused, cancelled, lost, upgraded, in each dialect."),
+	N = 100,
+	Each = fun(Fun) -> [Fun() || _ <- lists:seq(1, N)] end,
+	Badstate = fun(ConnPid, StreamRef) -> ?EXPECT({gun_error, ConnPid, StreamRef, {badstate, _}}) end,
+	%% Over HTTP/1.0.
+	ConnPid1 = do_open(Config, #{http_opts => #{version => 'HTTP/1.0'}}),
+	_ = Each(fun() -> Badstate(ConnPid1, gun_rs:post(ConnPid1, "/cookies/a", [])) end),
+	_ = Each(fun() -> Badstate(ConnPid1, gun_rs:ws_upgrade(ConnPid1, "/cookies/a")) end),
+	do_none_left(ConnPid1),
+	%% Behind a request that is not answered: too short, refused, cancelled; then the connection is lost.
+	{Server, Port} = lying_server:start([request, wait, close]),
+	ConnPid2 = open(Port, #{cookie_store => gun_rs_cookies_list:init(), http_opts => #{max_send_queue => 10000000}}),
+	StreamRef2 = gun_rs:get(ConnPid2, "/"),
+	?EXPECT({lying_server, Server, {request, _}}),
+	_ = Each(fun() ->
+		StreamRef = gun_rs:post(ConnPid2, "/", [{"content-length", "8"}]),
+		ok = gun_rs:data(ConnPid2, StreamRef, fin, "short"),
+		Badstate(ConnPid2, StreamRef)
+	end),
+	TooMuch = binary:copy(<<0>>, 10000001),
+	_ = [?EXPECT({gun_error, ConnPid2, S, send_queue_full})
+		|| S <- [gun_rs:post(ConnPid2, "/", [], TooMuch) || _ <- [1, 2, 3]]],
+	_ = Each(fun() -> gun_rs:cancel(ConnPid2, gun_rs:get(ConnPid2, "/")) end),
+	1 = do_left(ConnPid2, 1),
+	Waiting = Each(fun() -> gun_rs:get(ConnPid2, "/") end),
+	%% The native side has all of them.
+	{ok, #{state := running}} = gun_rs:stream_info(ConnPid2, lists:last(Waiting)),
+	_ = do_left(ConnPid2, N + 1),
+	lying_server:go(Server),
+	_ = [?EXPECT({gun_error, ConnPid2, S, closed}) || S <- [StreamRef2|Waiting]],
+	do_none_left(ConnPid2),
+	ok = gun_rs:close(ConnPid2),
+	lying_server:stop(Server),
+	%% Before and after an upgrade.
+	_ = [begin
+		ct:log("~p", [Dialect]),
+		ConnPid3 = do_open(Config, #{dialect => Dialect}),
+		Refused = gun_rs:ws_upgrade(ConnPid3, "/echo"),
+		{200, _, _} = answer(ConnPid3, gun_rs:get(ConnPid3, "/cookies/a")),
+		ok = gun_rs:flush(Refused),
+		do_none_left(ConnPid3),
+		_ = gun_rs:ws_upgrade(ConnPid3, "/cookies/a"),
+		_ = Each(fun() -> gun_rs:get(ConnPid3, "/cookies/a") end),
+		_ = [?EXPECT({gun_error, ConnPid3, {badstate, _}}) || _ <- lists:seq(1, N)],
+		_ = Each(fun() -> gun_rs:get(ConnPid3, "/cookies/a") end),
+		_ = [?EXPECT({gun_error, ConnPid3, {badstate, _}}) || _ <- lists:seq(1, N)],
+		do_none_left(ConnPid3),
+		ok = gun_rs:close(ConnPid3)
+	end || Dialect <- [gun_2, gun_1, gun_1_pre, gun_0]],
+	ok.
+
+do_none_left(ConnPid) ->
+	0 = do_left(ConnPid, 0).
+
+do_left(ConnPid, Expected) ->
+	true = eventually(fun() ->
+		{_, Data} = sys:get_state(ConnPid),
+		[Streams] = [lists:last(tuple_to_list(State)) || State <- tuple_to_list(Data), is_tuple(State), element(1, State) =:= state],
+		map_size(Streams) =:= Expected orelse {left, map_size(Streams)}
+	end),
+	Expected.
+
 %% In bytes: one word of each of the requests would be more.
 do_memory_stays(ConnPid, Requests) ->
 	Memory = fun() ->

@@ -373,6 +373,7 @@ impl Sink for BeamSink {
                     }
                     Dialect::Gun0 => (atoms::gun_ws_upgrade(), pid, atoms::ok()).encode(env),
                 });
+                self.forget(stream);
                 self.handled = fragments;
                 self.relayed |= fragments;
                 if fragments {
@@ -401,6 +402,9 @@ impl Sink for BeamSink {
                         (atoms::gun_response(), pid, stream_ref, fin, status, headers).encode(env)
                     }
                 });
+                if refused && fin {
+                    self.forget(stream);
+                }
             }
             Event::Data { stream, fin, data } => self.tell_stream(stream, |env, stream_ref| {
                 (atoms::gun_data(), pid, stream_ref, fin_term(env, fin), binary(env, &data)).encode(env)
@@ -436,9 +440,9 @@ impl Sink for BeamSink {
             }),
             Event::BadState { stream, caller, error } => {
                 self.send(caller, |env| (atoms::gun_error(), pid, reasons::bad_state(env, error)).encode(env));
-                // The error doesn't name the stream, which the process may have kept something for.
-                if let Some(stream) = stream.filter(|_| self.processed) {
-                    self.tell(|env| (atoms::forget(), stream_ref(env, &stream.id)).encode(env));
+                // The error doesn't name the stream.
+                if let Some(stream) = stream {
+                    self.forget(stream);
                 }
             }
             Event::Message { stream, message } => self.ws_message(stream, message),
@@ -502,6 +506,17 @@ impl BeamSink {
                 self.tell_stream(stream, |env, stream_ref| gun_error(env, pid, dialect, stream_ref, error));
             }
         }
+        if ends_stream(error) {
+            self.forget(stream);
+        }
+    }
+
+    /// Nothing more of this stream is told: the process may have kept something for it, where modules of the user's take
+    /// part, and doesn't see it by the last message itself.
+    fn forget(&self, stream: &Stream) {
+        if self.processed {
+            self.tell(|env| (atoms::forget(), stream_ref(env, &stream.id)).encode(env));
+        }
     }
 
     fn tell_stream(&mut self, stream: &Stream, build: impl for<'a> FnOnce(Env<'a>, Term<'a>) -> Term<'a>) {
@@ -525,6 +540,11 @@ fn gun_error<'a>(
         _ => reasons::stream_error(env, error),
     };
     (atoms::gun_error(), pid, stream_ref, reason).encode(env)
+}
+
+/// Whether the stream is over by this: what is wrong with a part of its body need not be its end.
+fn ends_stream(error: &StreamError<'_>) -> bool {
+    !matches!(error, StreamError::BadState(BadState::BodyComplete | BadState::BodyTooLong))
 }
 
 /// A data frame with its payload in memory of its own; or a control frame, as it is.
