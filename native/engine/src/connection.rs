@@ -6,13 +6,12 @@ use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use ::http::{HeaderName, HeaderValue, Uri};
-use crossbeam_utils::atomic::AtomicCell;
 use tokio::task::AbortHandle;
 
 use crate::command::{COMMAND, Command, ITEM, Outgoing, Reply};
@@ -171,8 +170,8 @@ pub(crate) fn refuse<K: Sink>(sink: &mut K, outgoing: &Outgoing<K>, error: BadSt
 pub struct Handle<K: Sink> {
     commands: Sender<K>,
     status: Arc<Status>,
-    /// Until it is aborted.
-    task: AtomicCell<Option<AbortHandle>>,
+    /// Until it is aborted. Only who aborts it takes the lock.
+    task: Mutex<Option<AbortHandle>>,
 }
 
 impl<K: Sink> Handle<K> {
@@ -251,7 +250,8 @@ impl<K: Sink> Handle<K> {
     /// Ends the task at once and closes its socket, without a word to the peer. What is left of the handle keeps nothing
     /// of the task, nor of the runtime, whose descriptors each task that is kept would hold.
     pub fn abort(&self) {
-        if let Some(task) = self.task.take() {
+        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(task) = task {
             task.abort();
         }
     }
@@ -262,7 +262,7 @@ pub fn spawn<K: Sink>(runtime: &tokio::runtime::Handle, options: ConnectOptions,
     let (commands, connection) = prepare(options, sink);
     let status = Arc::clone(&connection.status);
     let task = runtime.spawn(run(connection)).abort_handle();
-    Handle { commands, status, task: AtomicCell::new(Some(task)) }
+    Handle { commands, status, task: Mutex::new(Some(task)) }
 }
 
 fn prepare<K: Sink>(options: ConnectOptions, sink: K) -> (Sender<K>, Box<Connection<K>>) {
@@ -295,7 +295,7 @@ pub fn spawn_on<K: Sink>(
             connection.panicked(&*panic, &[]);
         }
     });
-    Handle { commands, status, task: AtomicCell::new(Some(task.abort_handle())) }
+    Handle { commands, status, task: Mutex::new(Some(task.abort_handle())) }
 }
 
 /// The receiving end of a connection's queue.

@@ -1,14 +1,15 @@
 //! The queue from those who use a connection to its task.
 //!
-//! Senders append to one batch, and the task takes the whole of it at once. The lock is among senders alone: a sender
-//! never waits for the task, which may be anywhere in the midst of its work. Small frames that wait together become one
-//! piece of bytes, so that a burst of them costs no memory of their own for each, and leaves in few writes.
+//! Senders append to one batch, and the task takes the whole of it at once. Nobody waits for the task, which holds the
+//! lock no longer than it takes to put an empty batch in the place of the full one. The task waits for no sender: where
+//! it finds the lock held, there is nothing for it yet, and the sender wakes it afterwards. Small frames that wait
+//! together become one piece of bytes, so that a burst of them costs no memory of their own for each, and leaves in few
+//! writes.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::task::{Context, Poll, ready};
 
-use crossbeam_utils::atomic::AtomicCell;
 use futures_util::task::AtomicWaker;
 use tokio::task::coop::poll_proceed;
 
@@ -27,10 +28,7 @@ const CALLS_LIKE_A_COMMAND: u32 = 8;
 type Batch<K> = Vec<Command<K>>;
 
 struct Queue<K: Sink> {
-    /// Whoever has it may take the batch away, and must put it back.
-    senders: Mutex<()>,
-    /// A batch in a box is one word, which is swapped without a lock.
-    batch: AtomicCell<Option<Box<Batch<K>>>>,
+    batch: Mutex<Batch<K>>,
     /// Whether the task knows already that there is something to take.
     woken: AtomicBool,
     task: AtomicWaker,
@@ -43,8 +41,7 @@ struct Queue<K: Sink> {
 /// Makes a queue.
 pub(crate) fn queue<K: Sink>() -> (Sender<K>, Receiver<K>) {
     let queue = Arc::new(Queue {
-        senders: Mutex::new(()),
-        batch: AtomicCell::new(None),
+        batch: Mutex::new(Vec::new()),
         woken: AtomicBool::new(false),
         task: AtomicWaker::new(),
         abandoned: AtomicBool::new(false),
@@ -94,14 +91,9 @@ impl<K: Sink> Sender<K> {
 
     fn append(&self, append: impl FnOnce(&mut Batch<K>)) {
         let queue = &*self.0;
-        {
-            let _lock = queue.senders.lock().unwrap_or_else(PoisonError::into_inner);
-            let mut batch = queue.batch.take().unwrap_or_default();
-            append(&mut batch);
-            queue.batch.store(Some(batch));
-        }
+        append(&mut queue.lock());
         if queue.closed.load(Ordering::Acquire) {
-            drop(queue.batch.take());
+            queue.clear();
         } else {
             queue.wake();
         }
@@ -116,6 +108,25 @@ impl<K: Sink> Drop for Sender<K> {
 }
 
 impl<K: Sink> Queue<K> {
+    fn lock(&self) -> MutexGuard<'_, Batch<K>> {
+        self.batch.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is dropped is dropped without the lock.
+    fn clear(&self) {
+        let batch = std::mem::take(&mut *self.lock());
+        drop(batch);
+    }
+
+    /// What there is, unless a sender is just appending to it.
+    fn try_take(&self) -> Batch<K> {
+        match self.batch.try_lock() {
+            Ok(mut batch) => std::mem::take(&mut *batch),
+            Err(TryLockError::Poisoned(batch)) => std::mem::take(&mut *batch.into_inner()),
+            Err(TryLockError::WouldBlock) => Vec::new(),
+        }
+    }
+
     /// Wakes the task, unless it has been woken since it last looked.
     fn wake(&self) {
         if !self.woken.swap(true, Ordering::AcqRel) {
@@ -138,7 +149,7 @@ impl<K: Sink> Receiver<K> {
             return Some(command);
         }
         // An idle connection holds no batch, not an empty one either.
-        self.taken = self.queue.batch.take().map_or_else(Vec::new, |batch| *batch).into_iter();
+        self.taken = self.queue.try_take().into_iter();
         self.taken.next()
     }
 
@@ -164,7 +175,7 @@ impl<K: Sink> Receiver<K> {
             return Poll::Ready(Some(command));
         }
         self.queue.task.register(cx.waker());
-        // Before the batch is looked at: a sender who has it just now wakes the task when it is back.
+        // Before the batch is looked at: a sender who is appending to it just now wakes the task when it is done.
         self.queue.woken.swap(false, Ordering::AcqRel);
         // Before, too: nothing is sent after this.
         let abandoned = self.queue.abandoned.load(Ordering::Acquire);
@@ -179,7 +190,7 @@ impl<K: Sink> Receiver<K> {
 impl<K: Sink> Drop for Receiver<K> {
     fn drop(&mut self) {
         self.queue.closed.store(true, Ordering::Release);
-        drop(self.queue.batch.take());
+        self.queue.clear();
         // A waker keeps its task, and that its runtime: senders that are left must not.
         drop(self.queue.task.take());
     }
@@ -278,8 +289,8 @@ mod tests {
         sender.send_frames(1, 1, b"a", || ());
         let queue = Arc::clone(&receiver.queue);
         drop(receiver);
-        assert!(queue.batch.take().is_none());
+        assert!(queue.lock().is_empty());
         sender.send_frames(1, 1, b"b", || ());
-        assert!(queue.batch.take().is_none());
+        assert!(queue.lock().is_empty());
     }
 }

@@ -8,6 +8,7 @@ mod roots;
 mod stream;
 mod verifier;
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
@@ -112,16 +113,27 @@ pub async fn connect<S: ByteStream>(
 
 /// A name without its final dot (RFC 6066, 3), or an address, for which no name is sent.
 fn server_name(host: &str, name: &Name) -> Result<ServerName<'static>, ConnectError> {
-    let host = match name {
+    let asked_for = match name {
         Name::Other(name) => name,
-        Name::Host => host,
-        // rustls wants a name, but neither sends it nor has it checked.
-        Name::Disabled => "localhost",
+        Name::Host | Name::Disabled => host,
     };
     // The zone of an address means nothing to the other end.
-    let host = host.split('%').next().unwrap_or(host);
-    let host = host.strip_suffix('.').unwrap_or(host);
-    ServerName::try_from(host).map(|name| name.to_owned()).map_err(|_| TlsError::bad_name(host).into())
+    let asked_for = asked_for.split('%').next().unwrap_or(asked_for);
+    let asked_for = asked_for.strip_suffix('.').unwrap_or(asked_for);
+    match (ServerName::try_from(asked_for), name) {
+        (Ok(name), _) => Ok(name.to_owned()),
+        (Err(_), Name::Disabled) => stand_in(host),
+        (Err(_), _) => Err(TlsError::bad_name(asked_for).into()),
+    }
+}
+
+/// Where it is neither sent nor checked, a name is what rustls remembers sessions by: each host has one, whatever it is
+/// called.
+fn stand_in(host: &str) -> Result<ServerName<'static>, ConnectError> {
+    let mut hasher = DefaultHasher::new();
+    host.hash(&mut hasher);
+    let name = format!("host-{:x}.invalid", hasher.finish());
+    ServerName::try_from(name).map_err(|_| TlsError::bad_name(host).into())
 }
 
 #[cfg(test)]

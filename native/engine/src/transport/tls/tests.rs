@@ -276,6 +276,26 @@ async fn sessions_are_resumed_unless_that_is_not_wanted() {
 }
 
 #[tokio::test]
+async fn a_session_is_resumed_with_its_own_host_where_no_name_is_sent_too() {
+    let root = authority("a root");
+    for (tls12, tls13) in [(true, false), (false, true)] {
+        let server = Arc::new(server_config(issued(&root, |_| ())));
+        let options = TlsOptions { tls12, tls13, name: Name::Disabled, ..trusting(&root) };
+        let mut kinds = Vec::new();
+        // Names that no certificate can have are hosts as well.
+        for host in ["a.test", "b.test", "127.0.0.1", "-a-", "-b-", "a.test", "-a-"] {
+            let (near, far) = shaken(&server, options.clone(), host).await;
+            let (mut near, mut far) = (near.unwrap(), far.unwrap());
+            far.write_all(b"x").await.unwrap();
+            near.read_u8().await.unwrap();
+            assert_eq!(far.get_ref().1.server_name(), None);
+            kinds.push(far.get_ref().1.handshake_kind().unwrap() == HandshakeKind::Resumed);
+        }
+        assert_eq!(kinds, [false, false, false, false, false, true, true]);
+    }
+}
+
+#[tokio::test]
 async fn a_server_that_says_nothing_is_given_its_time() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let near = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
