@@ -12,7 +12,7 @@
 -include("gun_rs_test.hrl").
 
 %% What the connection's node may grow by, in bytes.
--define(BOUND, 24 * 16#100000).
+-define(BOUND, 64 * 16#100000).
 
 %% How many messages the native side tells before the process has come to them, and half of it again, which it may
 %% tell once the process has come to the question.
