@@ -214,6 +214,6 @@ async fn requests_behind_the_last_response_are_refused_and_new_ones_are_for_the_
         }
         peer.write("b").await;
         client.expect_only(&[part(Fin::Fin, "b"), down(Reason::Normal, &[])]).await;
-        assert_eq!(client.handle.stats().queued, if reconnects { 2 * COMMAND + 6 } else { 0 });
+        assert_eq!(client.handle.stats().queued, if reconnects { 2 * COMMAND as u64 + 6 } else { 0 });
     }
 }
