@@ -115,10 +115,15 @@ load(Tries) ->
 			persistent_term:put(?MODULE, Error)
 	end.
 
-%% The purger is asked itself: the code server may wait for this function.
+%% The purger is asked itself: the code server may wait for this function. There is a pause
+%% only where somebody is still in the old code: OTP's code server loses a request to load
+%% a module that comes while its on_load function runs.
 load_after_purge(Tries) ->
-	_ = erts_code_purger:soft_purge(?MODULE),
-	receive after ?LOAD_PAUSE -> load(Tries - 1) end.
+	_ = case erts_code_purger:soft_purge(?MODULE) of
+		true -> ok;
+		false -> receive after ?LOAD_PAUSE -> ok end
+	end,
+	load(Tries - 1).
 
 %% Before the application is in the code path under its own name, priv is a neighbour of ebin.
 priv_dir() ->
