@@ -5,9 +5,11 @@
 # bench: measures gun_rs beside gun and beside what limits both, which takes many minutes; "make bench WORKLOADS=rtt_16b"
 #        measures some, "make bench OTP=29" measures on OTP 29
 # bench-smoke: the same with few messages, to see whether all of it works
+# sanitize: runs the tests of the engine under ThreadSanitizer (with rust-src) and Miri (if there is one); "make sanitize TESTS=queue"
+#           runs those whose names have that in them
 # clean: removes what was built, and keeps what was downloaded
 
-.PHONY: demo test autobahn bench bench-smoke clean
+.PHONY: demo test autobahn bench bench-smoke sanitize clean
 
 demo:
 	@scripts/demo.sh $(if $(URL),'$(URL)')
@@ -24,6 +26,9 @@ bench:
 
 bench-smoke:
 	@BENCH_PROFILE=dev BENCH_ROUNDS=1 BENCH_SCALE=1 BENCH_RESULTS=_build/bench/smoke.json scripts/bench.sh $(WORKLOADS)
+
+sanitize:
+	@scripts/sanitize.sh $(TESTS)
 
 clean:
 	cargo clean

@@ -112,6 +112,9 @@ open(Url, Opts) when is_map(Opts) ->
 open(Host, Port) ->
 	open(Host, Port, #{}).
 
+%% @doc Opens a connection to a host and a port with options, of which doc/manual/opts.md has
+%% each. Returns before the connection is up, which gun_up tells; the caller is its owner.
+%% A bad option is `{error, {options, Bad}}', and nothing is connected.
 -spec open(Host :: gun_rs_options:host(), inet:port_number(), opts())
 	-> {ok, ConnPid :: pid()} | {error, Reason :: term()}.
 open(Host, Port, Opts) ->
