@@ -11,7 +11,7 @@ peers=_build/peers
 
 # The applications of OTP that rebar3 needs to compile, and those of the tests.
 demo_apps="asn1 crypto inets parsetools public_key ssl syntax_tools tools"
-test_apps="$demo_apps common_test dialyzer eunit runtime_tools xmerl"
+test_apps="$demo_apps common_test dialyzer edoc eunit runtime_tools xmerl"
 
 main() {
     case ${1-} in
