@@ -87,7 +87,7 @@
 -type state() :: waiting | connecting | connected | closing.
 -type result() :: gen_statem:event_handler_result(state()).
 
--spec start_link(Owner :: pid(), gun_rs_options:config(), gun_rs_tls:tls()) -> {ok, pid()} | {error, term()}.
+-spec start_link(Owner :: pid(), gun_rs_options:config(), gun_rs_tls:tls()) -> {ok, pid()} | ignore | {error, term()}.
 start_link(Owner, Config, Tls) ->
 	gen_statem:start_link(?MODULE, {Owner, Config, Tls}, [{hibernate_after, ?HIBERNATE_AFTER}]).
 

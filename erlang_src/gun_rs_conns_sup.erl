@@ -10,7 +10,7 @@
 start_link() ->
 	supervisor:start_link({local, ?MODULE}, ?MODULE, []).
 
--spec start_conn(Owner :: pid(), gun_rs_options:config(), gun_rs_tls:tls()) -> {ok, pid()} | {error, term()}.
+-spec start_conn(Owner :: pid(), gun_rs_options:config(), gun_rs_tls:tls()) -> supervisor:startchild_ret().
 start_conn(Owner, Config, Tls) ->
 	supervisor:start_child(?MODULE, [Owner, Config, Tls]).
 
