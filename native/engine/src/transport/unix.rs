@@ -43,7 +43,7 @@ async fn connect_within(path: &Path, limit: Duration) -> io::Result<UnixStream> 
 
 #[cfg(test)]
 mod tests {
-    use tokio::net::UnixListener;
+    use tokio::net::UnixSocket;
     use tokio::time::timeout;
 
     use super::*;
@@ -55,7 +55,10 @@ mod tests {
     async fn a_place_in_a_full_backlog_is_waited_for() {
         let path = std::env::temp_dir().join(format!("gun_rs-backlog-{}", std::process::id()));
         let _ = std::fs::remove_file(&path);
-        let listener = UnixListener::bind(&path).unwrap();
+        // The usual backlog has thousands of places: to fill it would take all descriptors from the tests beside this one.
+        let socket = UnixSocket::new_stream().unwrap();
+        socket.bind(&path).unwrap();
+        let listener = socket.listen(1).unwrap();
         let mut waiting = Vec::new();
         let refused = loop {
             match UnixStream::connect(&path).await {
