@@ -364,6 +364,11 @@ async fn progress<K: Sink>(active: &mut Option<Active<K>>, held_up: bool) -> Pro
 }
 
 impl<K: Sink> Active<K> {
+    /// Whether no part of the response's body is taken until those who are told of it allow more.
+    fn is_held_up(&self, relay: &Window) -> bool {
+        !self.cancelled && (relay.is_exhausted() || self.credit.is_held_up())
+    }
+
     /// The refusal of an upgrade that is repeated, if it is one after which the upgrade is tried again.
     fn refusal_to_retry(&self, status: StatusCode, headers: &HeaderMap) -> Option<Refusal> {
         let asking = self.upgrade.as_ref().filter(|_| self.repeated && !self.cancelled)?;
@@ -385,13 +390,13 @@ impl<K: Sink> Http<'_, K> {
                 let (stream, receipt) = *asked;
                 self.stream_info(&stream, &receipt);
             }
-            Command::UpdateFlow(Some(stream), parts) => self.update_flow(&stream, parts),
-            Command::FlowGrant(stream) => {
-                if let Some(active) = self.active.as_mut().filter(|active| active.stream == *stream) {
+            Command::UpdateFlow(Some(stream), parts) => self.resume(|http| http.update_flow(&stream, parts)),
+            Command::FlowGrant(stream) => self.resume(|http| {
+                if let Some(active) = http.active.as_mut().filter(|active| active.stream == *stream) {
                     active.credit.grant();
                 }
-            }
-            Command::RelayGrant => self.relay.grant(),
+            }),
+            Command::RelayGrant => self.resume(|http| http.relay.grant()),
             Command::Upgrade(upgrade) => self.upgrade(*upgrade),
             Command::Send(outgoing) => match self.repeated_upgrade() {
                 Some(options) if options.reupgrade_queue().is_some() => self.held.push(outgoing),
@@ -594,14 +599,22 @@ impl<K: Sink> Http<'_, K> {
         self.connection.sink.event(Event::StreamInfo { receipt, info });
     }
 
+    /// Lets more be told. If nothing could be, the peer was held back, and its time for the next part of the body begins
+    /// only now.
+    fn resume(&mut self, allow: impl FnOnce(&mut Self)) {
+        let held_up = self.active.as_ref().is_some_and(|active| active.is_held_up(&self.relay));
+        allow(self);
+        if held_up
+            && let Some(deadline) = &mut self.deadline
+            && deadline.wait == Wait::Body
+        {
+            deadline.restart(Instant::now());
+        }
+    }
+
     fn update_flow(&mut self, stream: &K::StreamId, parts: i64) {
         let credit = match self.active.as_mut().filter(|active| active.stream == *stream) {
-            Some(active) => {
-                if let Some(deadline) = &mut self.deadline {
-                    deadline.restart(Instant::now());
-                }
-                Some(&mut active.credit)
-            }
+            Some(active) => Some(&mut active.credit),
             None => self.waiting.get_mut(stream).map(|waiting| &mut waiting.credit),
         };
         if let Some(credit) = credit {
@@ -792,11 +805,11 @@ impl<K: Sink> Http<'_, K> {
         let (active, deadline) = (self.active.as_ref()?, self.deadline.as_mut()?);
         let now = Instant::now();
         let from = match deadline.wait {
-            _ if self.relay.is_exhausted() && !active.cancelled => now,
+            Wait::Upgrade | Wait::Response if self.relay.is_exhausted() && !active.cancelled => now,
             Wait::Upgrade | Wait::Response if active.upload.as_ref().is_some_and(|upload| !upload.is_complete()) => now,
             // A peer that takes the request is not expected to answer it yet.
             Wait::Upgrade | Wait::Response => self.control.wrote_at(),
-            Wait::Body if active.credit.is_held_up() => now,
+            Wait::Body if active.is_held_up(&self.relay) => now,
             Wait::Body => now - deadline.limit,
         };
         if from + deadline.limit > now {

@@ -194,6 +194,51 @@ async fn the_peer_is_not_late_while_it_takes_the_request_or_is_not_read_or_waits
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_time_for_the_next_part_of_a_body_begins_when_the_receiver_allows_it() {
+    /// What a receiver that is asked may be given before it has answered.
+    const WINDOW: usize = 4 * 1024 * 1024;
+    let (mut client, mut peer) = connected(options(), BUFFER);
+    let Command::Request(mut request) = limited(1, empty()) else { unreachable!() };
+    request.flow = Flow::Auto;
+    client.handle.send(Command::Request(request));
+    peer.request().await;
+    peer.write(format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", WINDOW + 1)).await;
+    peer.write("a".repeat(WINDOW)).await;
+    let mut left = WINDOW;
+    while left > 0 {
+        if let Some(Told::Data(1, Fin::NoFin, data)) = client.next().await {
+            left -= data.len();
+        }
+    }
+    tokio::time::sleep(TEN_SECONDS * 9 / 10).await;
+    client.handle.send(Command::FlowGrant(Box::new(1)));
+    tokio::time::sleep(TEN_SECONDS / 2).await;
+    peer.write("b").await;
+    client.expect_only(&[Told::Data(1, Fin::Fin, "b".into())]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn to_allow_more_than_is_needed_gives_the_peer_no_more_time() {
+    for answered in [false, true] {
+        let (mut client, mut peer) = connected(options(), BUFFER);
+        let Command::Request(mut request) = limited(1, empty()) else { unreachable!() };
+        request.flow = Flow::Messages(1);
+        client.handle.send(Command::Request(request));
+        peer.request().await;
+        if answered {
+            peer.write("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n").await;
+            client.expect(&[Told::Response(1, Fin::NoFin, 200)]).await;
+        }
+        let began = Instant::now();
+        tokio::time::sleep(TEN_SECONDS / 2).await;
+        client.handle.send(Command::UpdateFlow(Some(Box::new(1)), 1));
+        let wait = if answered { Wait::Body } else { Wait::Response };
+        client.expect(&[Told::TimedOut(1, wait)]).await;
+        assert_eq!(began.elapsed().as_secs(), 10);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn requests_behind_the_last_response_are_refused_and_new_ones_are_for_the_next_connection() {
     for reconnects in [true, false] {
         let (mut client, mut peer) = connected(ConnectOptions { reconnects, ..options() }, BUFFER);
