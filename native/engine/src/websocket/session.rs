@@ -434,8 +434,12 @@ impl<K: Sink> Core<'_, K> {
         }
         let mut progress = false;
         let mut sent = Vec::new();
+        let offered = self.turn_out > 0;
         let written = self.outbound.poll_write(io, &mut self.turn_out, &mut progress, &mut sent, cx);
-        self.life.wrote(self.outbound.take_taken(), written.is_pending() && self.turn_out > 0);
+        // A turn that the user's commands have used up says nothing about the socket.
+        if offered {
+            self.life.wrote(self.outbound.take_taken(), written.is_pending() && self.turn_out > 0);
+        }
         if !sent.is_empty() {
             // Whoever is told may send again, and must find the room.
             self.publish();
@@ -626,8 +630,9 @@ impl<K: Sink> Core<'_, K> {
         reason
     }
 
-    /// Whether the receiver, or whoever hands things on to it, must first show that it keeps up. It is then given nothing more, not even what one read
-    /// has brought with what it was given: that may be thousands of messages, or inflate to a thousand times its size.
+    /// Whether the receiver, or whoever hands things on to it, must first show that it keeps up. It is then given nothing
+    /// more, not even what one read has brought with what it was given: that may be thousands of messages, or inflate to
+    /// a thousand times its size.
     fn awaits_grant(&self) -> bool {
         self.credit.awaits_grant() || self.relay.is_exhausted()
     }

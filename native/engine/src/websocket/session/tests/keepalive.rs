@@ -122,6 +122,23 @@ async fn messages_that_only_the_system_takes_are_life_for_a_while() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn messages_that_nobody_takes_are_no_life_however_many_they_are() {
+    let (mut client, _peer) = open(options(1), 1000).await;
+    client.send(vec![Item::Large(Opcode::Binary, vec![1; 100_000])]);
+    for _ in 0..100 {
+        sleep(SECOND).await;
+        if let Ok(told) = client.told.try_recv() {
+            return assert_eq!(told, dead());
+        }
+        // More than the session takes in one turn.
+        for _ in 0..1000 {
+            client.send(vec![text("x")]);
+        }
+    }
+    panic!("it lives");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_ping_and_a_pong_of_ours_go_out_ahead_of_messages_that_wait() {
     let ws = WsOptions { keepalive: Some(5 * SECOND), ..WsOptions::default() };
     let (mut client, mut peer) = open(with_ws(ws), 1000).await;
