@@ -193,7 +193,7 @@ do_data(ConnPid, Caller, StreamRef, IsFin, Data) ->
 		relay ->
 			cast(ConnPid, {data, Caller, StreamRef, IsFin, Data});
 		{send_queue_full, Message} ->
-			Caller ! Message,
+			_ = deliver(Caller, Message),
 			ok
 	end.
 
@@ -206,7 +206,7 @@ is_stream_ref([Ref|Tail], N) when is_reference(Ref), N > 0 -> is_stream_ref(Tail
 is_stream_ref(_, _) -> false.
 
 no_stream(ConnPid, Caller, StreamRef) ->
-	_ = [Caller ! {gun_error, ConnPid, StreamRef, {badstate, "The stream cannot be found."}}
+	_ = [deliver(Caller, {gun_error, ConnPid, StreamRef, {badstate, "The stream cannot be found."}})
 		|| gun_rs_native:is_conn(ConnPid)],
 	ok.
 

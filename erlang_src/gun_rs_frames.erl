@@ -38,7 +38,7 @@ send_dirty(ConnPid, Caller, StreamRef, Frames) ->
 refused(_, {invalid, Frame, Text}) ->
 	error({invalid_frame, Frame, Text});
 refused(Caller, {send_queue_full, Message}) ->
-	Caller ! Message,
+	_ = gun_rs_conn:deliver(Caller, Message),
 	ok.
 
 %% The same for frames that have been checked, with a receipt.

@@ -35,8 +35,7 @@ call(ConnPid, Message, Timeout) ->
 init([]) ->
 	{ok, #{}}.
 
--spec handle_call({pid(), term()}, gen_server:from(), state())
-	-> {noreply, state()} | {reply, {error, {down, noproc}}, state()}.
+-spec handle_call({pid(), term()}, gen_server:from(), state()) -> {noreply, state()}.
 handle_call({ConnPid, Message}, From, Waiting) ->
 	case gun_rs_native:is_conn(ConnPid) of
 		true ->
@@ -44,7 +43,8 @@ handle_call({ConnPid, Message}, From, Waiting) ->
 			ok = gun_rs_conn:cast(ConnPid, {call, {self(), MRef}, Message}),
 			{noreply, Waiting#{MRef => From}};
 		false ->
-			{reply, {error, {down, noproc}}, Waiting}
+			ok = reply(From, {error, {down, noproc}}),
+			{noreply, Waiting}
 	end.
 
 -spec handle_cast({pid(), term()}, state()) -> {noreply, state()}.
@@ -63,5 +63,10 @@ handle_info(_, Waiting) ->
 
 answer(MRef, Answer, Waiting0) ->
 	{From, Waiting} = maps:take(MRef, Waiting0),
-	ok = gen_server:reply(From, Answer),
+	ok = reply(From, Answer),
 	{noreply, Waiting}.
+
+%% A node that takes nothing suspends whoever sends to it, and this process serves all nodes.
+reply(From, Answer) ->
+	_ = spawn(gen_server, reply, [From, Answer]),
+	ok.
