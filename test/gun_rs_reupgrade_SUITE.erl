@@ -374,7 +374,7 @@ refused_until_later(Config) ->
 
 unanswered(Config) ->
 	doc("A repeated upgrade that is not answered in time is a lost connection, and is repeated again."),
-	{ConnPid, StreamRef, At} = do_away(#{ws_opts => #{reupgrade => true, upgrade_timeout => 300}}, Config),
+	{ConnPid, StreamRef, At} = do_away(#{ws_opts => #{reupgrade => true, upgrade_timeout => 2000}}, Config),
 	{Silent, At} = do_serve([request, wait], At, Config),
 	_ = [?EXPECT({gun_down, ConnPid, http, {error, {timeout, upgrade}}, []}) || _ <- [1, 2]],
 	?REFUTE({gun_error, ConnPid, StreamRef, _}),

@@ -548,11 +548,11 @@ unanswered_pings(_) ->
 
 whatever_comes_is_life(_) ->
 	doc("A server that sends anything lives, though it answers no ping; once it sends nothing, the count begins."),
-	Rounds = 20,
+	Rounds = 12,
 	Script = lists:append([[frame, {send, frame(text, "busy")}] || _ <- lists:seq(1, Rounds)]),
 	{Server, Port} = lying_server:start([upgrade] ++ Script ++ [frames]),
 	{ConnPid, StreamRef} = open_ws(Port, "/",
-		#{retry => 0, ws_opts => #{keepalive => 30, keepalive_tolerance => 9}}),
+		#{retry => 0, ws_opts => #{keepalive => 200, keepalive_tolerance => 9}}),
 	_ = [?EXPECT({gun_ws, ConnPid, StreamRef, {text, <<"busy">>}}) || _ <- lists:seq(1, Rounds)],
 	?EXPECT({gun_down, ConnPid, ws, {error, keepalive_timeout}, [StreamRef]}),
 	_ = [?EXPECT({lying_server, Server, {frame, ping, <<>>}}) || _ <- lists:seq(1, Rounds + 10)],
