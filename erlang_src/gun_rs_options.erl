@@ -69,8 +69,8 @@
 	-> #{retries := non_neg_integer(), timeout := milliseconds()}).
 -export_type([retry_fun/0]).
 
-%% The pauses between attempts double from retry_timeout up to max ms. A random part of each,
-%% of up to jitter (0.0 to 1.0, by default 0.5) of it, is left out.
+%% The pauses between attempts double, from twice retry_timeout up to max ms. A random part
+%% of each, of up to jitter (0.0 to 1.0, by default 0.5) of it, is left out.
 -type retry_backoff() :: #{max := milliseconds(), jitter => number()}.
 -export_type([retry_backoff/0]).
 
