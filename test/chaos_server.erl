@@ -128,7 +128,7 @@ do_close(Percent) ->
 
 some(Percent, Fun) ->
 	%% A connection may go away while we look.
-	_ = [catch Fun(Pid) || Pid <- ranch:procs(?MODULE, connections), rand:uniform(100) =< Percent],
+	_ = [gun_rs_test:caught(fun() -> Fun(Pid) end) || Pid <- ranch:procs(?MODULE, connections), rand:uniform(100) =< Percent],
 	ok.
 
 %% Its handler.

@@ -199,7 +199,7 @@ do_finish(Clients) ->
 do_hangs(N, Pid, Pids) ->
 	{dictionary, Dictionary} = process_info(Pid, dictionary),
 	#{state := State = #{conn := ConnPid}} = maps:from_list(Dictionary),
-	Info = (catch gun_rs:info(ConnPid)),
+	Info = ?CATCH(gun_rs:info(ConnPid)),
 	Process = process_info(ConnPid, [messages, current_stacktrace]),
 	Hanging = [Other || Other <- Pids, is_process_alive(Other)],
 	_ = [begin

@@ -369,7 +369,7 @@ info(Config) ->
 	Info2 = #{state_name := connected_ws_only, protocol := ws} = gun_rs:info(ConnPid),
 	[] = (Always ++ Connected) -- maps:keys(Info2),
 	ok = gun_rs:close(ConnPid),
-	{'EXIT', {noproc, _}} = (catch gun_rs:info(ConnPid)),
+	{'EXIT', {noproc, _}} = ?CATCH(gun_rs:info(ConnPid)),
 	%% Between two attempts.
 	{Socket, RefusedPort} = refused_port(),
 	{ok, ConnPid2} = gun_rs:open("127.0.0.1", RefusedPort, #{retry => 5, retry_fun => fun(Retries, _) ->

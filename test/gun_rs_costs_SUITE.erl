@@ -151,7 +151,7 @@ do_ignore(_, _) ->
 	ok.
 
 do_refused(Fun) ->
-	{'EXIT', {{invalid_request_header, Name, Text}, _}} = (catch Fun()),
+	{'EXIT', {{invalid_request_header, Name, Text}, _}} = ?CATCH(Fun()),
 	true = is_binary(Name) andalso io_lib:printable_list(Text).
 
 %% Of the calls of native functions by this process, by new ones and by Pids.

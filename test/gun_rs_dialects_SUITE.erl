@@ -229,11 +229,11 @@ pre_subprotocol(Config) ->
 
 pre_options(Config) ->
 	doc("gun_1_pre, ws_upgrade/4 crashes if the options are incorrect, unlike when passing them through open."),
-	Bad = #{compress => maybe},
-	{error, {options, {ws, {compress, maybe}}}} = gun_rs:open("localhost", config(port, Config), #{ws_opts => Bad}),
+	Bad = #{compress => 'maybe'},
+	{error, {options, {ws, {compress, 'maybe'}}}} = gun_rs:open("localhost", config(port, Config), #{ws_opts => Bad}),
 	ConnPid = do_open(Config),
-	{'EXIT', {{badmatch, {error, {options, {ws, {compress, maybe}}}}}, _}} =
-		(catch gun_rs:ws_upgrade(ConnPid, "/websocket", [], Bad)),
+	{'EXIT', {{badmatch, {error, {options, {ws, {compress, 'maybe'}}}}}, _}} =
+		?CATCH(gun_rs:ws_upgrade(ConnPid, "/websocket", [], Bad)),
 	%% "Those same options."
 	gun_rs:ws_upgrade(ConnPid, "/deflate", [], #{compress => true}),
 	Headers = ?EXPECT({gun_ws_upgrade, ConnPid, ok, H}, H),

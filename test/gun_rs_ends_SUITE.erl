@@ -185,7 +185,7 @@ owner_exits(Config) ->
 do_owner_is_gone(ConnPid, Owner) ->
 	MRef = monitor(process, Owner),
 	?EXPECT({'DOWN', MRef, process, Owner, _}),
-	_ = [catch gun_rs:info(ConnPid) || _ <- [1, 2]],
+	_ = [?CATCH(gun_rs:info(ConnPid)) || _ <- [1, 2]],
 	ok.
 
 shutdown(Config) ->
@@ -270,7 +270,7 @@ info(Config) ->
 		true = is_map_key(sock_ip, Info) =:= (element(2, Expected) =/= none)
 	end || _ <- lists:seq(1, 100)],
 	ok = gun_rs:close(ConnPid),
-	{'EXIT', {noproc, {sys, get_state, [ConnPid]}}} = (catch gun_rs:info(ConnPid)),
+	{'EXIT', {noproc, {sys, get_state, [ConnPid]}}} = ?CATCH(gun_rs:info(ConnPid)),
 	do_go(Server),
 	do_stop(Server),
 	exit(Owner, kill),
@@ -298,7 +298,7 @@ new_owner(Config) ->
 			?REFUTE({'DOWN', MRef, process, ConnPid, _}),
 			NewOwner ! {exit, {shutdown, Self}},
 			?EXPECT({'DOWN', _, process, NewOwner, _}),
-			_ = [catch gun_rs:info(ConnPid) || _ <- [1, 2]],
+			_ = [?CATCH(gun_rs:info(ConnPid)) || _ <- [1, 2]],
 			do_go(Server),
 			case config(state, Config) of
 				ws ->

@@ -2,6 +2,7 @@
 -module(gun_rs_error_tests).
 
 -include_lib("eunit/include/eunit.hrl").
+-include("gun_rs_test.hrl").
 
 every_reason_has_a_sentence_of_its_own_test_() ->
 	[{title(Reason), fun() ->
@@ -76,10 +77,10 @@ whatever_open_refuses_gets_a_sentence_that_blames_the_call_test_() ->
 	]].
 
 what_a_request_raises_gets_a_sentence_with_its_text_test() ->
-	{'EXIT', {Header, _}} = (catch gun_rs_request:headers([{"X", "a\r\n"}], error)),
+	{'EXIT', {Header, _}} = ?CATCH(gun_rs_request:headers([{"X", "a\r\n"}], error)),
 	?assertEqual("The request header <<\"x\">> cannot be sent: the value contains a line break "
 		"or another control character; correct the call.", sentence(Header)),
-	{'EXIT', {Target, _}} = (catch gun_rs_request:path("/a b")),
+	{'EXIT', {Target, _}} = ?CATCH(gun_rs_request:path("/a b")),
 	?assertEqual("The request target \"/a b\" cannot be sent: the path contains a space; "
 		"write it as %20; correct the call.", sentence(Target)).
 

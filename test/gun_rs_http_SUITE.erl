@@ -155,14 +155,14 @@ bad_requests(Config) ->
 	doc("A header or a path that cannot be sent raises in the caller, and the connection goes on."),
 	ConnPid = open(config(port, Config)),
 	Empty = <<>>,
-	_ = [{'EXIT', {{invalid_request_header, _, _}, _}} = (catch Call([Header]))
+	_ = [{'EXIT', {{invalid_request_header, _, _}, _}} = ?CATCH(Call([Header]))
 		|| Header <- [{"x", "a\r\nb: c"}, {"x", "a\nb"}, {"x\r\ny", "a"}, {"x y", "a"}, {"", "a"}, {"x", [0]}], Call <- [
 			fun(Headers) -> gun_rs:get(ConnPid, "/request", Headers) end,
 			fun(Headers) -> gun_rs:post(ConnPid, "/request", Headers, Empty) end,
 			fun(Headers) -> gun_rs:put(ConnPid, "/request", Headers) end,
 			fun(Headers) -> gun_rs:headers(ConnPid, <<"GET">>, "/request", Headers) end
 		]],
-	_ = [{'EXIT', {{invalid_request_target, Path, _}, _}} = (catch gun_rs:get(ConnPid, Path))
+	_ = [{'EXIT', {{invalid_request_target, Path, _}, _}} = ?CATCH(gun_rs:get(ConnPid, Path))
 		|| Path <- ["/a b", "/\r\nx: y", "", "/a#b", [1000]]],
 	?REFUTE(_),
 	{200, _, _} = answer(ConnPid, gun_rs:get(ConnPid, "/request")),

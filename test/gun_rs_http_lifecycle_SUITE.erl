@@ -327,7 +327,7 @@ no_connection(_) ->
 		ok = gun_rs:data(Pid, StreamRef, fin, ""),
 		ok = gun_rs:cancel(Pid, StreamRef),
 		ok = gun_rs:update_flow(Pid, StreamRef, 1),
-		{'EXIT', {Reason, _}} = (catch gun_rs:stream_info(Pid, StreamRef)),
+		{'EXIT', {Reason, _}} = ?CATCH(gun_rs:stream_info(Pid, StreamRef)),
 		true = lists:member(Reason, [noproc, calling_self]),
 		{error, timeout} = gun_rs:await_body(Pid, StreamRef, 0, make_ref()),
 		?REFUTE(_)

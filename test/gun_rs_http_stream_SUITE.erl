@@ -275,7 +275,7 @@ stream_info(Config) ->
 		|| StreamRef <- [StreamRef1, StreamRef2, StreamRef3]],
 	Other ! stop,
 	ok = gun_rs:close(ConnPid),
-	{'EXIT', {noproc, _}} = (catch gun_rs:stream_info(ConnPid, StreamRef1)),
+	{'EXIT', {noproc, _}} = ?CATCH(gun_rs:stream_info(ConnPid, StreamRef1)),
 	ok.
 
 %% data.
@@ -318,7 +318,7 @@ bad_data(Config) ->
 	doc("What is no iodata, or neither fin nor nofin, raises in the caller and harms nobody."),
 	ConnPid = open(config(port, Config)),
 	StreamRef = gun_rs:post(ConnPid, "/echo", []),
-	_ = [{'EXIT', {_, _}} = (catch Call()) || Call <- [
+	_ = [{'EXIT', {_, _}} = ?CATCH(Call()) || Call <- [
 		fun() -> gun_rs:data(ConnPid, StreamRef, nofin, [1000]) end,
 		fun() -> gun_rs:data(ConnPid, StreamRef, nofin, hello) end,
 		fun() -> gun_rs:data(ConnPid, StreamRef, maybe_fin, "data") end,
@@ -356,7 +356,7 @@ options_of_a_request(Config) ->
 	doc("A bad option of a request raises in the caller and names the option."),
 	ConnPid = open(config(port, Config), #{retry => 0}),
 	_ = [begin
-		{'EXIT', {Reason, _}} = (catch gun_rs:get(ConnPid, "/request", [], #{Key => Value})),
+		{'EXIT', {Reason, _}} = ?CATCH(gun_rs:get(ConnPid, "/request", [], #{Key => Value})),
 		ct:log("~p", [Reason]),
 		true = string:find(io_lib:format("~p", [Reason]), atom_to_list(Key)) =/= nomatch
 	end || {Key, Value} <- [{flow, 0}, {flow, many}, {reply_to, nobody}, {reply_to, fun() -> ok end}, {unheard_of, 1}]],

@@ -77,7 +77,7 @@ stop_in_every_state(Config) ->
 		ok = gun_rs:ws_send(ConnPid, {text, "Hello?"}),
 		ok = gun_rs:shutdown(ConnPid),
 		ok = gun_rs:close(ConnPid),
-		{'EXIT', {noproc, _}} = (catch gun_rs:info(ConnPid))
+		{'EXIT', {noproc, _}} = ?CATCH(gun_rs:info(ConnPid))
 	end || ConnPid <- Conns],
 	ok = application:start(gun_rs),
 	{ConnPid, StreamRef} = open_ws(config(port, Config), "/websocket"),
@@ -118,10 +118,10 @@ do_race(Port) ->
 	maps:to_list(lists:foldl(fun(Count, Sum) -> maps:merge_with(fun(_, A, B) -> A + B end, Count, Sum) end, #{}, Counts)).
 
 do_racer(Parent, Port, Opts, Counts0) ->
-	{Opened, Counts} = case catch gun_rs:open("127.0.0.1", Port, Opts) of
+	{Opened, Counts} = case ?CATCH(gun_rs:open("127.0.0.1", Port, Opts)) of
 		{ok, ConnPid} ->
 			Parent ! {self(), opened},
-			Closed = catch gun_rs:close(ConnPid),
+			Closed = ?CATCH(gun_rs:close(ConnPid)),
 			_ = gun_rs:flush(ConnPid),
 			_ = [exit(ConnPid, shutdown) || Closed =/= ok],
 			{ok, do_count({close, Closed}, Counts0)};

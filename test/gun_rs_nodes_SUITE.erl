@@ -44,7 +44,7 @@ init_per_group(Group, Config) ->
 	[{peer, Peer}, {node, Node}|Config].
 
 end_per_group(_, Config) ->
-	catch peer:stop(config(peer, Config)),
+	?CATCH(peer:stop(config(peer, Config))),
 	ok.
 
 %% A process of the other node that does what it's told, and says what it gets.
@@ -55,7 +55,7 @@ do_remote(Config) ->
 do_remote_loop(Self) ->
 	receive
 		{Self, do, Fun} ->
-			Self ! {self(), done, catch Fun()},
+			Self ! {self(), done, ?CATCH(Fun())},
 			?MODULE:do_remote_loop(Self);
 		Msg ->
 			Self ! {self(), got, Msg},
@@ -405,11 +405,11 @@ no_connection_on_another_node(Config) ->
 		ok = gun_rs:data(Pid, Ref, fin, "Hello?"),
 		ok = gun_rs:cancel(Pid, Ref),
 		ok = gun_rs:update_flow(Pid, Ref, 1),
-		{'EXIT', _} = (catch gun_rs:stream_info(Pid, Ref)),
+		{'EXIT', _} = ?CATCH(gun_rs:stream_info(Pid, Ref)),
 		ok = gun_rs:set_owner(Pid, self()),
 		ok = gun_rs:shutdown(Pid),
 		ok = gun_rs:flush(Pid),
-		{'EXIT', _} = (catch gun_rs:info(Pid)),
+		{'EXIT', _} = ?CATCH(gun_rs:info(Pid)),
 		?REFUTE(_)
 	end || Pid <- [Dead, Dummy, Gone]],
 	{messages, []} = erpc:call(node(Dummy), erlang, process_info, [Dummy, messages]),

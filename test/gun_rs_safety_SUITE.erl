@@ -210,7 +210,7 @@ improper_lists_of_frames(Config) ->
 	doc("A list of frames that isn't proper raises in its caller."),
 	{ConnPid, StreamRef} = open_ws(config(port, Config), "/websocket"),
 	_ = [begin
-		{'EXIT', {{invalid_frame, _, [_|_]}, _}} = (catch gun_rs:ws_send(ConnPid, StreamRef, Frames)),
+		{'EXIT', {{invalid_frame, _, [_|_]}, _}} = ?CATCH(gun_rs:ws_send(ConnPid, StreamRef, Frames)),
 		do_still_talks(ConnPid, StreamRef)
 	end || Frames <- [[{text, "a"}|{text, "b"}], [{text, "a"}|hello], [[{text, "a"}]], [ping|ping]]],
 	?REFUTE({gun_ws, ConnPid, StreamRef, _}),
@@ -222,14 +222,14 @@ deep_payloads(Config) ->
 	Deep = fun(Inner) -> lists:foldl(fun(_, Acc) -> [Acc] end, Inner, lists:seq(1, 1000000)) end,
 	ok = gun_rs:ws_send(ConnPid, StreamRef, {text, Deep(<<"bottom">>)}),
 	?EXPECT({gun_ws, ConnPid, StreamRef, {text, <<"bottom">>}}),
-	{'EXIT', {{invalid_frame, _, _}, _}} = (catch gun_rs:ws_send(ConnPid, StreamRef, {text, Deep(hello)})),
+	{'EXIT', {{invalid_frame, _, _}, _}} = ?CATCH(gun_rs:ws_send(ConnPid, StreamRef, {text, Deep(hello)})),
 	do_still_talks(ConnPid, StreamRef),
 	ok = gun_rs:close(ConnPid).
 
 bad_arguments(Config) ->
 	doc("Arguments of the wrong type raise in the caller or come back as errors, and harm nothing."),
 	{ConnPid, StreamRef} = open_ws(config(port, Config), "/websocket"),
-	_ = [{'EXIT', _} = (catch Fun()) || Fun <- [
+	_ = [{'EXIT', _} = ?CATCH(Fun()) || Fun <- [
 		fun() -> gun_rs:ws_send(not_a_pid, StreamRef, {text, "a"}) end,
 		fun() -> gun_rs:ws_send("<0.1.0>", {text, "a"}) end,
 		fun() -> gun_rs:ws_upgrade(not_a_pid, "/") end,
@@ -249,8 +249,8 @@ cr_in_a_header(Config) ->
 	{Server, Port} = lying_server:start([request]),
 	ConnPid = open(Port),
 	_ = [begin
-		{'EXIT', {{invalid_request_header, _, _}, _}} = (catch gun_rs:ws_upgrade(ConnPid, "/", Headers)),
-		{'EXIT', {{invalid_request_header, _, _}, _}} = (catch gun_rs:ws_upgrade(ConnPid, "/", Headers, #{}))
+		{'EXIT', {{invalid_request_header, _, _}, _}} = ?CATCH(gun_rs:ws_upgrade(ConnPid, "/", Headers)),
+		{'EXIT', {{invalid_request_header, _, _}, _}} = ?CATCH(gun_rs:ws_upgrade(ConnPid, "/", Headers, #{}))
 	end || Headers <- [
 		[{<<"x">>, <<"a\r\nx-smuggled: 1">>}],
 		[{<<"x">>, <<"a\r">>}],
@@ -270,7 +270,7 @@ cr_in_the_path(_) ->
 	{Server, Port} = lying_server:start([request]),
 	_ = [begin
 		ConnPid = open(Port),
-		_ = (catch gun_rs:ws_upgrade(ConnPid, Path)),
+		_ = ?CATCH(gun_rs:ws_upgrade(ConnPid, Path)),
 		receive
 			{lying_server, Server, {request, Request}} ->
 				nomatch = re:run(Request, "^x-smuggled", [multiline, {newline, any}])
@@ -285,7 +285,7 @@ bad_upgrade_options(Config) ->
 	doc("An unknown or ill-typed option of ws_upgrade/4 raises as gun's does, and names itself."),
 	ConnPid = open(config(port, Config)),
 	_ = [{'EXIT', {{badmatch, {error, {options, {ws, {Key, Value}}}}}, _}} =
-		(catch gun_rs:ws_upgrade(ConnPid, "/websocket", [], #{Key => Value}))
+		?CATCH(gun_rs:ws_upgrade(ConnPid, "/websocket", [], #{Key => Value}))
 	|| {Key, Value} <- [
 		{unheard_of, true}, {closing_timeout, soon}, {closing_timeout, -1}, {silence_pings, 1}, {protocols, [<<"chat">>]},
 		{reply_to, nobody}, {max_message_size, -1}, {max_frame_size, lots}, {<<"silence_pings">>, true}
@@ -295,7 +295,7 @@ bad_upgrade_options(Config) ->
 
 bad_hosts_and_ports(_) ->
 	doc("A host or a port that can't be one is an error of open, or ends in an exit with a reason; it never crashes."),
-	_ = [case catch gun_rs:open(Host, Port, #{retry => 0}) of
+	_ = [case ?CATCH(gun_rs:open(Host, Port, #{retry => 0})) of
 		{ok, ConnPid} ->
 			%% It may look like a host until it's looked up.
 			case gun_rs_test:await_exit(ConnPid) of
@@ -319,7 +319,7 @@ bad_ports_by_name(_) ->
 	doc("A port out of range is refused before any process exists."),
 	_ = [begin
 		Before = length(supervisor:which_children(gun_rs_conns_sup)),
-		case catch gun_rs:open("127.0.0.1", Port) of
+		case ?CATCH(gun_rs:open("127.0.0.1", Port)) of
 			{error, _} -> ok;
 			{'EXIT', _} -> ok
 		end,

@@ -150,7 +150,7 @@ killed(Config) ->
 			_ = [gun_rs:get(ConnPid, "/", [{<<"authorization">>, ?TOKEN}]) || _ <- lists:seq(1, 10)],
 			End(ConnPid)
 		end) || TlsOpts <- do_options(Config), End <- [
-			fun(ConnPid) -> catch sys:terminate(ConnPid, some_reason) end,
+			fun(ConnPid) -> ?CATCH(sys:terminate(ConnPid, some_reason)) end,
 			fun(ConnPid) -> gun_rs_native:debug_panic(ConnPid) end,
 			fun(ConnPid) -> exit(ConnPid, crash) end
 		]]

@@ -35,7 +35,7 @@ init_per_suite(Config) ->
 
 end_per_suite(Config) ->
 	gun_rs_test:stop_cowboy(config(listener, Config)),
-	catch peer:stop(config(peer, Config)),
+	?CATCH(peer:stop(config(peer, Config))),
 	gun_rs_test:stop_distribution(config(started, Config)).
 
 %% ws_send_sync.
@@ -196,7 +196,7 @@ sync_to_no_connection(_) ->
 	_ = [{error, {down, noproc}} = gun_rs:ws_send_sync(Pid, make_ref(), {text, "Hello?"}) || Pid <- [Dead, Dummy, self()]],
 	{messages, []} = process_info(Dummy, messages),
 	?REFUTE(_),
-	{'EXIT', {function_clause, _}} = (catch gun_rs:ws_send_sync(not_a_pid, make_ref(), {text, "Hello?"})),
+	{'EXIT', {function_clause, _}} = ?CATCH(gun_rs:ws_send_sync(not_a_pid, make_ref(), {text, "Hello?"})),
 	exit(Dummy, kill),
 	ok.
 
@@ -204,7 +204,7 @@ sync_of_malformed_frames(Config) ->
 	doc("A malformed frame raises as it does in ws_send, and nothing of the call is sent."),
 	{ConnPid, StreamRef} = open_ws(config(port, Config), "/websocket"),
 	_ = [begin
-		{'EXIT', {{invalid_frame, Bad, [_|_]}, _}} = (catch gun_rs:ws_send_sync(ConnPid, StreamRef, Frames))
+		{'EXIT', {{invalid_frame, Bad, [_|_]}, _}} = ?CATCH(gun_rs:ws_send_sync(ConnPid, StreamRef, Frames))
 	end || {Frames, Bad} <- [
 		{oops, oops},
 		{{text, oops}, {text, oops}},
@@ -391,8 +391,8 @@ malformed_frames_for_nobody(_) ->
 	{Pid, MRef} = spawn_monitor(fun() -> ok end),
 	?EXPECT({'DOWN', MRef, process, Pid, normal}),
 	ok = gun_rs:ws_send(Pid, {text, "Hello!"}),
-	{'EXIT', {{invalid_frame, malformed, _}, _}} = (catch gun_rs:ws_send(Pid, malformed)),
-	{'EXIT', {{invalid_frame, malformed, _}, _}} = (catch gun_rs:ws_send(Pid, make_ref(), [ping, malformed])),
+	{'EXIT', {{invalid_frame, malformed, _}, _}} = ?CATCH(gun_rs:ws_send(Pid, malformed)),
+	{'EXIT', {{invalid_frame, malformed, _}, _}} = ?CATCH(gun_rs:ws_send(Pid, make_ref(), [ping, malformed])),
 	ok.
 
 queue_limit_of_each_websocket(Config) ->
@@ -652,7 +652,7 @@ update_flow_without_flow(Config) ->
 	ok = gun_rs:close(ConnPid),
 	ok = gun_rs:update_flow(ConnPid, StreamRef, 1),
 	ok = gun_rs:update_flow(self(), StreamRef, 1),
-	_ = [{'EXIT', {function_clause, _}} = (catch gun_rs:update_flow(ConnPid, StreamRef, Bad))
+	_ = [{'EXIT', {function_clause, _}} = ?CATCH(gun_rs:update_flow(ConnPid, StreamRef, Bad))
 		|| Bad <- [0, -1, 1.0, auto]],
 	ConnPid2 = open(config(port, Config)),
 	ok = gun_rs:update_flow(ConnPid2, make_ref(), 1),

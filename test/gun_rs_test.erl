@@ -36,6 +36,7 @@
 -export([eventually/1]).
 -export([eventually/2]).
 -export([missing/1]).
+-export([caught/1]).
 -export([resources/0]).
 -export([nothing_left/1]).
 -export([enough_fds/1]).
@@ -266,6 +267,15 @@ missing(Pattern) ->
 	{messages, Mailbox} = process_info(self(), messages),
 	Last = lists:nthtail(max(0, length(Mailbox) - 20), Mailbox),
 	error({no_message, Pattern, {mailbox, [lists:flatten(io_lib:format("~0tP", [Message, 40])) || Message <- Last]}}).
+
+caught(Fun) ->
+	try
+		Fun()
+	catch
+		throw:Value -> Value;
+		exit:Reason -> {'EXIT', Reason};
+		error:Reason:Stacktrace -> {'EXIT', {Reason, Stacktrace}}
+	end.
 
 %% What connections could leave behind.
 resources() ->

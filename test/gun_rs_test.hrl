@@ -24,3 +24,6 @@
 			ok
 		end
 	end)()).
+
+%% What the old `catch Expr' gives, which OTP 29 warns about.
+-define(CATCH(Expr), gun_rs_test:caught(fun() -> Expr end)).
