@@ -131,7 +131,7 @@ plain_reading(Stream) ->
 	plain_lines(Stream).
 
 plain_lines(Stream) ->
-	Lines = lists:droplast(re:split(Stream, "\r\n|\r|\n")),
+	Lines = lists:droplast(binary:split(Stream, [<<"\r\n">>, <<"\r">>, <<"\n">>], [global])),
 	{Events, _} = lists:foldl(fun plain_line/2, {[], #{id => <<>>}}, Lines),
 	lists:reverse(Events).
 
