@@ -26,8 +26,9 @@ init(Req0, cookies) ->
 		Bin -> binary_to_term(base64:decode(Bin))
 	end,
 	Req1 = read_body(Req0),
-	_ = [ok = cowboy_req:inform(103, #{<<"set-cookie">> => SetCookies}, Req1) || #{inform := SetCookies} <- [Asked]],
-	Req = cowboy_req:set_resp_header(<<"set-cookie">>, maps:get(set, Asked, []), Req1),
+	%% A newer Cowboy refuses this header in inform/3 and set_resp_header/3, and set_resp_cookie/3 writes none that is wrong.
+	_ = [ok = cowboy_req:cast({inform, 103, #{<<"set-cookie">> => SetCookies}}, Req1) || #{inform := SetCookies} <- [Asked]],
+	Req = Req1#{resp_cookies => maps:from_list(lists:enumerate(maps:get(set, Asked, [])))},
 	Seen = cowboy_req:header(<<"cookie">>, Req, none),
 	case {cowboy_req:header(<<"upgrade">>, Req), Asked} of
 		{undefined, _} -> {ok, cowboy_req:reply(200, #{}, term_to_binary(Seen), Req), cookies};

@@ -163,7 +163,12 @@ public_part(#'RSAPrivateKey'{modulus = N, publicExponent = E}) ->
 signature(#'ECPrivateKey'{}) ->
 	#'SignatureAlgorithm'{algorithm = ?'ecdsa-with-SHA256'};
 signature(#'RSAPrivateKey'{}) ->
-	#'SignatureAlgorithm'{algorithm = ?'sha256WithRSAEncryption', parameters = 'NULL'}.
+	%% OTP 28 and later read and write this one as an open type.
+	#'SignatureAlgorithm'{algorithm = ?'sha256WithRSAEncryption', parameters =
+		case list_to_integer(erlang:system_info(otp_release)) >= 28 of
+			true -> {asn1_OPENTYPE, <<5, 0>>};
+			false -> 'NULL'
+		end}.
 
 rdn(CommonName) ->
 	{rdnSequence, [[#'AttributeTypeAndValue'{type = ?'id-at-commonName', value = {utf8String, CommonName}}]]}.
