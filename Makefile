@@ -1,6 +1,8 @@
 # demo: sets up, builds, and talks to a WebSocket server: "make demo" brings its own, "make demo URL=ws://host:port/path"
 #       talks to any
 # test: sets up, builds, and runs every check and test; "make test STEPS='eunit ct'" runs some
+# test-otp: compiles gun_rs on another OTP than the installed one and runs the Erlang tests there: "make test-otp OTP=27"
+#           or "make test-otp OTP=29", of which STEPS='eunit' runs a part; it needs root
 # autobahn: runs the 517 cases of the Autobahn Testsuite, which takes minutes, and compares the results
 # bench: measures gun_rs beside gun and beside what limits both, which takes many minutes; "make bench WORKLOADS=rtt_16b"
 #        measures some, "make bench OTP=29" measures on OTP 29
@@ -9,13 +11,16 @@
 #           runs those whose names have that in them
 # clean: removes what was built, and keeps what was downloaded
 
-.PHONY: demo test autobahn bench bench-smoke sanitize clean
+.PHONY: demo test test-otp autobahn bench bench-smoke sanitize clean
 
 demo:
 	@scripts/demo.sh $(if $(URL),'$(URL)')
 
 test:
 	@scripts/test.sh $(STEPS)
+
+test-otp:
+	@scripts/test-otp.sh '$(OTP)' $(STEPS)
 
 autobahn:
 	@scripts/setup.sh test
@@ -33,4 +38,4 @@ sanitize:
 clean:
 	cargo clean
 	rm -rf priv
-	[ ! -d _build ] || find _build -mindepth 1 -maxdepth 1 ! -name peers ! -name autobahn ! -name otp29 -exec rm -rf {} +
+	[ ! -d _build ] || find _build -mindepth 1 -maxdepth 1 ! -name peers ! -name autobahn ! -name 'otp[0-9]*' -exec rm -rf {} +

@@ -4,7 +4,7 @@
 #
 # usage: scripts/bench.sh [WORKLOAD...]      (such as rtt_16b or tls_recv_1k; none means all)
 #
-# OTP=29 measures on OTP 29, beside gun 2.6, where another is installed: see scripts/otp29-root.sh.
+# OTP=29 measures on OTP 29, beside gun 2.6, where another is installed: see scripts/otp-root.sh.
 #
 # BENCH_ROUNDS is how often each is measured (5), of which the median counts; BENCH_SCALE how many messages, in percent
 # (100). GUN_PATH names a folder with another gun and its cowlib, as ERL_LIBS would. BENCH_PROFILE=dev takes programs that
@@ -23,7 +23,7 @@ main() {
     otp=${OTP:-$installed}
     case $otp in
         "$installed") inside= ;;
-        29) inside="scripts/otp29-root.sh run" && scripts/otp29-root.sh create ;;
+        29) inside="scripts/otp-root.sh 29 run" && scripts/otp-root.sh 29 create ;;
         *) stop "The benchmarks run on OTP 29 and on the installed OTP $installed, not on OTP $otp." ;;
     esac
     rebar3 compile >/dev/null

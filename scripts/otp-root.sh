@@ -1,34 +1,45 @@
 #!/bin/sh
-# Erlang/OTP 29 and gun 2.6, newer than what Debian 12 has: a Debian sid in _build/otp29, beside the system and never a
+# Another Erlang/OTP than the installed one, with the Cowboy and gun of its time, the tools that rebar3 and the tests
+# need, and the host's Rust: the Debian that has that OTP, in _build/otp27 or _build/otp29, beside the system and never a
 # part of it. It is made once. Only root may enter it.
 #
-# usage: scripts/otp29-root.sh create
-#        scripts/otp29-root.sh run COMMAND...      (such as erl, which finds gun in /peers/lib)
+#   OTP 27: Debian trixie    OTP 29: Debian sid
 #
-# A command runs in this folder, which has the same path in there; so have CARGO_TARGET_DIR and GUN_PATH, if set.
+# usage: scripts/otp-root.sh OTP create
+#        scripts/otp-root.sh OTP run COMMAND...    (such as erl, which finds Cowboy and gun in /peers/lib)
+#
+# A command runs in this folder, which has the same path in there; so have CARGO_TARGET_DIR and GUN_PATH, if set, and
+# what rustup installed. OTP_BUILD, if set, names a folder that a command sees as _build.
 # DEBIAN_MIRROR names a mirror to install from, if not the one that apt-get uses; without either it is debootstrap's
 # own.
 set -eu
 
 cd -P "$(dirname "$0")/.."
-root=$PWD/_build/otp29
 
 main() {
+    release=${1-}
+    case $release in
+        27) suite=trixie ;;
+        29) suite=sid ;;
+        *) usage ;;
+    esac
+    shift
     case ${1-} in
         create) [ $# -eq 1 ] || usage ;;
         run) [ $# -gt 1 ] || usage ;;
         *) usage ;;
     esac
-    [ -d "$root" ] || scripts/setup.sh otp29
-    [ "$(id -u)" = 0 ] ||
-        stop "Only root may make and enter the system with OTP 29; put before the command: sudo env \"PATH=\$PATH\""
-    [ -d "$root" ] || create
     shift
+    root=$PWD/_build/otp$release
+    [ -d "$root" ] || scripts/setup.sh otp
+    [ "$(id -u)" = 0 ] ||
+        stop "Only root may make and enter the system with OTP $release; put before the command: sudo env \"PATH=\$PATH\""
+    [ -d "$root" ] || create
     [ $# -eq 0 ] || enter "$@"
 }
 
 usage() {
-    stop "usage: scripts/otp29-root.sh create | run COMMAND..."
+    stop "usage: scripts/otp-root.sh 27|29 create | run COMMAND..."
 }
 
 stop() {
@@ -41,15 +52,15 @@ create() {
     mirror=${DEBIAN_MIRROR:-$(system_mirror)}
     new=$root.new
     log=$root.log
-    echo "Making a Debian sid with OTP 29 in $root${mirror:+, from $mirror}"
+    echo "Making a Debian $suite with OTP $release in $root${mirror:+, from $mirror}"
     mkdir -p _build
     rm -rf "$new"
     # What it mounts is gone when it ends, however it ends.
-    unshare --mount debootstrap --variant=minbase --include="$(packages)" sid "$new" ${mirror:+"$mirror"} >"$log" 2>&1 ||
+    unshare --mount debootstrap --variant=minbase --include="$(packages)" "$suite" "$new" ${mirror:+"$mirror"} >"$log" 2>&1 ||
         failed "debootstrap failed"
     otp=$(chroot "$new" erl -noshell -eval 'io:put_chars(erlang:system_info(otp_release)), halt().')
-    [ "$otp" = 29 ] || stop "Debian sid has OTP $otp now, and no longer OTP 29."
-    unpack_peers >>"$log" 2>&1 || failed "gun could not be had from Debian's package rabbitmq-server"
+    [ "$otp" = "$release" ] || stop "Debian $suite has OTP $otp now, and no longer OTP $release."
+    unpack_others >>"$log" 2>&1 || failed "The tools and the servers of the tests could not be unpacked"
     # Without the one, "localhost" is not found; without the other, gun opens no TLS connection.
     cp /etc/hosts "$new/etc/"
     mkdir -p "$new/etc/ssl/certs"
@@ -63,9 +74,10 @@ failed() {
     stop "$1; see $log"
 }
 
+# What the benchmarks need, and what scripts/setup.sh looks for before the tests.
 packages() {
-    printf erlang-base
-    printf ',erlang-%s' asn1 crypto inets public-key runtime-tools ssl syntax-tools tools
+    printf 'erlang-base,erlang-dev,elixir,openssl,gcc,g++,libc6-dev,binutils,python3-pip,libjs-jquery,libjs-jquery-tablesorter'
+    printf ',erlang-%s' asn1 crypto dialyzer edoc eunit inets parsetools public-key runtime-tools ssl syntax-tools tools xmerl
 }
 
 # Other repositories than Debian's have other names.
@@ -76,21 +88,25 @@ system_mirror() {
         sed -n '\,^https*://.*/debian/*$,{p;q;}'
 }
 
-# The package is only unpacked: an installed one starts a broker. The system's apt-get knows the way to the mirror.
-unpack_peers() (
+# These packages are only unpacked. An installed rabbitmq-server starts a broker; the others ask for a debugger with
+# windows, and so for half a desktop. The system's apt-get knows the way to the mirror.
+unpack_others() (
     mkdir -p "$new/peers/lib" && cd "$new/peers" || return
-    for step in update "download rabbitmq-server"; do
-        # It is one word or two.
+    for step in update "download erlang-common-test rebar3 rabbitmq-server"; do
+        # It is one word or several.
         # shellcheck disable=SC2086
         apt-get -q -o APT::Sandbox::User=root -o Dir::Etc::SourceList="$new/etc/apt/sources.list" \
             -o Dir::Etc::SourceParts=/dev/null -o Dir::State::Lists="$new/var/lib/apt/lists" \
             -o Dir::State::Status="$new/var/lib/dpkg/status" -o Dir::Cache="$new/var/cache/apt" $step || return
     done
-    dpkg -x rabbitmq-server_*.deb rabbitmq || return
+    for package in erlang-common-test rebar3; do
+        dpkg --extract "$package"_*.deb "$new" || return
+    done
+    dpkg --extract rabbitmq-server_*.deb rabbitmq || return
     for app in cowboy cowlib gun ranch; do
         mv rabbitmq/usr/lib/rabbitmq/lib/rabbitmq_server-*/plugins/"$app"-[0-9]* lib/ || return
     done
-    rm -rf rabbitmq rabbitmq-server_*.deb
+    rm -rf rabbitmq ./*.deb
 )
 
 # What is mounted is seen by the command alone, and gone when it ends: nothing can be left behind, and "make clean" has
@@ -103,12 +119,14 @@ enter() {
         shift 2
         mount --rbind /proc "$root/proc"
         mount --rbind /dev "$root/dev"
-        for folder in "$project" "${CARGO_TARGET_DIR:-}" "${GUN_PATH:-}"; do
+        for folder in "$project" "${CARGO_TARGET_DIR:-}" "${GUN_PATH:-}" \
+            "${CARGO_HOME:-$HOME/.cargo}" "${RUSTUP_HOME:-$HOME/.rustup}"; do
             [ -d "$folder" ] || continue
             folder=$(realpath "$folder")
             mkdir -p "$root$folder"
             mount --bind "$folder" "$root$folder"
         done
+        [ -z "${OTP_BUILD:-}" ] || mount --bind "$OTP_BUILD" "$root$project/_build"
         exec chroot "$root" env --chdir="$project" "$@"
     ' sh "$root" "$PWD" "$@"
 }

@@ -1,9 +1,9 @@
 #!/bin/sh
-# Installs what "make demo" or "make test" needs and the machine lacks, or what scripts/otp29-root.sh does: with apt-get
+# Installs what "make demo" or "make test" needs and the machine lacks, or what scripts/otp-root.sh does: with apt-get
 # for root, else by telling the command. What is there already is neither installed nor downloaded again, whoever
 # installed it.
 #
-# usage: scripts/setup.sh demo | test | otp29
+# usage: scripts/setup.sh demo | test | otp
 set -eu
 
 cd "$(dirname "$0")/.."
@@ -17,8 +17,8 @@ main() {
     case ${1-} in
         demo) apps=$demo_apps ;;
         test) apps=$test_apps ;;
-        otp29) apps= ;;
-        *) stop "usage: scripts/setup.sh demo | test | otp29" ;;
+        otp) apps= ;;
+        *) stop "usage: scripts/setup.sh demo | test | otp" ;;
     esac
     sh scripts/check-cargo.sh
     missing=$(missing_packages "$1" "$apps")
@@ -42,7 +42,7 @@ have() {
 
 # The Debian packages for what the group $1 lacks, of which $2 are the OTP applications.
 missing_packages() {
-    if [ "$1" = otp29 ]; then
+    if [ "$1" = otp ]; then
         # Only root has its folder in PATH.
         have debootstrap || [ -x /usr/sbin/debootstrap ] || echo debootstrap
         [ -s /etc/ssl/certs/ca-certificates.crt ] || echo ca-certificates
