@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use ::http::{HeaderName, HeaderValue, Uri};
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, yield_now};
 
 use crate::command::{COMMAND, Command, ITEM, Outgoing, Reply};
 use crate::error::{BadState, ConnectError, ConnectionError, DownReason};
@@ -404,6 +404,12 @@ pub(crate) fn poll_caught<T>(poll: impl FnOnce() -> Poll<T>) -> Poll<Result<T, B
         Ok(poll) => poll.map(Ok),
         Err(panic) => Poll::Ready(Err(panic)),
     }
+}
+
+/// Lets the other connections of the thread have their turn, and the task its next after them. A wake-up would not do:
+/// the runtime serves tasks that are awake for a while before it looks at the sockets of the others.
+pub(crate) fn end_turn(cx: &mut Context<'_>) {
+    let _ = pin!(yield_now()).poll(cx);
 }
 
 /// For [`Command::Panic`], wherever it is received. What was asked for is no news: the panic hook stays quiet.

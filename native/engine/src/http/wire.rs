@@ -8,16 +8,16 @@
 //! which is how gun keeps an idle connection from being forgotten.
 
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::task::yield_now;
 use tokio::time::{Duration, Instant};
 
 use super::head::{Head, HeadError, Limits};
+use crate::connection::end_turn;
 use crate::transport::ByteStream;
 
 const EMPTY_LINE: &[u8] = b"\r\n";
@@ -173,11 +173,6 @@ impl<S> Wire<S> {
 
 fn invalid(error: HeadError) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error)
-}
-
-/// Wakes the task when the other connections of its thread have had their turn, and the sockets were looked at.
-fn end_turn(cx: &mut Context<'_>) {
-    let _ = pin!(yield_now()).poll(cx);
 }
 
 impl<S: ByteStream> Wire<S> {

@@ -5,17 +5,16 @@
 
 use std::any::Any;
 use std::future::poll_fn;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::ReadBuf;
-use tokio::task::yield_now;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::command::{COMMAND, Command, Item, Outgoing, Reply};
-use crate::connection::{Commands, State, Status, poll_caught};
+use crate::connection::{Commands, State, Status, end_turn, poll_caught};
 use crate::error::{BadState, ConnectionError, DownReason, ProtocolError};
 use crate::event::{Event, Message, NotSent, StreamError, StreamInfo};
 use crate::options::WsOptions;
@@ -738,12 +737,6 @@ impl<K: Sink> Core<'_, K> {
             phase => self.phase = phase,
         }
     }
-}
-
-/// Lets the other connections of the thread have their turn, and the task its next after them. A wake-up would not do:
-/// the runtime serves tasks that are awake for a while before it looks at the sockets of the others.
-fn end_turn(cx: &mut Context<'_>) {
-    let _ = pin!(yield_now()).poll(cx);
 }
 
 fn timer(after: Duration) -> Timer {
