@@ -305,6 +305,7 @@ cast(ConnPid, Message) ->
 %% monitor the supervisor.
 -spec native_loaded() -> ok.
 native_loaded() ->
+	ok = gun_rs_tls:forget(),
 	Supervised = try
 		[Pid || {_, Pid, _, _} <- supervisor:which_children(gun_rs_conns_sup), is_pid(Pid)]
 	catch exit:_ ->

@@ -3,6 +3,7 @@
 -module(gun_rs_tls).
 
 -export([start/0]).
+-export([forget/0]).
 -export([new/1]).
 -export([config/1]).
 -export([renew/1]).
@@ -27,6 +28,16 @@ start() ->
 	?MODULE = ets:new(?MODULE, [named_table, public, {read_concurrency, true}]),
 	ok.
 
+%% @doc Forgets what is remembered: it may be another copy of the native library's.
+-spec forget() -> ok.
+forget() ->
+	_ = try
+		ets:delete_all_objects(?MODULE)
+	catch error:badarg ->
+		false
+	end,
+	ok.
+
 %% @doc The configuration for the options of a connection: files are read, unless they
 %% have been within the last second, and what they hold is checked. The element is the
 %% one of tls_opts that cannot be honoured. A node that has no descriptor or no memory left
@@ -45,7 +56,7 @@ make(TlsOpts) ->
 
 %% What only the connection should know is not left in a table for everybody.
 has_secret(TlsOpts) ->
-	lists:any(fun(Key) -> lists:keymember(Key, 1, TlsOpts) end, [key, password, certs_keys]).
+	lists:any(fun(Opt) -> is_tuple(Opt) andalso gun_rs_secrets:is_secret(element(1, Opt)) end, TlsOpts).
 
 make_remembered(TlsOpts) ->
 	Now = erlang:monotonic_time(millisecond),
