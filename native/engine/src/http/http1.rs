@@ -449,7 +449,7 @@ impl<K: Sink> Http<'_, K> {
         self.wait(Waiting { stream, caller, credit, upload, what, timeouts, queued, repeated: false });
     }
 
-    /// Of a refused upgrade, as much is read as of the frames of a WebSocket.
+    /// How much of a response's body may be told: of a refused upgrade's, as many parts as messages of its WebSocket.
     fn credit(&self, flow: Flow, stream: &K::Stream) -> Credit {
         Credit::new(flow, self.connection.sink.is_remote(stream))
     }

@@ -20,7 +20,7 @@ pub(crate) struct Waiting<K: Sink> {
     pub(crate) upload: Option<Arc<Upload>>,
     pub(crate) what: What,
     pub(crate) timeouts: Timeouts,
-    /// The bytes that all but its body account for.
+    /// What all but its body counts for.
     pub(crate) queued: usize,
     /// It repeats an upgrade of the connection before.
     pub(crate) repeated: bool,
