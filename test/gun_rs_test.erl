@@ -6,6 +6,7 @@
 -export([all/1]).
 -export([config/2]).
 -export([require_cowboy/0]).
+-export([otp/0]).
 
 %% Servers.
 -export([start_cowboy/0]).
@@ -74,6 +75,9 @@ require_cowboy() ->
 		{error, _} ->
 			exit("Cowboy is not in the code path: run `make test`, or ERL_LIBS=_build/peers/lib rebar3 ct.")
 	end.
+
+otp() ->
+	list_to_integer(erlang:system_info(otp_release)).
 
 %% Cowboy on a port of its own choosing, with every route of ws_echo_h.
 start_cowboy() ->

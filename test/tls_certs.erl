@@ -165,9 +165,9 @@ signature(#'ECPrivateKey'{}) ->
 signature(#'RSAPrivateKey'{}) ->
 	%% OTP 28 and later read and write this one as an open type.
 	#'SignatureAlgorithm'{algorithm = ?'sha256WithRSAEncryption', parameters =
-		case list_to_integer(erlang:system_info(otp_release)) >= 28 of
-			true -> {asn1_OPENTYPE, <<5, 0>>};
-			false -> 'NULL'
+		case gun_rs_test:otp() of
+			Otp when Otp >= 28 -> {asn1_OPENTYPE, <<5, 0>>};
+			_ -> 'NULL'
 		end}.
 
 rdn(CommonName) ->
