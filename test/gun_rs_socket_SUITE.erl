@@ -13,7 +13,6 @@
 -import(lying_server, [frame/5]).
 
 -include("gun_rs_test.hrl").
--include_lib("public_key/include/public_key.hrl").
 
 %% Far beyond what the slowest case takes: for what would never end.
 suite() ->
@@ -34,7 +33,7 @@ groups() ->
 init_per_suite(Config) ->
 	Routes = [{"/echo", ws_echo_h, echo}|ws_echo_h:routes()],
 	{Tcp, TcpPort} = gun_rs_test:start_cowboy(Routes, [{port, 0}]),
-	{Tls, TlsPort, Roots} = do_start_tls(Routes),
+	{Tls, TlsPort, Roots} = do_start_tls(Routes, Config),
 	RootFile = filename:join(config(priv_dir, Config), "root.pem"),
 	ok = file:write_file(RootFile, public_key:pem_encode([{'Certificate', Root, not_encrypted} || Root <- Roots])),
 	[{listeners, [Tcp, Tls]}, {tcp_port, TcpPort}, {tls_port, TlsPort}, {roots, Roots}, {root_file, RootFile}|Config].
@@ -53,25 +52,19 @@ end_per_group(_, _) ->
 	ok.
 
 %% A server whose certificate is for localhost, and the roots to verify it by.
-do_start_tls(Routes) ->
-	%% rustls takes no ECDSA signature of pkix_test_data/1, whose identifier has parameters (RFC 5758, 3.2).
-	Key = [{key, {rsa, 2048, 65537}}, {digest, sha256}],
-	Names = #'Extension'{extnID=?'id-ce-subjectAltName', critical=false, extnValue=[{dNSName, "localhost"}]},
-	#{server_config := Server, client_config := Client} = public_key:pkix_test_data(#{
-		server_chain => #{root => Key, intermediates => [], peer => [{extensions, [Names]}|Key]},
-		client_chain => #{root => Key, intermediates => [], peer => Key}
-	}),
+do_start_tls(Routes, Config) ->
+	#{good := #{certfile := CertFile, keyfile := KeyFile}, root := #{der := Root}} = tls_certs:make(config(priv_dir, Config)),
 	{ok, _} = application:ensure_all_started(ssl),
 	Ref = make_ref(),
 	{ok, _} = cowboy:start_tls(Ref, #{
 		shutdown => brutal_kill,
-		socket_opts => [{port, 0}, {log_level, none}|[Opt || Opt={Name, _} <- Server, Name =/= cacerts]]
+		socket_opts => [{port, 0}, {log_level, none}, {certfile, CertFile}, {keyfile, KeyFile}]
 	}, #{
 		env => #{dispatch => cowboy_router:compile([{'_', Routes}])},
 		idle_timeout => infinity,
 		request_timeout => infinity
 	}),
-	{Ref, ranch:get_port(Ref), proplists:get_value(cacerts, Client)}.
+	{Ref, ranch:get_port(Ref), [Root]}.
 
 %% The examples of the seed.
 
