@@ -97,9 +97,9 @@ versions(Config) ->
 
 no_version_in_common(Config) ->
 	doc("A server that has no version of TLS that is allowed, or none above TLS 1.1, is told from others."),
-	%% An OTP after 27 looks for a cipher suite first: TLS 1.1 has none of those that we offer.
+	%% An OTP after 25 looks for a cipher suite first: TLS 1.1 has none of those that we offer.
 	Oldest = case gun_rs_test:otp() of
-		Otp when Otp > 27 -> insufficient_security;
+		Otp when Otp > 25 -> insufficient_security;
 		_ -> protocol_version
 	end,
 	_ = [do_with(Config, Kind, Opts, fun(_, Port) ->
