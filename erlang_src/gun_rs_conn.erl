@@ -311,9 +311,9 @@ native_loaded() ->
 	catch exit:_ ->
 		[]
 	end,
-	Monitors = case whereis(gun_rs_sup) of
-		undefined -> [];
-		Sup -> element(2, process_info(Sup, monitored_by))
+	Monitors = case [process_info(Sup, monitored_by) || Sup <- [whereis(gun_rs_sup)], is_pid(Sup)] of
+		[{monitored_by, Pids}] -> Pids;
+		_ -> []
 	end,
 	_ = [Pid ! {gun_rs_native, loaded} || Pid <- Supervised ++ Monitors, is_pid(Pid), node(Pid) =:= node(),
 		proc_lib:translate_initial_call(Pid) =:= {?MODULE, init, 1}],

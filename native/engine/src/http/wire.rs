@@ -179,12 +179,19 @@ impl<S: ByteStream> Wire<S> {
     fn count(&self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         self.control.blocked.store(result.is_pending(), Ordering::Relaxed);
         if let Poll::Ready(Ok(written)) = result {
-            self.control.unsent.store(false, Ordering::Relaxed);
             self.control.written.fetch_add(written as u64, Ordering::Relaxed);
             let after = u64::try_from(self.control.began.elapsed().as_millis()).unwrap_or(u64::MAX);
             self.control.wrote_after.store(after, Ordering::Relaxed);
         }
         result
+    }
+
+    /// The same for bytes of hyper's, which has nothing to write but requests.
+    fn count_request(&self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(_)) = result {
+            self.control.unsent.store(false, Ordering::Relaxed);
+        }
+        self.count(result)
     }
 
     /// Waits, before the first byte of a request is written, until what the peer has sent so far is read: the system may
@@ -241,7 +248,7 @@ impl<S: ByteStream> AsyncWrite for Wire<S> {
         ready!(this.poll_empty_line(cx))?;
         ready!(this.poll_read_first(cx));
         let poll = Pin::new(&mut this.io).poll_write(cx, buf);
-        this.count(poll)
+        this.count_request(poll)
     }
 
     fn poll_write_vectored(
@@ -253,7 +260,7 @@ impl<S: ByteStream> AsyncWrite for Wire<S> {
         ready!(this.poll_empty_line(cx))?;
         ready!(this.poll_read_first(cx));
         let poll = Pin::new(&mut this.io).poll_write_vectored(cx, bufs);
-        this.count(poll)
+        this.count_request(poll)
     }
 
     fn is_write_vectored(&self) -> bool {
