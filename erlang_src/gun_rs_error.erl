@@ -172,7 +172,8 @@ english(enfile) ->
 	"The operating system has no file descriptor left (enfile); raise its limit or open "
 	"fewer connections.";
 english(eagain) ->
-	"The server takes no more connections just now (eagain): its backlog is full.";
+	"There is no room just now (eagain): the backlog of the server's socket is full, or this machine can "
+	"start no more threads; try again later.";
 english(enobufs) ->
 	"The operating system has no buffer space left (enobufs); open fewer connections.";
 english(enomem) ->
