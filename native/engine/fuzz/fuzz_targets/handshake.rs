@@ -59,12 +59,15 @@ fn options() -> ConnectOptions {
         connect_timeout: None,
         domain_lookup_timeout: None,
         tls_handshake_timeout: None,
+        reconnects: false,
         tcp: TcpOptions::default(),
         http: HttpOptions::default(),
         ws: WsOptions {
             compress: Some(DeflateOptions::default()),
             subprotocols: vec!["chat".into()],
             max_message_size: Some(100_000),
+            // It would end what hangs.
+            upgrade_timeout: None,
             ..WsOptions::default()
         },
     }
