@@ -225,6 +225,8 @@ pub(crate) struct BeamSink {
     relayed: bool,
     /// Whether everything does in any case.
     processed: bool,
+    /// Messages that come with the end of the connection.
+    ending: Vec<Kept>,
     /// Set when nothing may be told any more.
     silent: Arc<AtomicBool>,
 }
@@ -239,7 +241,7 @@ impl BeamSink {
         processed: bool,
         silent: Arc<AtomicBool>,
     ) -> Self {
-        Self { connection, owner, dialect, handled: false, relayed: processed, processed, silent }
+        Self { connection, owner, dialect, handled: false, relayed: processed, processed, ending: Vec::new(), silent }
     }
 
     /// To the owner, or to a stream's reply_to.
@@ -248,10 +250,25 @@ impl BeamSink {
         self.message(&pid, |env| addressed(env, elsewhere, build(env)));
     }
 
-    /// The same through the process behind ConnPid: for what comes with the end of the connection, which that process
+    /// The same through the process behind ConnPid: for what comes before the end of the connection, which that process
     /// reports. Of two senders, one may be late.
-    fn send_with_end(&self, to: &Receiver, build: impl for<'a> FnOnce(Env<'a>) -> Term<'a>) {
+    fn send_by_process(&self, to: &Receiver, build: impl for<'a> FnOnce(Env<'a>) -> Term<'a>) {
         self.message(&self.connection, |env| addressed(env, Some(to), build(env)));
+    }
+
+    /// The same for what comes with the end itself. It is held until the end is reported: the socket is closed in between.
+    fn send_with_end(&mut self, to: &Receiver, build: impl for<'a> FnOnce(Env<'a>) -> Term<'a>) {
+        let env = OwnedEnv::new();
+        let term = env.run(|own| env.save(addressed(own, Some(to), build(own))));
+        self.ending.push(Kept { env, term });
+    }
+
+    /// The end of the connection, behind what comes with it.
+    fn end(&mut self, build: impl for<'a> FnOnce(Env<'a>) -> Term<'a>) {
+        for message in std::mem::take(&mut self.ending) {
+            self.message(&self.connection, |env| message.get(env));
+        }
+        self.tell(build);
     }
 
     /// The process that a message goes to, and whom it is for if that is another.
@@ -341,7 +358,7 @@ impl Sink for BeamSink {
             }
             // The process sends gun_down, so that nothing comes between that and its exit.
             Event::Down { protocol, reason, killed, next, served } => {
-                self.tell(|env| {
+                self.end(|env| {
                     let (reason, killed) = (reasons::down_reason(env, reason), stream_refs(env, killed));
                     let next = match next {
                         Next::Nothing => atoms::undefined().encode(env),
@@ -356,8 +373,8 @@ impl Sink for BeamSink {
                 // The process connects again only when it has done with all of it.
                 (self.handled, self.relayed) = (false, self.processed);
             }
-            Event::ShutDown => self.tell(|env| atoms::shut_down().encode(env)),
-            Event::Panicked { protocol, text, killed } => self.tell(|env| {
+            Event::ShutDown => self.end(|env| atoms::shut_down().encode(env)),
+            Event::Panicked { protocol, text, killed } => self.end(|env| {
                 let protocol = protocol.map(|protocol| protocol_term(env, protocol));
                 (atoms::panic(), protocol, reasons::panic(env, &text), stream_refs(env, killed)).encode(env)
             }),
@@ -420,9 +437,12 @@ impl Sink for BeamSink {
                 self.tell(|env| (atoms::stream_info(), receipt.get(env), stream_info(env, &info)).encode(env));
             }
             Event::StreamError { stream, error } => self.stream_error(stream, &error),
-            Event::ConnectionError(error) => self.send_with_end(&self.owner, |env| {
-                (atoms::gun_error(), pid, reasons::connection_error(env, error)).encode(env)
-            }),
+            Event::ConnectionError(error) => {
+                let owner = self.owner.clone();
+                self.send_with_end(&owner, |env| {
+                    (atoms::gun_error(), pid, reasons::connection_error(env, error)).encode(env)
+                });
+            }
             Event::RelayCheck => self.tell(|env| atoms::relay_check().encode(env)),
             Event::FlowCheck { stream, messages, bytes } => self.tell(|env| {
                 let (stream_ref, reply_to) = (stream_ref(env, &stream.id), stream.reply_to.get(env));
@@ -490,11 +510,13 @@ impl BeamSink {
     fn stream_error(&mut self, stream: &Stream, error: &StreamError<'_>) {
         let (pid, dialect) = (self.connection, self.dialect);
         match error {
-            StreamError::Handshake(_)
-            | StreamError::Protocol(_)
-            | StreamError::Closed(_)
-            | StreamError::Timeout(_)
-            | StreamError::ShutDown => {
+            // The closing handshake follows.
+            StreamError::Protocol(_) => {
+                self.send_by_process(&stream.reply_to, |env| {
+                    gun_error(env, pid, dialect, stream_ref(env, &stream.id), error)
+                });
+            }
+            StreamError::Handshake(_) | StreamError::Closed(_) | StreamError::Timeout(_) | StreamError::ShutDown => {
                 self.send_with_end(&stream.reply_to, |env| {
                     gun_error(env, pid, dialect, stream_ref(env, &stream.id), error)
                 });
