@@ -74,7 +74,8 @@
 %% Of the response: how many parts of its body may be received (undefined stands for what the
 %% option flow of open says), and how long the server may take to begin with it, and from
 %% one part to the next, in ms.
--type limits() :: {Flow :: pos_integer() | infinity | undefined, ResponseTimeout :: timeout(), BodyTimeout :: timeout()}.
+-type limits() :: {Flow :: pos_integer() | infinity | auto | undefined, ResponseTimeout :: timeout(),
+	BodyTimeout :: timeout()}.
 -export_type([limits/0]).
 
 %% relay: the process behind the connection must do it, which has something to add.

@@ -405,9 +405,7 @@ impl<K: Sink> Http<'_, K> {
             },
             Command::Shutdown => {
                 for waiting in self.waiting.drain() {
-                    self.connection.status.release(waiting.queued);
-                    let event = Event::StreamError { stream: &waiting.stream, error: StreamError::Closing };
-                    self.connection.sink.event(event);
+                    refuse_request(self.connection, &waiting, StreamError::Closing);
                 }
                 let limit = self.connection.options.http.closing_timeout;
                 self.closing.get_or_insert(limit.map(timer));
@@ -510,8 +508,7 @@ impl<K: Sink> Http<'_, K> {
         } else {
             return self.waiting.push_back(waiting);
         };
-        self.connection.status.release(waiting.queued);
-        self.connection.sink.event(Event::StreamError { stream: &waiting.stream, error });
+        refuse_request(self.connection, &waiting, error);
     }
 
     /// No request follows the one under way, and this is what the end will be. Those that wait are refused, as in gun;
@@ -522,9 +519,7 @@ impl<K: Sink> Http<'_, K> {
             return;
         }
         for waiting in self.waiting.drain() {
-            self.connection.status.release(waiting.queued);
-            let event = Event::StreamError { stream: &waiting.stream, error: StreamError::ConnectionCloses };
-            self.connection.sink.event(event);
+            refuse_request(self.connection, &waiting, StreamError::ConnectionCloses);
         }
     }
 
@@ -940,6 +935,12 @@ impl<K: Sink> Http<'_, K> {
             shutdown: self.closing.is_some(),
         }))
     }
+}
+
+/// A request never has its turn.
+fn refuse_request<K: Sink>(connection: &mut Connection<K>, waiting: &Waiting<K>, error: StreamError<'_>) {
+    connection.status.release(waiting.queued);
+    connection.sink.event(Event::StreamError { stream: &waiting.stream, error });
 }
 
 fn upgrade_timeouts(options: &WsOptions) -> Timeouts {
