@@ -69,6 +69,10 @@
 -type req_opts() :: gun_rs_options:req_opts().
 -export_type([opts/0, ws_opts/0, frame/0, headers/0, req_opts/0]).
 
+%% In the older dialects the reason stands alone.
+-type failure() :: timeout | {stream_error | connection_error | down, Reason :: term()} | term().
+-export_type([failure/0]).
+
 -type resp_headers() :: [{binary(), binary()}].
 -type await_result() ::
 	{inform, 100..199, resp_headers()} |
@@ -81,13 +85,13 @@
 	{ws, frame()} |
 	{up, http | http2 | raw | socks} |
 	{notify, Type :: atom(), Info :: term()} |
-	{error, {stream_error | connection_error | down, term()} | timeout}.
+	{error, failure()}.
 -export_type([await_result/0]).
 
 -type await_body_result() ::
 	{ok, Body :: binary()} |
 	{ok, Body :: binary(), Trailers :: resp_headers()} |
-	{error, {stream_error | connection_error | down, term()} | timeout}.
+	{error, failure()}.
 -export_type([await_body_result/0]).
 
 -define(AWAIT_TIMEOUT, 5000).
@@ -125,7 +129,7 @@ open(Host, Port, Opts) ->
 
 open_url(Url, Opts) ->
 	case gun_rs_options:url(Url, Opts) of
-		{ok, Host, Port, OptsWithTransport} -> open(Host, Port, OptsWithTransport);
+		{ok, Host, Port, _, OptsWithTransport} -> open(Host, Port, OptsWithTransport);
 		Error -> Error
 	end.
 
@@ -178,25 +182,25 @@ without_secrets(Config) ->
 
 %% @doc Waits for gun_up. The second argument is a timeout in ms or a monitor
 %% reference; the default timeout is 5000.
--spec await_up(ConnPid :: pid()) -> {ok, Protocol :: atom()} | {error, {down, term()} | timeout}.
+-spec await_up(ConnPid :: pid()) -> {ok, Protocol :: atom()} | {error, failure()}.
 await_up(ConnPid) ->
 	await_up(ConnPid, ?AWAIT_TIMEOUT).
 
 -spec await_up(ConnPid :: pid(), timeout() | reference())
-	-> {ok, Protocol :: atom()} | {error, {down, term()} | timeout}.
+	-> {ok, Protocol :: atom()} | {error, failure()}.
 await_up(ConnPid, MRef) when is_reference(MRef) ->
 	await_up(ConnPid, ?AWAIT_TIMEOUT, MRef);
 await_up(ConnPid, Timeout) ->
 	with_monitor(ConnPid, fun(MRef) -> await_up(ConnPid, Timeout, MRef) end).
 
 -spec await_up(ConnPid :: pid(), timeout(), MRef :: reference())
-	-> {ok, Protocol :: atom()} | {error, {down, term()} | timeout}.
+	-> {ok, Protocol :: atom()} | {error, failure()}.
 await_up(ConnPid, Timeout, MRef) ->
 	receive
 		{gun_up, ConnPid, Protocol} ->
 			{ok, Protocol};
 		{'DOWN', MRef, process, ConnPid, Reason} ->
-			{error, {down, exit_reason(ConnPid, Reason)}}
+			failure(ConnPid, down, exit_reason(ConnPid, Reason))
 	after Timeout ->
 		{error, timeout}
 	end.
@@ -223,10 +227,15 @@ shutdown(ConnPid) when is_pid(ConnPid) ->
 %% supervised.
 -spec close(ConnPid :: pid()) -> ok | {error, not_found}.
 close(ConnPid) when is_pid(ConnPid) ->
+	%% Nothing else remembers it then.
+	Old = [Dialect || node(ConnPid) =:= node(), Dialect <- [gun_rs_conn:dialect(ConnPid)], Dialect =/= gun_2],
 	%% The supervisor is the one of the connection's node.
 	try supervisor:terminate_child({gun_rs_conns_sup, node(ConnPid)}, ConnPid) of
-		ok when node(ConnPid) =:= node() -> gun_rs_native:conn_silence(ConnPid);
-		Result -> Result
+		ok when node(ConnPid) =:= node() ->
+			_ = [ok = gun_rs_exits:remember(ConnPid, shutdown, Dialect) || Dialect <- Old],
+			gun_rs_native:conn_silence(ConnPid);
+		Result ->
+			Result
 	catch
 		%% Where there is no supervisor there is no connection that it could end; one that
 		%% ends itself has ended its connections.
@@ -346,7 +355,7 @@ request(ConnPid, Method, Path, Headers, Body) ->
 	-> StreamRef :: reference().
 request(ConnPid, Method, Path, Headers, Body, ReqOpts) when is_pid(ConnPid) ->
 	ok = gun_rs_options:request(ReqOpts),
-	Invalid = maps:get(invalid_request_headers, ReqOpts, error),
+	Invalid = maps:get(invalid_request_headers, ReqOpts, raise),
 	make_request(ConnPid, gun_rs_request:whole(Method, Path, Headers, Body, Invalid), ReqOpts).
 
 %% @doc Makes a request whose body follows by data/4.
@@ -358,7 +367,7 @@ headers(ConnPid, Method, Path, Headers) ->
 	-> StreamRef :: reference().
 headers(ConnPid, Method, Path, Headers, ReqOpts) when is_pid(ConnPid) ->
 	ok = gun_rs_options:request(ReqOpts),
-	Invalid = maps:get(invalid_request_headers, ReqOpts, error),
+	Invalid = maps:get(invalid_request_headers, ReqOpts, raise),
 	make_request(ConnPid, gun_rs_request:streamed(Method, Path, Headers, Invalid), ReqOpts).
 
 make_request(ConnPid, Request, ReqOpts) ->
@@ -387,7 +396,7 @@ ws_upgrade(ConnPid, Path) ->
 
 -spec ws_upgrade(ConnPid :: pid(), Path :: iodata(), headers()) -> StreamRef :: reference().
 ws_upgrade(ConnPid, Path, Headers) when is_pid(ConnPid) ->
-	ws_upgrade(ConnPid, self(), Path, gun_rs_request:headers(Headers, error), undefined).
+	ws_upgrade(ConnPid, self(), Path, gun_rs_request:upgrade_headers(Headers, raise), undefined).
 
 %% @doc The same with options, which take the place of those given to open. Bad ones
 %% raise.
@@ -395,8 +404,8 @@ ws_upgrade(ConnPid, Path, Headers) when is_pid(ConnPid) ->
 ws_upgrade(ConnPid, Path, Headers, WsOpts) when is_pid(ConnPid) ->
 	ok = gun_rs_options:ws_upgrade(WsOpts),
 	ReplyTo = maps:get(reply_to, WsOpts, self()),
-	Invalid = maps:get(invalid_request_headers, WsOpts, error),
-	ws_upgrade(ConnPid, ReplyTo, Path, gun_rs_request:headers(Headers, Invalid),
+	Invalid = maps:get(invalid_request_headers, WsOpts, raise),
+	ws_upgrade(ConnPid, ReplyTo, Path, gun_rs_request:upgrade_headers(Headers, Invalid),
 		{gun_rs_options:native_ws(WsOpts), gun_rs_options:handler(WsOpts)}).
 
 ws_upgrade(ConnPid, ReplyTo, Path, Headers, Options) ->
@@ -500,11 +509,11 @@ await(ConnPid, StreamRef, Timeout, MRef) ->
 		{gun_notify, ConnPid, Type, Info} ->
 			{notify, Type, Info};
 		{gun_error, ConnPid, StreamRef, Reason} ->
-			{error, {stream_error, Reason}};
+			failure(ConnPid, stream_error, Reason);
 		{gun_error, ConnPid, Reason} ->
-			{error, {connection_error, Reason}};
+			failure(ConnPid, connection_error, Reason);
 		{'DOWN', MRef, process, ConnPid, Reason} ->
-			{error, {down, exit_reason(ConnPid, Reason)}}
+			failure(ConnPid, down, exit_reason(ConnPid, Reason))
 	after Timeout ->
 		{error, timeout}
 	end.
@@ -537,11 +546,11 @@ await_body(ConnPid, StreamRef, Timeout, MRef, Acc) ->
 		{gun_trailers, ConnPid, StreamRef, Trailers} ->
 			{ok, iolist_to_binary(lists:reverse(Acc)), Trailers};
 		{gun_error, ConnPid, StreamRef, Reason} ->
-			{error, {stream_error, Reason}};
+			failure(ConnPid, stream_error, Reason);
 		{gun_error, ConnPid, Reason} ->
-			{error, {connection_error, Reason}};
+			failure(ConnPid, connection_error, Reason);
 		{'DOWN', MRef, process, ConnPid, Reason} ->
-			{error, {down, exit_reason(ConnPid, Reason)}}
+			failure(ConnPid, down, exit_reason(ConnPid, Reason))
 	after Timeout ->
 		{error, timeout}
 	end.
@@ -551,6 +560,13 @@ with_monitor(ConnPid, Fun) ->
 	Result = Fun(MRef),
 	true = demonitor(MRef, [flush]),
 	Result.
+
+%% Gun 1 does not say what the reason is of.
+failure(ConnPid, What, Reason) ->
+	case gun_rs_conn:dialect(ConnPid) of
+		gun_2 -> {error, {What, Reason}};
+		_ -> {error, Reason}
+	end.
 
 %% One that was gone before it was monitored.
 exit_reason(ConnPid, noproc) -> gun_rs_exits:reason(ConnPid);

@@ -8,6 +8,7 @@
 
 -export([start_link/3]).
 -export([info/1]).
+-export([dialect/1]).
 -export([set_owner/2]).
 -export([shutdown/1]).
 -export([request/5]).
@@ -116,6 +117,20 @@ info(ConnPid) ->
 -spec no_info(term(), pid()) -> no_return().
 no_info(Reason, ConnPid) ->
 	exit({Reason, {sys, get_state, [ConnPid]}}).
+
+%% @doc The dialect of a connection, also of one that has ended not long ago.
+-spec dialect(pid()) -> gun_rs_options:dialect().
+dialect(ConnPid) when node(ConnPid) =:= node() ->
+	%% Without the native library there is no connection.
+	Living = [gun_rs_native:conn_dialect(ConnPid) || gun_rs_native:load_error() =:= undefined],
+	hd([Dialect || Dialect <- Living ++ [gun_rs_exits:dialect(ConnPid)], Dialect =/= undefined]
+		++ [gun_rs_options:default_dialect()]);
+dialect(ConnPid) ->
+	try
+		erpc:call(node(ConnPid), ?MODULE, dialect, [ConnPid], ?CALL_TIMEOUT)
+	catch _:_ ->
+		gun_rs_options:default_dialect()
+	end.
 
 -spec set_owner(pid(), pid()) -> ok.
 set_owner(ConnPid, NewOwner) ->
@@ -349,8 +364,8 @@ tell_lost(_, _) ->
 
 %% An attempt may fail before anybody can monitor the process.
 -spec terminate(Reason :: term(), state(), #data{}) -> ok.
-terminate(Reason, _, #data{conn=Conn, up_since=UpSince}) ->
-	_ = [ok = gun_rs_exits:remember(Reason) || UpSince =:= undefined],
+terminate(Reason, _, #data{conn=Conn, up_since=UpSince, config=#{dialect := Dialect}}) ->
+	_ = [ok = gun_rs_exits:remember(self(), Reason, Dialect) || UpSince =:= undefined orelse Dialect =/= gun_2],
 	ok = gun_rs_remote:flush(),
 	hide_messages(Reason, Conn).
 

@@ -9,8 +9,8 @@
 %% nothing else does. A body that no module takes is dropped: `gun_rs_data_h', which
 %% takes every one and is the default, stands last where that must not be.
 %%
-%% The names gun_data_h and gun_sse_h mean `gun_rs_data_h' and `gun_rs_sse_h', whether
-%% or not gun is there too.
+%% The names gun_data_h and gun_sse_h, and gun_data and gun_sse, mean `gun_rs_data_h' and
+%% `gun_rs_sse_h', whether or not gun is there too.
 -module(gun_rs_content_handler).
 
 -export([init/5]).
@@ -94,6 +94,6 @@ are_options(_, _) -> true.
 module_and_opts({Module, Opts}) -> {module(Module), Opts};
 module_and_opts(Module) -> {module(Module), #{}}.
 
-module(gun_data_h) -> gun_rs_data_h;
-module(gun_sse_h) -> gun_rs_sse_h;
+module(Name) when Name =:= gun_data_h; Name =:= gun_data -> gun_rs_data_h;
+module(Name) when Name =:= gun_sse_h; Name =:= gun_sse -> gun_rs_sse_h;
 module(Module) -> Module.

@@ -13,7 +13,7 @@ format(Reason) ->
 	[unicode:characters_to_binary(english(Reason))].
 
 %% Options.
-english({options, {ws, {invalid_request_headers, V}}}) when V =:= error; V =:= ignore ->
+english({options, {ws, {invalid_request_headers, V}}}) when V =:= raise; V =:= error; V =:= ignore ->
 	"The WebSocket option invalid_request_headers belongs to ws_upgrade/4 and not to the "
 	"ws_opts of open; correct the call.";
 english({options, {ws, {compress, {Key, Value}}}}) ->
@@ -25,6 +25,8 @@ english({options, {ws, WsOpts}}) ->
 		[term(WsOpts)]);
 english({options, {http, {Key, Value}}}) ->
 	option("The HTTP option", http, Key, Value);
+english({options, {http2, {Key, Value}}}) ->
+	option("The HTTP/2 option", http2, Key, Value);
 english({options, {req, {Key, Value}}}) ->
 	option("The request option", req, Key, Value);
 english({options, {req, ReqOpts}}) ->
@@ -52,8 +54,7 @@ english({options, {tcp_opts, Element}}) ->
 english({options, {tls_opts, Element}}) ->
 	sentence("~ts; correct the call", [gun_rs_tls_options:refusal(Element)]);
 english({options, {url, Url}}) ->
-	sentence("The URL ~ts must have the scheme ws, wss, http or https, a host, and no user; "
-		"correct the call", [term(Url)]);
+	sentence("The URL ~ts cannot be opened: ~ts; correct the call", [term(Url), gun_rs_url:refusal(Url)]);
 english({options, {Key, Value}}) ->
 	option("The option", open, Key, Value);
 english({options, Opts}) ->
@@ -282,6 +283,7 @@ option(What, For, Key, Value) ->
 	end.
 
 is_planned(compress, _) -> false;
+is_planned(http2, _) -> false;
 is_planned(cookies_list, _) -> false;
 is_planned(socket, _) -> false;
 is_planned(For, Key) -> lists:member(Key, gun_rs_options:planned(For)).
@@ -294,7 +296,10 @@ expected(open, dialect) -> "gun_2, gun_1, gun_1_pre or gun_0";
 expected(open, domain_lookup_timeout) -> milliseconds();
 expected(open, http_opts) -> "a map";
 expected(open, notify_retries) -> "true or false";
-expected(open, protocols) -> "[http] or [{http, HttpOpts}], the only protocol of this release,";
+expected(open, http2_opts) -> "a map";
+expected(open, protocols) ->
+	"a list of http and http2, each given once and alone or with a map of its options; http among them, since "
+	"HTTP/2 is not built yet in this release; and without TLS only one of them,";
 expected(open, retry) -> "an integer of 0 or more";
 expected(open, retry_backoff) ->
 	"#{max => Ms, jitter => Part}, Ms no less than retry_timeout, Part a number of 0 to 1, where there is no "
@@ -311,6 +316,7 @@ expected(http, closing_timeout) -> positive_milliseconds();
 expected(http, flow) -> "a positive number of parts of a body, infinity or auto";
 expected(http, keepalive) -> positive_milliseconds();
 expected(http, max_header_block_size) -> "a positive number of bytes or infinity";
+expected(http, max_headers) -> "an integer of 1 to 10000";
 expected(http, max_informs) -> "an integer of 0 to 4294967295 or infinity";
 expected(http, max_send_queue) -> "a positive number of bytes or infinity";
 expected(http, max_trailer_block_size) ->
@@ -325,15 +331,16 @@ expected(http, cookie_ignore_informational) -> "true or false";
 expected(http, version) -> "'HTTP/1.1' or 'HTTP/1.0'";
 expected(req, body_timeout) -> positive_milliseconds();
 expected(req, flow) -> "a positive number of parts of a body, infinity or auto";
-expected(req, invalid_request_headers) -> "error or ignore";
+expected(http2, Key) -> gun_rs_http2_options:expected(Key);
+expected(req, invalid_request_headers) -> "raise or ignore";
 expected(req, reply_to) -> "a pid, a fun of one argument, {Fun, Args} or {M, F, Args}";
 expected(req, response_timeout) -> positive_milliseconds();
 expected(ws, closing_timeout) -> positive_milliseconds();
-expected(ws, compress) -> "true, false or a map";
+expected(ws, compress) -> "true, false, compat or a map";
 expected(ws, default_protocol) ->
 	"a module that can be loaded and exports init/4 and handle/2";
 expected(ws, flow) -> "a positive number of messages, infinity or auto";
-expected(ws, invalid_request_headers) -> "error or ignore";
+expected(ws, invalid_request_headers) -> "raise or ignore";
 expected(ws, keepalive) -> positive_milliseconds();
 expected(ws, keepalive_tolerance) -> "an integer of 0 to 4294967295 or infinity";
 expected(ws, max_frame_size) -> "a positive number of bytes or infinity";

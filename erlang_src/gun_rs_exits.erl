@@ -1,10 +1,11 @@
-%% @private Why the last connections of this node ended that never were up: for those who wait
-%% for a connection that has failed before they could monitor it.
+%% @private How the last connections of this node ended that never were up, or that speak an
+%% older dialect: for those who wait for a connection that is gone.
 -module(gun_rs_exits).
 
 -export([start/0]).
--export([remember/1]).
+-export([remember/3]).
 -export([reason/1]).
+-export([dialect/1]).
 
 %% How many are remembered.
 -define(MAX, 1024).
@@ -16,13 +17,14 @@ start() ->
 	true = ets:insert(?MODULE, {last, 0}),
 	ok.
 
-%% @doc Remembers with which reason the calling process exits, in place of the oldest one.
--spec remember(Reason :: term()) -> ok.
-remember(Reason) ->
+%% @doc Remembers with which reason the connection exits, and its dialect, in place of the oldest
+%% one.
+-spec remember(ConnPid :: pid(), Reason :: term(), gun_rs_options:dialect()) -> ok.
+remember(ConnPid, Reason, Dialect) ->
 	try
 		Slot = ets:update_counter(?MODULE, last, {2, 1, ?MAX, 1}),
 		_ = [ets:delete(?MODULE, Oldest) || {_, Oldest} <- ets:lookup(?MODULE, Slot)],
-		true = ets:insert(?MODULE, [{Slot, self()}, {self(), Reason}]),
+		true = ets:insert(?MODULE, [{Slot, ConnPid}, {ConnPid, Reason, Dialect}]),
 		ok
 	%% Without the application there is nobody to remember it for.
 	catch error:badarg ->
@@ -42,4 +44,13 @@ reason(ConnPid) ->
 		ets:lookup_element(?MODULE, ConnPid, 2)
 	catch error:badarg ->
 		noproc
+	end.
+
+%% @doc In which dialect the connection spoke; undefined if that is not known.
+-spec dialect(ConnPid :: pid()) -> gun_rs_options:dialect() | undefined.
+dialect(ConnPid) ->
+	try
+		ets:lookup_element(?MODULE, ConnPid, 3)
+	catch error:badarg ->
+		undefined
 	end.

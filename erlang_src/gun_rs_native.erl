@@ -20,6 +20,7 @@
 -export([conn_stats/1]).
 -export([conn_silence/1]).
 -export([is_conn/1]).
+-export([conn_dialect/1]).
 -export([debug_panic/1]).
 -export([http_request/5]).
 -export([http_request_dirty/5]).
@@ -44,7 +45,7 @@
 -nifs([runtime_start/1, runtime_stop/1, runtime_is_running/0, stats/0,
 	tls_config/1, conn_new/5, conn_new_dirty/5, conn_connect/2, conn_shutdown/1, conn_end/1, conn_set_owner/2,
 	conn_state/1, conn_stats/1,
-	conn_silence/1, is_conn/1, debug_panic/1, http_request/5, http_request_dirty/5, http_data/5, http_data_dirty/5,
+	conn_silence/1, is_conn/1, conn_dialect/1, debug_panic/1, http_request/5, http_request_dirty/5, http_data/5, http_data_dirty/5,
 	http_cancel/3,
 	stream_info/3, update_flow/3, ws_upgrade/6, ws_upgrade_dirty/6, ws_send/4, ws_send_dirty/4, ws_send_receipt/3,
 	ws_send_receipt_dirty/3, ws_check/1, ws_check_dirty/1, flow_grant/2, relay_grant/1, ws_settled/1,
@@ -214,6 +215,10 @@ conn_silence(_ConnPid) -> ?NOT_LOADED.
 %% @doc Whether the pid is a connection of this node.
 -spec is_conn(pid()) -> boolean().
 is_conn(_Pid) -> ?NOT_LOADED.
+
+%% @doc Which gun's messages it sends; undefined where it is no connection of this node.
+-spec conn_dialect(pid()) -> gun_rs_options:dialect() | undefined.
+conn_dialect(_ConnPid) -> ?NOT_LOADED.
 
 %% @doc Makes the connection's native task panic, to test what follows.
 -spec debug_panic(pid()) -> ok.

@@ -23,12 +23,14 @@
 -export([native_ws/1]).
 -export([handler/1]).
 -export([handler_module/2]).
+-export([default_dialect/0]).
 -export([planned/1]).
 
 -type host() :: inet:hostname() | inet:ip_address() | binary().
 -export_type([host/0]).
 
 -type milliseconds() :: 0..16#ffffffff.
+-export_type([milliseconds/0]).
 
 %% Whose messages, and whose ways, a connection has: those of gun 2, of gun 1.2 and 1.3, of
 %% the pre-releases of gun 1.0, or of what was before. The default is the environment of
@@ -49,8 +51,9 @@
 	dialect => dialect(),
 	domain_lookup_timeout => milliseconds() | infinity,
 	http_opts => http_opts(),
+	http2_opts => gun_rs_http2_options:opts(),
 	notify_retries => boolean(),
-	protocols => [http | {http, http_opts()}],
+	protocols => [http | {http, http_opts()} | http2 | {http2, gun_rs_http2_options:opts()}],
 	retry => non_neg_integer(),
 	retry_backoff => retry_backoff(),
 	retry_fun => retry_fun(),
@@ -83,6 +86,7 @@
 	flow => pos_integer() | infinity | auto,
 	keepalive => milliseconds() | infinity,
 	max_header_block_size => pos_integer() | infinity,
+	max_headers => 1..10000,
 	max_informs => non_neg_integer() | infinity,
 	max_send_queue => pos_integer() | infinity,
 	max_trailer_block_size => pos_integer() | infinity,
@@ -95,7 +99,7 @@
 -type req_opts() :: #{
 	body_timeout => milliseconds() | infinity,
 	flow => pos_integer() | infinity | auto,
-	invalid_request_headers => error | ignore,
+	invalid_request_headers => raise | error | ignore,
 	reply_to => reply_to(),
 	response_timeout => milliseconds() | infinity
 }.
@@ -116,10 +120,10 @@
 %% option of ws_upgrade/4 alone. Modules implement `gun_rs_ws_protocol'.
 -type ws_opts() :: #{
 	closing_timeout => milliseconds() | infinity,
-	compress => boolean() | compress_opts(),
+	compress => boolean() | compat | compress_opts(),
 	default_protocol => module(),
 	flow => pos_integer() | infinity | auto,
-	invalid_request_headers => error | ignore,
+	invalid_request_headers => raise | error | ignore,
 	keepalive => milliseconds() | infinity,
 	keepalive_tolerance => non_neg_integer() | infinity,
 	max_frame_size => pos_integer() | infinity,
@@ -194,45 +198,31 @@
 
 -define(MAX_SIZE, (1 bsl 62)).
 -define(IS_DIALECT(D), (D =:= gun_2 orelse D =:= gun_1 orelse D =:= gun_1_pre orelse D =:= gun_0)).
+%% `error' is what raise was called at first.
+-define(IS_INVALID(V), (V =:= raise orelse V =:= error orelse V =:= ignore)).
 -define(IS_SIZE(N), (is_integer(N) andalso N > 0 andalso N =< ?MAX_SIZE)).
 %% A socket's buffer size is a C int.
 -define(IS_BUFFER(N), (is_integer(N) andalso N > 0 andalso N =< 16#7fffffff)).
 -define(IS_MS(T), (is_integer(T) andalso T >= 0 andalso T =< 16#ffffffff)).
 -define(IS_TIMEOUT(T), (T =:= infinity orelse ?IS_MS(T))).
 -define(IS_POS_TIMEOUT(T), (?IS_TIMEOUT(T) andalso T =/= 0)).
+%% The parser makes room for so many.
+-define(MAX_HEADERS, 10000).
 -define(IS_PROPER_LIST(L), (is_list(L) andalso length(L) >= 0)).
 
-%% @doc The arguments of `gun_rs:open/3' for a URL. Options that name another transport
-%% contradict it.
--spec url(Url :: term(), opts()) -> {ok, host(), Port :: term(), opts()}
+%% @doc The arguments of `gun_rs:open/3' for a URL, and the target of its requests. Options that
+%% name another transport contradict it.
+-spec url(Url :: term(), opts()) -> {ok, host(), Port :: 1..65535, Target :: string(), opts()}
 	| {error, {options, {url | transport, term()}}}.
-url(Url, Opts) when ?IS_PROPER_LIST(Url); is_binary(Url) ->
-	try uri_string:parse(unicode:characters_to_list(Url)) of
-		URI=#{scheme := Scheme, host := Host} when Host =/= [], not is_map_key(userinfo, URI) ->
-			url(Url, string:lowercase(Scheme), URI, Opts);
-		_ ->
-			{error, {options, {url, gun_rs_secrets:url(Url)}}}
-	catch error:_ ->
-		{error, {options, {url, gun_rs_secrets:url(Url)}}}
-	end;
-url(Url, _) ->
-	{error, {options, {url, gun_rs_secrets:url(Url)}}}.
-
-url(Url, Scheme, URI=#{host := Host}, Opts) ->
-	Transport = case lists:member(Scheme, ["wss", "https"]) of
-		true -> tls;
-		false -> tcp
-	end,
-	Port = case maps:get(port, URI, undefined) of
-		undefined when Transport =:= tls -> 443;
-		undefined -> 80;
-		P -> P
-	end,
-	Given = transport_name(maps:get(transport, Opts, Transport)),
-	case lists:member(Scheme, ["ws", "wss", "http", "https"]) of
-		false -> {error, {options, {url, gun_rs_secrets:url(Url)}}};
-		true when Given =/= Transport -> {error, {options, {transport, maps:get(transport, Opts)}}};
-		true -> {ok, Host, Port, Opts#{transport => Transport}}
+url(Url, Opts) ->
+	case gun_rs_url:parse(Url) of
+		{ok, #{transport := Transport, host := Host, port := Port, target := Target}} ->
+			case transport_name(maps:get(transport, Opts, Transport)) of
+				Transport -> {ok, Host, Port, Target, Opts#{transport => Transport}};
+				_ -> {error, {options, {transport, maps:get(transport, Opts)}}}
+			end;
+		{error, Shown} ->
+			{error, {options, {url, Shown}}}
 	end.
 
 %% @doc Checks the arguments of `gun_rs:open/3' and fills in the defaults.
@@ -265,11 +255,17 @@ open_unix(Path0, Opts) ->
 %% Of the options of a TCP socket, those for all sockets.
 check_unix(Opts=#{tcp_opts := TcpOpts}) when ?IS_PROPER_LIST(TcpOpts) ->
 	case [Opt || Opt <- TcpOpts, not is_tuple(Opt) orelse not lists:member(element(1, Opt), [send_timeout, send_timeout_close])] of
-		[] -> check_open_opts_of(Opts);
+		[] -> check_unix_opts(Opts);
 		[Opt|_] -> {error, {options, {tcp_opts, Opt}}}
 	end;
 check_unix(Opts) ->
-	check_open_opts_of(Opts).
+	check_unix_opts(Opts).
+
+check_unix_opts(Opts) ->
+	case check_open_opts_of(Opts) of
+		ok -> check_negotiation(transport_name(maps:get(transport, Opts, tcp)), Opts);
+		Error -> Error
+	end.
 
 %% @doc Checks the options of a request.
 -spec request(ReqOpts :: term()) -> ok | {error, {options, {req, Bad :: term()}}}.
@@ -284,7 +280,7 @@ check_req_opts([{body_timeout, T}|Opts]) when ?IS_POS_TIMEOUT(T) ->
 	check_req_opts(Opts);
 check_req_opts([{flow, N}|Opts]) when ?IS_SIZE(N); N =:= infinity; N =:= auto ->
 	check_req_opts(Opts);
-check_req_opts([{invalid_request_headers, V}|Opts]) when V =:= error; V =:= ignore ->
+check_req_opts([{invalid_request_headers, V}|Opts]) when ?IS_INVALID(V) ->
 	check_req_opts(Opts);
 check_req_opts([Opt={reply_to, ReplyTo}|Opts]) ->
 	case is_reply_to(ReplyTo) of
@@ -344,7 +340,7 @@ scheme(#{transport := tcp}) -> <<"http">>;
 scheme(#{transport := tls}) -> <<"https">>.
 
 native_http(HttpOpts=#{max_header_block_size := Headers, max_trailer_block_size := Trailers}) ->
-	Native = maps:with([closing_timeout, flow, keepalive, max_header_block_size, max_informs, max_send_queue,
+	Native = maps:with([closing_timeout, flow, keepalive, max_header_block_size, max_headers, max_informs, max_send_queue,
 		max_trailer_block_size, version], HttpOpts),
 	Native#{
 		max_trailer_block_size => min(Headers, Trailers),
@@ -378,12 +374,13 @@ native_ws(WsOpts) ->
 		compress => native_compress(Compress),
 		reupgrade => native_reupgrade(Reupgrade),
 		subprotocols => [iolist_to_binary(Name) || {Name, _} <- Protocols],
-		fragments => [iolist_to_binary(Name) || {Name, Module} <- Protocols, Module =/= gun_rs_ws_h],
-		fragments_by_default => Default =/= gun_rs_ws_h
+		fragments => [iolist_to_binary(Name) || {Name, Module} <- Protocols, module(Module) =/= gun_rs_ws_h],
+		fragments_by_default => module(Default) =/= gun_rs_ws_h
 	}.
 
 native_compress(false) -> undefined;
 native_compress(true) -> compress_defaults();
+native_compress(compat) -> (compress_defaults())#{client_max_window_bits := not_offered};
 native_compress(Opts) -> maps:merge(compress_defaults(), Opts).
 
 %% Without a queue, no frame may wait for it.
@@ -397,24 +394,27 @@ native_reupgrade(Opts) -> maps:merge(reupgrade_defaults(), Opts).
 handler(WsOpts) ->
 	Modules = [maps:get(default_protocol, WsOpts, gun_rs_ws_h)
 		|[Module || {_, Module} <- maps:get(protocols, WsOpts, [])]],
-	case lists:usort(Modules) of
+	case lists:usort([module(Module) || Module <- Modules]) of
 		[gun_rs_ws_h] -> undefined;
 		_ -> WsOpts
 	end.
 
-%% @doc The module for the subprotocol that the server has chosen, if it has.
+%% @doc The module for the subprotocol that the server has chosen, if it has. One that was
+%% asked for in a header alone has no module of its own.
 -spec handler_module(Subprotocol :: binary() | undefined, ws_opts()) -> module().
-handler_module(undefined, WsOpts) ->
-	maps:get(default_protocol, WsOpts, gun_rs_ws_h);
-handler_module(Subprotocol, #{protocols := Protocols}) ->
-	[Module] = [Module || {Name, Module} <- Protocols, iolist_to_binary(Name) =:= Subprotocol],
-	Module.
+handler_module(Subprotocol, WsOpts) ->
+	Own = [Module || {Name, Module} <- maps:get(protocols, WsOpts, []), iolist_to_binary(Name) =:= Subprotocol],
+	module(hd(Own ++ [maps:get(default_protocol, WsOpts, gun_rs_ws_h)])).
+
+%% What a program that was written for gun calls it.
+module(gun_ws_h) -> gun_rs_ws_h;
+module(Module) -> Module.
 
 %% @doc The options of gun that this release refuses because they are not built yet.
 %% To build one is to give it a clause below and to take it out of here.
 -spec planned(open | http | req | ws) -> [atom()].
 planned(open) ->
-	[event_handler, http2_opts, raw_opts, socks_opts];
+	[event_handler, raw_opts, socks_opts];
 planned(http) ->
 	[];
 planned(req) ->
@@ -438,6 +438,8 @@ check_retries(#{retry_backoff := Backoff=#{max := Max}, retry_fun := RetryFun, r
 check_retries(_) ->
 	ok.
 
+%% @doc The dialect of connections that are opened without one.
+-spec default_dialect() -> dialect().
 default_dialect() ->
 	application:get_env(gun_rs, dialect, gun_2).
 
@@ -446,10 +448,19 @@ check_open(Host, Port, Opts) ->
 		{error, _} ->
 			{error, {options, {host, gun_rs_secrets:url(Host)}}};
 		{_, _} when is_integer(Port), Port > 0, Port =< 65535 ->
-			check_open_opts_of(Opts);
+			case check_open_opts_of(Opts) of
+				ok -> check_negotiation(transport_name(maps:get(transport, Opts, transport(Port))), Opts);
+				Error -> Error
+			end;
 		{_, _} ->
 			{error, {options, {port, Port}}}
 	end.
+
+%% Without TLS there is nothing that says which of them it is, and gun takes one alone.
+check_negotiation(tcp, #{protocols := [_, _|_] = Protocols}) ->
+	{error, {options, {protocols, Protocols}}};
+check_negotiation(_, _) ->
+	ok.
 
 check_open_opts([]) ->
 	ok;
@@ -469,14 +480,17 @@ check_open_opts([{http_opts, HttpOpts}|Opts]) when is_map(HttpOpts) ->
 		ok -> check_open_opts(Opts);
 		Error -> Error
 	end;
+check_open_opts([{http2_opts, Http2Opts}|Opts]) when is_map(Http2Opts) ->
+	case gun_rs_http2_options:check(Http2Opts) of
+		ok -> check_open_opts(Opts);
+		{error, Opt} -> {error, {options, {http2, Opt}}}
+	end;
 check_open_opts([{notify_retries, B}|Opts]) when is_boolean(B) ->
 	check_open_opts(Opts);
-check_open_opts([{protocols, [http]}|Opts]) ->
-	check_open_opts(Opts);
-check_open_opts([Opt={protocols, [{http, HttpOpts}]}|Opts]) when is_map(HttpOpts) ->
-	case check_http(HttpOpts) of
-		ok -> check_open_opts(Opts);
-		_ -> {error, {options, Opt}}
+check_open_opts([Opt={protocols, Protocols}|Opts]) ->
+	case are_protocols(Protocols) of
+		true -> check_open_opts(Opts);
+		false -> {error, {options, Opt}}
 	end;
 check_open_opts([{retry, R}|Opts]) when is_integer(R), R >= 0 ->
 	check_open_opts(Opts);
@@ -516,6 +530,29 @@ check_open_opts([{ws_opts, WsOpts}|Opts]) when is_map(WsOpts) ->
 check_open_opts([Opt|_]) ->
 	{error, {options, gun_rs_secrets:option(Opt)}}.
 
+%% Each protocol at most once, and http among them: it serves where there is no HTTP/2 yet.
+are_protocols(Protocols) when ?IS_PROPER_LIST(Protocols) ->
+	Names = [protocol(Protocol) || Protocol <- Protocols],
+	lists:member(http, Names) andalso not lists:member(error, Names)
+		andalso length(lists:usort(Names)) =:= length(Names);
+are_protocols(_) ->
+	false.
+
+protocol(Name) when Name =:= http; Name =:= http2 ->
+	Name;
+protocol({http, Opts}) when is_map(Opts) ->
+	case check_http(Opts) of
+		ok -> http;
+		_ -> error
+	end;
+protocol({http2, Opts}) when is_map(Opts) ->
+	case gun_rs_http2_options:check(Opts) of
+		ok -> http2;
+		_ -> error
+	end;
+protocol(_) ->
+	error.
+
 is_backoff(Backoff=#{max := Max}) when ?IS_MS(Max) ->
 	case maps:remove(max, Backoff) of
 		#{jitter := Jitter}=Rest -> is_number(Jitter) andalso Jitter >= 0 andalso Jitter =< 1 andalso map_size(Rest) =:= 1;
@@ -551,6 +588,8 @@ check_http_opts([{keepalive, T}|Opts]) when ?IS_POS_TIMEOUT(T) ->
 	check_http_opts(Opts);
 check_http_opts([{max_header_block_size, N}|Opts]) when ?IS_SIZE(N); N =:= infinity ->
 	check_http_opts(Opts);
+check_http_opts([{max_headers, N}|Opts]) when is_integer(N), N > 0, N =< ?MAX_HEADERS ->
+	check_http_opts(Opts);
 check_http_opts([{max_informs, N}|Opts]) when is_integer(N), N >= 0, N =< 16#ffffffff; N =:= infinity ->
 	check_http_opts(Opts);
 check_http_opts([{max_send_queue, N}|Opts]) when ?IS_SIZE(N); N =:= infinity ->
@@ -571,7 +610,7 @@ check_ws_opts([], _) ->
 	ok;
 check_ws_opts([{closing_timeout, T}|Opts], For) when ?IS_POS_TIMEOUT(T) ->
 	check_ws_opts(Opts, For);
-check_ws_opts([{compress, B}|Opts], For) when is_boolean(B) ->
+check_ws_opts([{compress, C}|Opts], For) when is_boolean(C); C =:= compat ->
 	check_ws_opts(Opts, For);
 check_ws_opts([{compress, Compress}|Opts], For) when is_map(Compress) ->
 	case check_compress_opts(sorted(Compress)) of
@@ -585,7 +624,7 @@ check_ws_opts([Opt={default_protocol, Module}|Opts], For) ->
 	end;
 check_ws_opts([{flow, N}|Opts], For) when ?IS_SIZE(N); N =:= infinity; N =:= auto ->
 	check_ws_opts(Opts, For);
-check_ws_opts([{invalid_request_headers, V}|Opts], upgrade) when V =:= error; V =:= ignore ->
+check_ws_opts([{invalid_request_headers, V}|Opts], upgrade) when ?IS_INVALID(V) ->
 	check_ws_opts(Opts, upgrade);
 check_ws_opts([{keepalive, T}|Opts], For) when ?IS_POS_TIMEOUT(T) ->
 	check_ws_opts(Opts, For);
@@ -656,6 +695,8 @@ check_compress_opts([Opt|_]) ->
 	{error, Opt}.
 
 %% A module that is not there is better known now than at the upgrade.
+is_handler(gun_ws_h) ->
+	true;
 is_handler(Module) when is_atom(Module) ->
 	code:ensure_loaded(Module) =:= {module, Module}
 		andalso erlang:function_exported(Module, init, 4)
@@ -721,9 +762,11 @@ backoff(undefined) -> undefined;
 backoff(Backoff) -> maps:merge(#{jitter => 0.5}, Backoff).
 
 %% The options beside a protocol replace http_opts, as in gun.
-http_opts(#{protocols := [{http, HttpOpts}]}) -> HttpOpts;
-http_opts(#{http_opts := HttpOpts}) -> HttpOpts;
-http_opts(_) -> #{}.
+http_opts(Opts) ->
+	case lists:keyfind(http, 1, maps:get(protocols, Opts, [])) of
+		{http, HttpOpts} -> HttpOpts;
+		false -> maps:get(http_opts, Opts, #{})
+	end.
 
 transport(443) -> tls;
 transport(_) -> tcp.
@@ -762,6 +805,7 @@ http_defaults() ->
 		flow => infinity,
 		keepalive => infinity,
 		max_header_block_size => 100000,
+		max_headers => 512,
 		max_informs => 100,
 		max_send_queue => infinity,
 		max_trailer_block_size => 10000,
@@ -774,7 +818,7 @@ ws_defaults() ->
 		compress => false,
 		default_protocol => gun_rs_ws_h,
 		flow => infinity,
-		invalid_request_headers => error,
+		invalid_request_headers => raise,
 		keepalive => infinity,
 		keepalive_tolerance => infinity,
 		max_frame_size => infinity,

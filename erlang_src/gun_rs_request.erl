@@ -7,6 +7,7 @@
 -export([whole/5]).
 -export([streamed/4]).
 -export([headers/2]).
+-export([upgrade_headers/2]).
 -export([path/1]).
 -export([body/1]).
 -export([is_token/1]).
@@ -15,6 +16,9 @@
 
 -type headers() :: [{header_name(), iodata()}] | #{header_name() => iodata()}.
 -export_type([headers/0]).
+
+%% What becomes of a header that cannot be sent; error is what raise was called at first.
+-type invalid() :: raise | error | ignore.
 
 %% The longest request target the native HTTP library takes, in bytes.
 -define(MAX_PATH, 65534).
@@ -27,7 +31,7 @@
 %% @doc A request with its whole body. What the user says of the body's length counts for
 %% nothing, as in gun: it is known. Raises as headers/2 and path/1 do, and
 %% `error({invalid_request_method, Method, Text})', `error({invalid_request_body, Body, Text})'.
--spec whole(Method :: iodata(), Path :: iodata(), headers(), Body :: iodata(), Invalid :: error | ignore)
+-spec whole(Method :: iodata(), Path :: iodata(), headers(), Body :: iodata(), Invalid :: invalid())
 	-> gun_rs_native:request().
 whole(Method, Path, Headers0, Body, Invalid) ->
 	Headers = [Header || Header={Name, _} <- headers(Headers0, Invalid), Name =/= <<"content-length">>],
@@ -35,7 +39,7 @@ whole(Method, Path, Headers0, Body, Invalid) ->
 
 %% @doc A request whose body is to follow: in chunks, unless there is a content-length
 %% header, which must be a number.
--spec streamed(Method :: iodata(), Path :: iodata(), headers(), Invalid :: error | ignore)
+-spec streamed(Method :: iodata(), Path :: iodata(), headers(), Invalid :: invalid())
 	-> gun_rs_native:request().
 streamed(Method, Path, Headers0, Invalid) ->
 	Headers = headers(Headers0, Invalid),
@@ -92,7 +96,7 @@ body(Body) ->
 %% with `ignore' such a header is left out. More than 10,000 headers, or than 1 MiB of
 %% them, raise in any case, naming the first one beyond. Differs: gun sends it as it is, and a CR
 %% and LF in it begins a header, or a request, of whoever chose the value.
--spec headers(Headers :: headers(), Invalid :: error | ignore) -> [{binary(), binary()}].
+-spec headers(Headers :: headers(), Invalid :: invalid()) -> [{binary(), binary()}].
 headers(Headers, Invalid) when is_map(Headers) ->
 	headers(maps:to_list(Headers), Invalid, 0, 0);
 headers(Headers, Invalid) ->
@@ -108,7 +112,7 @@ headers([Header|Tail], Invalid, Count, Size0) ->
 			[{Name, Value}|headers(Tail, Invalid, Count + 1, Size)];
 		{{error, _, _}, ignore} ->
 			headers(Tail, ignore, Count, Size0);
-		{{error, Name, Text}, error} ->
+		{{error, Name, Text}, _} ->
 			error({invalid_request_header, Name, Text})
 	end;
 headers(Headers, _, _, _) ->
@@ -120,6 +124,34 @@ check_size(Name, _, Size) when Size > ?MAX_HEADERS_SIZE ->
 	error({invalid_request_header, Name, "The headers of the request have more than 1 MiB in all."});
 check_size(_, _, _) ->
 	ok.
+
+%% @doc The headers of an upgrade to WebSocket, without those that the handshake has itself
+%% (RFC 6455, 4.1): who copies a browser's gives them too. What they ask for that an upgrade
+%% cannot be raises `error({invalid_request_header, Name, Text})'.
+-spec upgrade_headers(Headers :: headers(), Invalid :: invalid()) -> [{binary(), binary()}].
+upgrade_headers(Headers, Invalid) ->
+	lists:filter(fun({Name, Value}) ->
+		case handshake_header(Name, lowercase(Value)) of
+			users -> true;
+			ours -> false;
+			{error, _} when Invalid =:= ignore -> false;
+			{error, Text} -> error({invalid_request_header, Name, Text})
+		end
+	end, headers(Headers, Invalid)).
+
+handshake_header(<<"connection">>, _) -> ours;
+handshake_header(<<"sec-websocket-key">>, _) -> ours;
+%% It is the option compress that offers one.
+handshake_header(<<"sec-websocket-extensions">>, _) -> ours;
+handshake_header(<<"sec-websocket-version">>, <<"13">>) -> ours;
+handshake_header(<<"sec-websocket-version">>, _) -> {error, "The only version of WebSocket is 13, and is sent for you."};
+handshake_header(<<"sec-websocket-accept">>, _) -> {error, "It is the server's to send."};
+handshake_header(<<"upgrade">>, <<"websocket">>) -> ours;
+handshake_header(<<"upgrade">>, _) -> {error, "The upgrade is to websocket, which is sent for you."};
+handshake_header(<<"content-length">>, <<"0">>) -> ours;
+handshake_header(<<"content-length">>, _) -> {error, "An upgrade has no body."};
+handshake_header(<<"transfer-encoding">>, _) -> {error, "An upgrade has no body."};
+handshake_header(_, _) -> users.
 
 %% @doc Flattens a request target.
 %%

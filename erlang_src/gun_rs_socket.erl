@@ -81,23 +81,11 @@ connect(Url) ->
 -spec connect(url(), opts()) -> {ok, socket()} | error().
 connect(Url, Opts) when is_map(Opts) ->
 	case gun_rs_options:url(Url, Opts) of
-		{ok, Host, Port, OptsWithTransport} -> connect(Host, Port, path(Url), OptsWithTransport);
+		{ok, Host, Port, Target, OptsWithTransport} -> connect(Host, Port, Target, OptsWithTransport);
 		Error -> Error
 	end;
 connect(_, Opts) ->
 	{error, {options, gun_rs_secrets:options(Opts)}}.
-
-%% The path and query, as they are to be sent.
-path(Url) ->
-	URI = uri_string:parse(unicode:characters_to_list(Url)),
-	Path = case maps:get(path, URI) of
-		[] -> "/";
-		P -> P
-	end,
-	unicode:characters_to_binary(case URI of
-		#{query := Query} -> [Path, $?, Query];
-		_ -> Path
-	end).
 
 %% @doc Connects and upgrades, within the timeout. The caller is the socket's owner.
 -spec connect(gun_rs_options:host(), inet:port_number(), Path :: iodata())
@@ -490,7 +478,7 @@ options(Path, Opts) when is_map(Opts) ->
 			Headers = maps:get(headers, Opts, []),
 			try
 				_ = gun_rs_request:path(Path),
-				_ = gun_rs_request:headers(Headers, error),
+				_ = gun_rs_request:upgrade_headers(Headers, raise),
 				OpenOpts = maps:without([headers, timeout], Opts),
 				{ok, Headers, maps:get(timeout, Opts, ?TIMEOUT),
 					maps:merge(#{protocols => [http], retry => 0}, OpenOpts#{notify_retries => true})}

@@ -26,7 +26,7 @@ groups() ->
 			pre_receiving, pre_reconnect]},
 		{gun_1, [gun_1_upgrade, gun_1_close]},
 		{beside_gun, [the_same_messages, known_differences]},
-		{all_dialects, [await, flush, down, refused_with_a_body, reply_to, keepalive, keepalive_defaults, environment,
+		{all_dialects, [await, flush, down, failures, refused_with_a_body, reply_to, keepalive, keepalive_defaults, environment,
 			repeated_upgrade, servers_close]}
 	].
 
@@ -645,13 +645,19 @@ await(Config) ->
 		ok = gun_rs:ws_send(ConnPid, {text, "Hello!"}),
 		{ws, {text, <<"Hello!">>}} = gun_rs:await(ConnPid, StreamRef, ?WAIT),
 		_ = gun_rs:get(ConnPid, "/"),
-		{error, {connection_error, {badstate, [_|_]}}} = gun_rs:await(ConnPid, StreamRef, ?WAIT),
+		{error, Failure} = gun_rs:await(ConnPid, StreamRef, ?WAIT),
+		{badstate, [_|_]} = do_reason(Dialect, connection_error, Failure),
 		MRef = watch(ConnPid),
 		ok = gun_rs:close(ConnPid),
-		{error, {down, shutdown}} = gun_rs:await(ConnPid, StreamRef, ?WAIT, MRef),
+		{error, Down} = gun_rs:await(ConnPid, StreamRef, ?WAIT, MRef),
+		shutdown = do_reason(Dialect, down, Down),
 		{messages, []} = process_info(self(), messages)
 	end || Dialect <- ?DIALECTS],
 	ok.
+
+%% Gun 1 does not say what the reason is of.
+do_reason(gun_2, What, {What, Reason}) -> Reason;
+do_reason(Dialect, _, Reason) when Dialect =/= gun_2 -> Reason.
 
 flush(_) ->
 	doc("flush/1 of a ConnPid removes the messages of each dialect."),
@@ -723,6 +729,34 @@ do_expect_down(gun_2, ConnPid, Protocol, Reason, Killed) ->
 do_expect_down(_, ConnPid, Protocol, Reason, Killed) ->
 	?EXPECT({gun_down, ConnPid, Protocol, Reason, Killed, []}),
 	?REFUTE({gun_down, _, _, _, _}).
+
+failures(_) ->
+	doc("What await, await_body and await_up return of a failure stands alone in the older dialects, as in gun 1."),
+	{Socket, Closed} = gun_rs_test:refused_port(),
+	_ = [begin
+		Opts = #{dialect => Dialect, retry => 0},
+		{ok, Refused} = gun_rs:open("127.0.0.1", Closed, Opts),
+		MRef = monitor(process, Refused),
+		{error, Down} = gun_rs:await_up(Refused),
+		{shutdown, econnrefused} = do_reason(Dialect, down, Down),
+		?EXPECT({'DOWN', MRef, process, Refused, _}),
+		%% It is gone.
+		{error, Down} = gun_rs:await_up(Refused),
+		{error, Down} = gun_rs:await(Refused, make_ref()),
+		{error, Down} = gun_rs:await_body(Refused, make_ref()),
+		{Server, Port} = lying_server:start([request, close]),
+		Busy = do_open(Port, Opts),
+		StreamRef = gun_rs:get(Busy, "/"),
+		Reason = ?EXPECT({gun_error, Busy, StreamRef, R}, begin self() ! {gun_error, Busy, StreamRef, R}, R end),
+		{error, Failure} = gun_rs:await(Busy, StreamRef),
+		Reason = do_reason(Dialect, stream_error, Failure),
+		self() ! {gun_error, Busy, StreamRef, Reason},
+		{error, Failure} = gun_rs:await_body(Busy, StreamRef),
+		do_expect_down(Dialect, Busy, http, closed, [StreamRef]),
+		lying_server:stop(Server),
+		{error, timeout} = gun_rs:await(Busy, make_ref(), 0, make_ref())
+	end || Dialect <- ?DIALECTS],
+	gun_rs_test:release_port(Socket).
 
 refused_with_a_body(Config) ->
 	doc("A refusal is a gun_response, in gun_0 a gun_ws_upgrade; the body follows; a request's answer is gun_response."),

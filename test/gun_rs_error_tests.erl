@@ -42,7 +42,7 @@ an_option_of_compress_is_named_with_the_map_that_it_stands_in_test() ->
 		"correct the call.", sentence({options, {ws, {compress, {level, 10}}}})),
 	?assertEqual("In compress, the option levle is unknown; correct the call.",
 		sentence({options, {ws, {compress, {levle, 1}}}})),
-	?assertEqual("The WebSocket option compress must be true, false or a map and not 9; "
+	?assertEqual("The WebSocket option compress must be true, false, compat or a map and not 9; "
 		"correct the call.", sentence({options, {ws, {compress, 9}}})).
 
 an_option_of_ws_upgrade_alone_is_called_that_test() ->

@@ -35,11 +35,12 @@ end_per_suite(Config) ->
 
 module_of_the_subprotocol(_) ->
 	doc("The module that stands beside the subprotocol that the server chooses takes the frames."),
-	Protocols = [{<<"tell">>, ws_tell_h}, {"upper", ws_upper_h}, {["pl", <<"ain">>], gun_rs_ws_h}],
+	Protocols = [{<<"tell">>, ws_tell_h}, {"upper", ws_upper_h}, {["pl", <<"ain">>], gun_rs_ws_h},
+		{<<"gun">>, gun_ws_h}],
 	_ = [begin
 		{Server, Port} = do_choose(Chosen, frame(text, "hello")),
 		ConnPid = open(Port),
-		StreamRef = upgrade(ConnPid, "/", [], #{protocols => Protocols, default_protocol => Default}),
+		StreamRef = upgrade(ConnPid, "/", [{"sec-websocket-protocol", "tell, header"}], #{protocols => Protocols, default_protocol => Default}),
 		case Module of
 			ws_tell_h -> ?EXPECT({ws_handle, ConnPid, {text, <<"hello">>}});
 			ws_upper_h -> ?EXPECT({gun_ws, ConnPid, StreamRef, {text, <<"HELLO">>}});
@@ -53,6 +54,11 @@ module_of_the_subprotocol(_) ->
 		{"plain", ws_tell_h, gun_rs_ws_h},
 		{undefined, gun_rs_ws_h, gun_rs_ws_h},
 		{undefined, ws_tell_h, ws_tell_h},
+		{"gun", ws_tell_h, gun_rs_ws_h},
+		%% What only a header asks for has no module of its own.
+		{"header", gun_rs_ws_h, gun_rs_ws_h},
+		{"header", gun_ws_h, gun_rs_ws_h},
+		{"header", ws_tell_h, ws_tell_h},
 		{undefined, ws_upper_h, ws_upper_h}
 	]],
 	?REFUTE({gun_ws, _, _, _}).

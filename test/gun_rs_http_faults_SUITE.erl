@@ -139,6 +139,12 @@ header_block_limit(_) ->
 		{#{}, [{"x-large", binary:copy(<<"a">>, 90000)}], true},
 		{#{}, [{"x-large", binary:copy(<<"a">>, 110000)}], false},
 		{#{}, [{"x-" ++ integer_to_list(N), "many"} || N <- lists:seq(1, 500)], true},
+		%% The server's content-length is one of them.
+		{#{}, [{"x-" ++ integer_to_list(N), "many"} || N <- lists:seq(1, 512)], false},
+		{#{max_headers => 3}, [{"a", "1"}, {"b", "2"}], true},
+		{#{max_headers => 3}, [{"a", "1"}, {"b", "2"}, {"c", "3"}], false},
+		{#{max_headers => 2000}, [{"x-" ++ integer_to_list(N), "many"} || N <- lists:seq(1, 1999)], true},
+		{#{max_headers => 2000}, [{"x-" ++ integer_to_list(N), "many"} || N <- lists:seq(1, 2000)], false},
 		{#{max_header_block_size => 1000}, [{"x-large", binary:copy(<<"a">>, 800)}], true},
 		{#{max_header_block_size => 1000}, [{"x-large", binary:copy(<<"a">>, 1100)}], false},
 		{#{max_header_block_size => 1000000}, [{"x-large", binary:copy(<<"a">>, 900000)}], true}

@@ -28,6 +28,52 @@ init_per_suite(Config) ->
 end_per_suite(_) ->
 	ok.
 
+%% Upgrades.
+
+upgrades_on_the_wire(_) ->
+	doc("What the handshake has itself stands in the request once, whatever headers are given."),
+	_ = [begin
+		{Server, Port} = lying_server:start([upgrade]),
+		ConnPid = open(Port),
+		StreamRef = gun_rs:ws_upgrade(ConnPid, "/", Headers, WsOpts),
+		{upgrade, _, _} = gun_rs:await(ConnPid, StreamRef, ?WAIT),
+		Request = ?EXPECT({lying_server, Server, {request, R}}, R),
+		[<<"GET / HTTP/1.1">>|Lines] = binary:split(Request, <<"\r\n">>, [global, trim_all]),
+		Expected = [iolist_to_binary(Line) || Line <- Mid],
+		Key = <<"sec-websocket-key: ", (lying_server:key(Request))/binary>>,
+		Expected = Lines -- [<<"connection: upgrade">>, <<"upgrade: websocket">>, <<"sec-websocket-version: 13">>, Key,
+			<<"host: 127.0.0.1:", (integer_to_binary(Port))/binary>>],
+		ok = gun_rs:close(ConnPid),
+		lying_server:stop(Server)
+	end || {Headers, WsOpts, Mid} <- [
+		{[], #{}, []},
+		{[], #{compress => true}, ["sec-websocket-extensions: permessage-deflate; client_max_window_bits"]},
+		{[], #{compress => compat}, ["sec-websocket-extensions: permessage-deflate"]},
+		{[{"connection", "keep-alive, Upgrade"}, {"upgrade", "websocket"}, {"sec-websocket-version", "13"},
+			{"sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="}, {"sec-websocket-extensions", "x-a"}, {"content-length", "0"},
+			{"x-b", "c"}], #{compress => compat}, ["sec-websocket-extensions: permessage-deflate", "x-b: c"]},
+		{[{"sec-websocket-protocol", "a"}, {"sec-websocket-protocol", "b, c"}], #{}, ["sec-websocket-protocol: a, b, c"]},
+		{[{"sec-websocket-protocol", "b, a"}], #{protocols => [{<<"a">>, gun_ws_h}]}, ["sec-websocket-protocol: a, b"]}
+	]],
+	ok.
+
+upgrades_that_cannot_be(_) ->
+	doc("A header that an upgrade cannot have raises by name, or is left out with invalid_request_headers => ignore."),
+	{Server, Port} = lying_server:start([upgrade]),
+	ConnPid = open(Port),
+	Headers = [{"content-length", "5"}, {"transfer-encoding", "chunked"}, {"upgrade", "h2c"}],
+	_ = [{'EXIT', {{invalid_request_header, _, [_|_]}, _}} = ?CATCH(Upgrade([Header])) || Header <- Headers, Upgrade <- [
+		fun(H) -> gun_rs:ws_upgrade(ConnPid, "/", H) end,
+		fun(H) -> gun_rs:ws_upgrade(ConnPid, "/", H, #{}) end,
+		fun(H) -> gun_rs:ws_upgrade(ConnPid, "/", maps:from_list(H), #{invalid_request_headers => raise}) end
+	]],
+	StreamRef = gun_rs:ws_upgrade(ConnPid, "/", Headers, #{invalid_request_headers => ignore}),
+	{upgrade, _, _} = gun_rs:await(ConnPid, StreamRef, ?WAIT),
+	Request = ?EXPECT({lying_server, Server, {request, R}}, R),
+	_ = [nomatch = binary:match(Request, Text) || Text <- [<<"content-length">>, <<"transfer-encoding">>, <<"h2c">>]],
+	ok = gun_rs:close(ConnPid),
+	lying_server:stop(Server).
+
 %% Requests.
 
 requests_on_the_wire(_) ->

@@ -61,9 +61,9 @@ invalid_open() ->
 		{domain_lookup_timeout, [-1, ?MAX_MS + 1, 1.0, undefined, "5000", <<"1">>]},
 		{http_opts, [[], [{version, 'HTTP/1.1'}], undefined, 'HTTP/1.1']},
 		{notify_retries, [1, undefined, "true"]},
-		{protocols, [[], [http2], [http2, http], [http, http2], [http, http], [raw], [socks],
+		{protocols, [[], [http2], [http, http], [http2, http, http2], [raw], [socks],
 			http, undefined, [http|http], [{http, []}], [{http, #{version => 2}}],
-			[{http, #{keepalive => 0}}], [{http2, #{}}], [{http, #{}, 1}], #{}]},
+			[{http, #{keepalive => 0}}], [{http2, #{}}], [{http2, #{}}, raw], [http3, http], [{http, #{}, 1}], [http|http2], #{}]},
 		{retry, [-1, 1.0, infinity, undefined, "5"]},
 		{retry_backoff, [#{}, #{max => infinity}, #{jitter => 0.5}, #{max => 60000, jitter => 1.5},
 			#{max => 60000, jitter => -0.5}, #{max => 60000, jitter => true}, #{max => 60000, more => 1},
@@ -78,7 +78,7 @@ invalid_open() ->
 		{ws_opts, [[], [{silence_pings, true}], undefined]},
 		%% Of gun, and not built yet.
 		{event_handler, [{gun_default_event_h, undefined}, undefined]},
-		{http2_opts, [#{}, #{keepalive => 5000}, []]},
+		{http2_opts, [[], undefined, 1]},
 		{raw_opts, [#{}, #{flow => 1}]},
 		{socks_opts, [#{}, #{host => "localhost", port => 1080}]},
 		%% Unknown.
@@ -112,7 +112,7 @@ assert_in_config({Key, Value}, Config) ->
 http_defaults() ->
 	#{closing_timeout => 15000, content_handlers => [gun_rs_data_h],
 		cookie_ignore_informational => false, flow => infinity, keepalive => infinity,
-		max_header_block_size => 100000, max_informs => 100, max_send_queue => infinity,
+		max_header_block_size => 100000, max_headers => 512, max_informs => 100, max_send_queue => infinity,
 		max_trailer_block_size => 10000,
 		version => 'HTTP/1.1'}.
 
@@ -145,7 +145,7 @@ open_fills_in_every_default_test() ->
 			compress => false,
 			default_protocol => gun_rs_ws_h,
 			flow => infinity,
-			invalid_request_headers => error,
+			invalid_request_headers => raise,
 			keepalive => infinity,
 			keepalive_tolerance => infinity,
 			max_frame_size => infinity,
@@ -226,7 +226,7 @@ roots_are_kept_without_what_public_key_made_of_them_test() ->
 %% URLs.
 
 a_url_gives_host_port_and_transport_test_() ->
-	[?_assertEqual({ok, Host, Port, #{transport => Transport}}, gun_rs_options:url(Url, #{}))
+	[?_assertEqual({ok, Host, Port, #{transport => Transport}}, url(Url))
 	|| {Url, Host, Port, Transport} <- [
 		{"wss://example.org", "example.org", 443, tls},
 		{<<"wss://example.org/path?q=1#f">>, "example.org", 443, tls},
@@ -234,7 +234,51 @@ a_url_gives_host_port_and_transport_test_() ->
 		{"https://example.org", "example.org", 443, tls},
 		{"ws://example.org", "example.org", 80, tcp},
 		{"http://example.org:443", "example.org", 443, tcp},
-		{"ws://[::1]:81/", "::1", 81, tcp}
+		{"ws://[::1]:81/", "::1", 81, tcp},
+		{"ws://[::1]", "::1", 80, tcp},
+		{"ws://[fe80::1%eth0]:81/", "fe80::1%eth0", 81, tcp},
+		{<<"wss://[fe80::1%25eth0]?q">>, "fe80::1%eth0", 443, tls},
+		{"ws://h:", "h", 80, tcp}
+	]].
+
+url(Url) ->
+	{ok, Host, Port, _, Opts} = gun_rs_options:url(Url, #{}),
+	{ok, Host, Port, Opts}.
+
+a_url_has_the_target_of_its_requests_test_() ->
+	[?_assertMatch({ok, _, _, Target, _}, gun_rs_options:url("ws://[fe80::1%25lo]:1" ++ Tail, #{}))
+	|| {Tail, Target} <- [{"", "/"}, {"/", "/"}, {"/a/b%20c", "/a/b%20c"}, {"?q=1", "/?q=1"}, {"/a?b=c?d#e", "/a?b=c?d"}]].
+
+every_fault_of_a_url_has_its_sentence_test_() ->
+	[{title("URL", Url), fun() ->
+		{error, Reason={options, {url, _}}} = gun_rs:open(Url),
+		Sentence = unicode:characters_to_list(gun_rs:format_error(Reason)),
+		?assertNotEqual(nomatch, string:find(Sentence, Text)),
+		?assertEqual(nomatch, string:find(Sentence, "secret"))
+	end} || {Url, Text} <- [
+		{"ws://example.org/a b", "it has a space"},
+		{" ws://example.org", "it has a space"},
+		{"ws://example.org\n", "it has a line break"},
+		{<<"ws://exa\tmple.org">>, "it has a line break or another control character"},
+		{"wss://me:secret@example.org", "it has a user"},
+		{"wss://me:sec:secret@example.org:443/x", "it has a user"},
+		{"ftp://example.org", "its scheme is ftp"},
+		{"example.org", "it has no scheme"},
+		{"example.org:443", "it has no scheme"},
+		{"wss://", "it has no host"},
+		{"wss:///path", "it has no host"},
+		{"wss://:443/path", "it has no host"},
+		{"wss://b\x{fc}cher.example", "its host has characters beyond ASCII"},
+		{<<"wss://b\x{fc}cher.example"/utf8>>, "begins with xn--"},
+		{"wss://example.org/b\x{fc}cher", "percent-encode"},
+		{"wss://example.org:0", "its port must be"},
+		{"wss://example.org:65536/", "its port must be"},
+		{"wss://example.org:https", "its port must be"},
+		{"wss://[::1]:x", "its port must be"},
+		{"wss://[::1", "no URL may have there"},
+		{"wss://example.org/a|b", "no URL may have there"},
+		{<<"wss://", 255>>, "a string or a binary in UTF-8"},
+		{undefined, "a string or a binary in UTF-8"}
 	]].
 
 what_is_no_url_of_a_known_scheme_is_refused_test_() ->
@@ -266,8 +310,8 @@ what_may_be_a_secret_is_not_in_the_reason_test_() ->
 
 a_transport_that_contradicts_the_url_is_refused_test_() ->
 	[?_assertEqual(Result, gun_rs_options:url(Url, #{transport => Transport})) || {Url, Transport, Result} <- [
-		{"wss://a", tls, {ok, "a", 443, #{transport => tls}}},
-		{"wss://a", ssl, {ok, "a", 443, #{transport => tls}}},
+		{"wss://a", tls, {ok, "a", 443, "/", #{transport => tls}}},
+		{"wss://a", ssl, {ok, "a", 443, "/", #{transport => tls}}},
 		{"wss://a", tcp, {error, {options, {transport, tcp}}}},
 		{"ws://a", tls, {error, {options, {transport, tls}}}},
 		{"ws://a", quic, {error, {options, {transport, quic}}}}
@@ -437,6 +481,7 @@ valid_http() ->
 		{flow, [1, 1 bsl 40, infinity, auto]},
 		{keepalive, [1, 5000, infinity]},
 		{max_header_block_size, [10000, 1 bsl 40, infinity]},
+		{max_headers, [1, 100, 10000]},
 		{max_informs, [0, 1, 16#ffffffff, infinity]},
 		{max_send_queue, [1, 1 bsl 40, infinity]},
 		{max_trailer_block_size, [1, 10000, 100000]},
@@ -464,6 +509,7 @@ every_other_http_option_is_refused_by_name_test_() ->
 		{flow, [0, -1, 1.0, 1 bsl 63, "auto"]},
 		{keepalive, [0, -1, 1.0, ?MAX_MS + 1, undefined]},
 		{max_header_block_size, [0, -1, 1.0, 1 bsl 63, undefined]},
+		{max_headers, [0, -1, 1.0, 10001, infinity, undefined]},
 		{max_informs, [-1, 1.0, 16#ffffffff + 1, undefined]},
 		{max_send_queue, [0, -1, 1.0, 1 bsl 63, undefined]},
 		%% No more than a header block may have.
@@ -498,13 +544,80 @@ the_http_version_reaches_the_native_library_test_() ->
 		{#{protocols => [{http, #{version => 'HTTP/1.0'}}]}, 'HTTP/1.0'}
 	]].
 
+%% http2_opts, and protocols that HTTP/2 is among.
+
+every_valid_http2_option_passes_test_() ->
+	[?_assertMatch({ok, #{opts := #{http2_opts := #{Key := Value}}}},
+		gun_rs_options:open(?HOST, 80, #{protocols => [http], http2_opts => #{Key => Value}})) || {Key, Value} <- cases([
+			{closing_timeout, [1, 15000, infinity]},
+			{content_handlers, [[gun_sse_h, gun_data_h], [{gun_rs_sse_h, #{}}, gun_data], [gun_sse, gun_data]]},
+			{cookie_ignore_informational, [true, false]},
+			{enable_connect_protocol, [true, false]},
+			{flow, [1, 1000]},
+			{initial_connection_window_size, [65535, 16#7fffffff]},
+			{keepalive, [1, 5000, infinity]},
+			{keepalive_tolerance, [0, 3]},
+			{max_concurrent_streams, [0, 100, infinity]},
+			{max_fragmented_header_block_size, [16384, 16#7fffffff]},
+			{max_frame_size_received, [16384, 16777215]},
+			{max_frame_size_sent, [16384, 16777215, infinity]},
+			{notify_settings_changed, [true, false]}
+		|[{Window, [0, 16#7fffffff]} || Window <- [connection_window_margin_size, connection_window_update_threshold,
+			initial_stream_window_size, max_connection_window_size, max_stream_window_size, stream_window_data_threshold,
+			stream_window_margin_size, stream_window_update_threshold]] ++
+		[{Timeout, [0, 5000, infinity]} || Timeout <- [preface_timeout, settings_timeout]] ++
+		[{Count, [0, 4096]} || Count <- [max_decode_table_size, max_encode_table_size, max_headers]]])].
+
+every_other_http2_option_is_refused_by_name_test_() ->
+	[{title("http2_opts", Opt), fun() ->
+		Reason = {options, {http2, Opt}},
+		?assertEqual({error, Reason}, gun_rs_options:open(?HOST, 80, #{http2_opts => maps:from_list([Opt])})),
+		Sentence = unicode:characters_to_list(gun_rs_error:format(Reason)),
+		IsUnknown = lists:member(element(1, Opt), [stream_ref, tunnel_transport, unknown]),
+		?assertEqual(IsUnknown, nomatch =/= string:find(Sentence, "is unknown")),
+		Protocols = [{http2, maps:from_list([Opt])}, http],
+		?assertEqual({error, {options, {protocols, Protocols}}}, gun_rs_options:open(?HOST, 443, #{protocols => Protocols}))
+	end} || Opt <- cases([
+		{closing_timeout, [0, -1, undefined]},
+		{content_handlers, [[], [no_such_module], gun_data_h]},
+		{cookie_ignore_informational, [1]},
+		{enable_connect_protocol, [undefined]},
+		{flow, [0, infinity, 1.0]},
+		{initial_connection_window_size, [65534, 16#80000000]},
+		{initial_stream_window_size, [foo, -1, 16#80000000]},
+		{keepalive, [0, 1.0]},
+		{keepalive_tolerance, [-1, infinity]},
+		{max_concurrent_streams, [-1, undefined]},
+		{max_decode_table_size, [-1]},
+		{max_fragmented_header_block_size, [16383]},
+		{max_frame_size_received, [16383, 16777216, infinity]},
+		{max_frame_size_sent, [1]},
+		{notify_settings_changed, ["true"]},
+		{preface_timeout, [-1]},
+		{stream_ref, [make_ref()]},
+		{tunnel_transport, [tcp]},
+		{unknown, [1]}
+	])].
+
+http_serves_where_http2_is_named_beside_it_test_() ->
+	[?_assertMatch({ok, #{protocols := [http], http_opts := #{version := 'HTTP/1.0'}}}, gun_rs_options:open(?HOST, 443,
+		#{protocols => Protocols, http_opts => #{version => 'HTTP/1.0'}})) || Protocols <- [
+			[http], [http2, http], [http, http2], [{http2, #{flow => 1}}, http]]] ++
+	[?_assertMatch({ok, #{http_opts := #{version := 'HTTP/1.0'}}},
+		gun_rs_options:open(?HOST, 443, #{protocols => [http2, {http, #{version => 'HTTP/1.0'}}]}))] ++
+	%% On tcp nothing says which it is: in gun the process crashes.
+	[?_assertEqual({error, {options, {protocols, [http2, http]}}}, gun_rs_options:open(?HOST, Port,
+		Opts#{protocols => [http2, http]})) || {Port, Opts} <- [{80, #{}}, {443, #{transport => tcp}}]] ++
+	[?_assertEqual({error, {options, {protocols, [http2, http]}}},
+		gun_rs_options:open_unix("/tmp/s", #{protocols => [http2, http]}))].
+
 %% The options of a request.
 
 every_valid_request_option_passes_test_() ->
 	[?_assertEqual(ok, gun_rs_options:request(ReqOpts)) || ReqOpts <- [#{}|[#{Key => Value} || {Key, Value} <- cases([
 		{body_timeout, [1, 5000, ?MAX_MS, infinity]},
 		{flow, [1, 1 bsl 40, infinity, auto]},
-		{invalid_request_headers, [error, ignore]},
+		{invalid_request_headers, [raise, error, ignore]},
 		{response_timeout, [1, 5000, ?MAX_MS, infinity]},
 		{reply_to, [self(), fun(_) -> ok end, {fun(_, _) -> ok end, [1]}, {maps, get, [#{}]}]}
 	])]]].
@@ -570,11 +683,11 @@ every_other_ws_option_is_refused_by_name_in_open_and_in_ws_upgrade_test_() ->
 valid_ws() ->
 	cases([
 		{closing_timeout, [infinity, 1, 15000, ?MAX_MS]},
-		{compress, [false, true, #{}, #{
+		{compress, [false, true, compat, #{}, #{
 			client_max_window_bits => 9, client_no_context_takeover => true, level => 1,
 			mem_level => 9, server_max_window_bits => 8, server_no_context_takeover => false
 		}|[#{Key => Value} || {Key, Value} <- valid_compress()]]},
-		{default_protocol, [gun_rs_ws_h, ?MODULE]},
+		{default_protocol, [gun_rs_ws_h, gun_ws_h, ?MODULE]},
 		{flow, [infinity, auto, 1, 1000, ?MAX_SIZE]},
 		{keepalive, [infinity, 1, 5000, ?MAX_MS]},
 		{keepalive_tolerance, [infinity, 0, 1, 16#ffffffff]},
@@ -588,6 +701,7 @@ valid_ws() ->
 			[{<<"v1.chat">>, gun_rs_ws_h}, {<<"v2.chat">>, gun_rs_ws_h}],
 			[{<<"chat">>, gun_rs_ws_h}, {<<"CHAT">>, gun_rs_ws_h}],
 			[{<<"mychat">>, ?MODULE}],
+			[{<<"mychat">>, gun_ws_h}],
 			[{<<"v1.chat">>, ?MODULE}, {<<"v2.chat">>, gun_rs_ws_h}, {<<"v3.chat">>, ?MODULE}]
 		]},
 		{reply_to, [self(), fun(_) -> ok end, fun erlang:display/1,
@@ -699,7 +813,7 @@ invalid_request_headers_is_an_option_of_ws_upgrade_alone_test_() ->
 		?assertEqual(Upgrade, gun_rs_options:ws_upgrade(WsOpts)),
 		?assertEqual({error, {options, {ws, {invalid_request_headers, V}}}},
 			gun_rs_options:open(?HOST, 80, #{ws_opts => WsOpts}))
-	end} || {V, Upgrade} <- [{error, ok}, {ignore, ok}]
+	end} || {V, Upgrade} <- [{raise, ok}, {error, ok}, {ignore, ok}]
 		++ [{V, {error, {options, {ws, {invalid_request_headers, V}}}}}
 			|| V <- [true, undefined, "ignore"]]].
 
@@ -726,7 +840,7 @@ native_open_is_complete_test() ->
 		domain_lookup_timeout => infinity,
 		endpoint => {tcp, <<"localhost">>, 80},
 		http => #{closing_timeout => 15000, flow => infinity, keepalive => infinity,
-			max_header_block_size => 100000, max_informs => 100, max_send_queue => infinity,
+			max_header_block_size => 100000, max_headers => 512, max_informs => 100, max_send_queue => infinity,
 			max_trailer_block_size => 10000, title_case_headers => false, version => 'HTTP/1.1'},
 		processed => false,
 		reconnects => true,
@@ -778,6 +892,7 @@ the_options_of_compress_are_complete_whatever_the_user_gave_test_() ->
 	|| {Compress, Native} <- [
 		{false, undefined},
 		{true, Defaults},
+		{compat, Defaults#{client_max_window_bits := not_offered}},
 		{#{}, Defaults}
 	|[{#{Key => Value}, Defaults#{Key := Value}} || {Key, Value} <- valid_compress()]]].
 
@@ -787,6 +902,7 @@ only_messages_for_a_module_of_the_users_are_told_in_fragments_test_() ->
 	|| {WsOpts, Names, ByDefault} <- [
 		{#{}, [], false},
 		{#{default_protocol => gun_rs_ws_h}, [], false},
+		{#{default_protocol => gun_ws_h, protocols => [{"a", gun_ws_h}]}, [], false},
 		{#{default_protocol => ?MODULE}, [], true},
 		{#{protocols => [{"a", gun_rs_ws_h}]}, [], false},
 		{#{protocols => [{"a", ?MODULE}, {"b", gun_rs_ws_h}, {["c"], ?MODULE}]},
@@ -805,6 +921,7 @@ a_handler_is_kept_only_where_a_module_of_the_users_may_take_the_frames_test_() -
 		#{},
 		#{user_opts => 1, keepalive => 1000},
 		#{default_protocol => gun_rs_ws_h},
+		#{default_protocol => gun_ws_h, protocols => [{"a", gun_ws_h}, {"b", gun_rs_ws_h}]},
 		#{protocols => []},
 		#{protocols => [{"a", gun_rs_ws_h}], default_protocol => gun_rs_ws_h}
 	]] ++
@@ -827,7 +944,13 @@ the_module_is_that_of_the_subprotocol_or_the_default_test_() ->
 		{<<"a">>, #{protocols => Protocols}, ?MODULE},
 		{<<"a">>, #{protocols => Protocols, default_protocol => gun_rs_ws_h}, ?MODULE},
 		{<<"A">>, #{protocols => Protocols, default_protocol => ?MODULE}, gun_rs_ws_h},
-		{<<"b">>, #{protocols => Protocols, default_protocol => ?MODULE}, gun_rs_ws_h}
+		{<<"b">>, #{protocols => Protocols, default_protocol => ?MODULE}, gun_rs_ws_h},
+		%% What a header alone has asked for.
+		{<<"z">>, #{}, gun_rs_ws_h},
+		{<<"z">>, #{protocols => Protocols, default_protocol => ?MODULE}, ?MODULE},
+		%% Gun's own names.
+		{<<"g">>, #{protocols => [{<<"g">>, gun_ws_h}]}, gun_rs_ws_h},
+		{undefined, #{default_protocol => gun_ws_h}, gun_rs_ws_h}
 	]].
 
 %% Any two valid options together are valid, and any bad one spoils any good one.

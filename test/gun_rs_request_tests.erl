@@ -140,7 +140,7 @@ random_bytes_either_raise_or_leave_nothing_that_could_end_a_line_test() ->
 	_ = [begin
 		Name = rand:bytes(rand:uniform(3)),
 		Value = rand:bytes(rand:uniform(8)),
-		try gun_rs_request:headers([{Name, Value}], error) of
+		try gun_rs_request:headers([{Name, Value}], raise) of
 			[{N, V}] ->
 				?assertEqual(Value, V),
 				?assert(gun_rs_request:is_token(N)),
@@ -150,6 +150,35 @@ random_bytes_either_raise_or_leave_nothing_that_could_end_a_line_test() ->
 		end
 	end || _ <- lists:seq(1, 5000)],
 	ok.
+
+%% The headers of an upgrade.
+
+what_the_handshake_has_itself_is_left_out_test() ->
+	%% As a browser's developer tools copy them.
+	Browsers = [
+		{"Host", "example.org"}, {"Connection", "Upgrade"}, {"Pragma", "no-cache"}, {"Upgrade", "WebSocket"},
+		{"Origin", "https://example.org"}, {"Sec-WebSocket-Version", "13"}, {"User-Agent", "Mozilla/5.0"},
+		{"Accept-Encoding", "gzip, deflate, br"}, {"Cookie", "a=b"}, {"Content-Length", "0"},
+		{"Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="},
+		{"Sec-WebSocket-Extensions", "permessage-deflate; client_max_window_bits"},
+		{"Sec-WebSocket-Protocol", "chat"}
+	],
+	?assertEqual([<<"host">>, <<"pragma">>, <<"origin">>, <<"user-agent">>, <<"accept-encoding">>, <<"cookie">>,
+		<<"sec-websocket-protocol">>], [Name || {Name, _} <- gun_rs_request:upgrade_headers(Browsers, raise)]).
+
+what_an_upgrade_cannot_be_is_named_test_() ->
+	[{title({Name, Value}), fun() ->
+		?assertError({invalid_request_header, Name, [_|_]}, gun_rs_request:upgrade_headers([{Name, Value}], raise)),
+		?assertError({invalid_request_header, Name, [_|_]}, gun_rs_request:upgrade_headers(#{Name => Value}, error)),
+		?assertEqual([{<<"a">>, <<"b">>}], gun_rs_request:upgrade_headers([{Name, Value}, {"a", "b"}], ignore))
+	end} || {Name, Value} <- [
+		{<<"content-length">>, <<"5">>},
+		{<<"transfer-encoding">>, <<"chunked">>},
+		{<<"transfer-encoding">>, <<>>},
+		{<<"upgrade">>, <<"h2c">>},
+		{<<"sec-websocket-version">>, <<"8">>},
+		{<<"sec-websocket-accept">>, <<"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=">>}
+	]].
 
 %% Tokens.
 

@@ -168,6 +168,20 @@ application_protocol(Config) ->
 	end) || Kind <- [erlang, rust]],
 	ok.
 
+http2_beside_http(Config) ->
+	doc("Where protocols names http2 too, http/1.1 alone is offered, and serves; a server that has but h2 refuses."),
+	_ = [do_with(Config, Kind, #{alpn => [<<"h2">>, <<"http/1.1">>]}, fun(Server, Port) ->
+		{ok, ConnPid} = gun_rs:open("localhost", Port, Opts#{transport => tls, tls_opts => do_roots(Config)}),
+		{ok, http} = gun_rs:await_up(ConnPid, ?WAIT),
+		#{alpn := <<"http/1.1">>} = tls_servers:facts(Server, ConnPid),
+		ok = gun_rs:close(ConnPid)
+	end) || Kind <- [erlang, rust], Opts <- [
+		#{protocols => [http2, http]},
+		#{protocols => [{http2, #{keepalive => 5000}}, {http, #{version => 'HTTP/1.1'}}]},
+		#{protocols => [http, http2], http2_opts => #{notify_settings_changed => true}}
+	]],
+	ok.
+
 %% Handshakes that fail.
 
 silent_server(Config) ->

@@ -129,7 +129,7 @@ fn new_connection<'a>(
     let silent = Arc::new(AtomicBool::new(false));
     let sink = BeamSink::new(pid, Receiver::from(owner), dialect, processed, Arc::clone(&silent));
     let handle = gun_rs_engine::spawn(&runtime, options, sink);
-    let connection = ResourceArc::new(Connection { handle, silent, processed, flow, ws_opts });
+    let connection = ResourceArc::new(Connection { handle, silent, dialect, processed, flow, ws_opts });
     // The caller is alive, for it is running this.
     if env.monitor(&connection, &pid).is_none() {
         connection.handle.abort();
@@ -211,6 +211,12 @@ fn conn_stats(env: Env<'_>, connection: Own) -> NifResult<Term<'_>> {
 #[rustler::nif]
 fn is_conn(pid: Term<'_>) -> bool {
     pid.decode().ok().and_then(|pid: LocalPid| registry::get(&pid)).is_some()
+}
+
+/// Its dialect; `undefined` where it is no connection of this node.
+#[rustler::nif]
+fn conn_dialect(pid: LocalPid) -> Atom {
+    registry::get(&pid).map_or_else(atoms::undefined, |connection| options::dialect_name(connection.dialect))
 }
 
 #[rustler::nif]

@@ -47,6 +47,7 @@ mod atoms {
         level,
         max_frame_size,
         max_header_block_size,
+        max_headers,
         max_informs,
         max_message_size,
         max_retry_after,
@@ -54,6 +55,7 @@ mod atoms {
         max_trailer_block_size,
         mem_level,
         nodelay,
+        not_offered,
         queue,
         reconnects,
         recbuf,
@@ -106,16 +108,18 @@ pub(crate) fn connect_options(map: Term<'_>) -> NifResult<ConnectOptions> {
 
 /// Which gun's messages are sent.
 pub(crate) fn dialect(map: Term<'_>) -> NifResult<Dialect> {
-    one_of(
-        map,
-        atoms::dialect(),
-        &[
-            (atoms::gun_2(), Dialect::Gun2),
-            (atoms::gun_1(), Dialect::Gun1),
-            (atoms::gun_1_pre(), Dialect::Gun1Pre),
-            (atoms::gun_0(), Dialect::Gun0),
-        ],
-    )
+    one_of(map, atoms::dialect(), &DIALECTS.map(|dialect| (dialect_name(dialect), dialect)))
+}
+
+const DIALECTS: [Dialect; 4] = [Dialect::Gun2, Dialect::Gun1, Dialect::Gun1Pre, Dialect::Gun0];
+
+pub(crate) fn dialect_name(dialect: Dialect) -> Atom {
+    match dialect {
+        Dialect::Gun2 => atoms::gun_2(),
+        Dialect::Gun1 => atoms::gun_1(),
+        Dialect::Gun1Pre => atoms::gun_1_pre(),
+        Dialect::Gun0 => atoms::gun_0(),
+    }
 }
 
 /// `{tcp, Host, Port}` or `{unix, Path}`.
@@ -143,6 +147,7 @@ fn http_options(map: Term<'_>) -> NifResult<HttpOptions> {
         closing_timeout: milliseconds(map, atoms::closing_timeout())?,
         keepalive: milliseconds(map, atoms::keepalive())?,
         max_header_block_size: size(atoms::max_header_block_size())?,
+        max_headers: get(map, atoms::max_headers())?,
         max_trailer_block_size: size(atoms::max_trailer_block_size())?,
         max_send_queue: unless(map, atoms::max_send_queue(), atoms::infinity(), |term| term.decode())?,
         max_informs: unless(map, atoms::max_informs(), atoms::infinity(), |term| term.decode())?.unwrap_or(u32::MAX),
@@ -186,11 +191,13 @@ fn reupgrade_options(map: Term<'_>) -> NifResult<ReupgradeOptions> {
 
 fn deflate_options(map: Term<'_>) -> NifResult<DeflateOptions> {
     let bits = |key| unless(map, key, atoms::undefined(), |term| term.decode());
+    let offers_client_window = atoms::not_offered() != map.map_get(atoms::client_max_window_bits())?;
     Ok(DeflateOptions {
         server_no_context_takeover: get(map, atoms::server_no_context_takeover())?,
         client_no_context_takeover: get(map, atoms::client_no_context_takeover())?,
         server_max_window_bits: bits(atoms::server_max_window_bits())?,
-        client_max_window_bits: bits(atoms::client_max_window_bits())?,
+        client_max_window_bits: if offers_client_window { bits(atoms::client_max_window_bits())? } else { None },
+        offers_client_window,
         level: get(map, atoms::level())?,
         mem_level: get(map, atoms::mem_level())?,
     })

@@ -15,7 +15,7 @@ use papaya::HashMap;
 use rustler::{Decoder, Env, Error, LocalPid, Monitor, NifResult, Resource, ResourceArc, Term};
 use seize::Collector;
 
-use crate::messages::{BeamSink, Kept};
+use crate::messages::{BeamSink, Dialect, Kept};
 
 /// A connection, as the process behind its ConnPid holds it.
 pub(crate) struct Connection {
@@ -23,6 +23,8 @@ pub(crate) struct Connection {
     pub(crate) handle: Handle<BeamSink>,
     /// Set when nothing may be told any more.
     pub(crate) silent: Arc<AtomicBool>,
+    /// Which gun's messages it sends.
+    pub(crate) dialect: Dialect,
     /// Whether requests go through the process, which has something to add to them.
     pub(crate) processed: bool,
     /// For requests without a flow of their own.

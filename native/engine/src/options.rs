@@ -103,8 +103,10 @@ pub struct HttpOptions {
     pub closing_timeout: Option<Duration>,
     /// How often an idle connection is sent an empty line; `None` is never.
     pub keepalive: Option<Duration>,
-    /// The most bytes of a response's status line and headers. Of its headers there may be 512.
+    /// The most bytes of a response's status line and headers.
     pub max_header_block_size: usize,
+    /// The most headers of a response.
+    pub max_headers: u32,
     /// The most bytes of a response's trailers; not above `max_header_block_size`.
     pub max_trailer_block_size: usize,
     /// The most bytes of requests and of their bodies that may wait to be sent, with what each counts for beside them
@@ -124,6 +126,7 @@ impl Default for HttpOptions {
             closing_timeout: Some(Duration::from_secs(15)),
             keepalive: None,
             max_header_block_size: 100_000,
+            max_headers: 512,
             max_trailer_block_size: 10_000,
             max_send_queue: None,
             max_informs: 100,
@@ -162,7 +165,8 @@ pub struct WsOptions {
     pub subprotocols: Vec<String>,
     /// Those among them whose messages are told frame by frame ([`crate::Message::Fragment`]).
     pub fragments: Vec<String>,
-    /// Whether they are told frame by frame when the server has chosen no subprotocol.
+    /// Whether they are told frame by frame when the server has chosen none of them: no subprotocol, or one that only a
+    /// header of the user's offered.
     pub fragments_by_default: bool,
 }
 
@@ -175,7 +179,7 @@ impl WsOptions {
     /// Whether messages are told frame by frame, now that the server has chosen this subprotocol or none.
     #[must_use]
     pub fn tells_fragments(&self, subprotocol: Option<&str>) -> bool {
-        match subprotocol {
+        match subprotocol.filter(|chosen| self.subprotocols.iter().any(|name| name == chosen)) {
             None => self.fragments_by_default,
             Some(chosen) => self.fragments.iter().any(|name| name == chosen),
         }

@@ -37,10 +37,6 @@ use crate::transport::{ByteStream, inner, is_cut};
 use crate::websocket::credit::{Credit, Window};
 use crate::websocket::handshake::{self, Asked, Chosen};
 
-/// The most headers of a response: what a header block of the default size may reasonably hold. [`down_reason`] and the
-/// documentation of [`HttpOptions`] name it.
-const MAX_HEADERS: usize = 512;
-
 /// What hyper buffers of what it has not parsed yet, unless a header block may be larger.
 const READ_BUFFER: usize = 400 * 1024;
 
@@ -290,7 +286,7 @@ async fn serve_in_turns<S: ByteStream, K: Sink>(
 fn builder(options: &HttpOptions) -> Builder {
     let mut builder = Builder::new();
     builder
-        .max_headers(MAX_HEADERS)
+        .max_headers(options.max_headers as usize)
         .max_header_size(options.max_header_block_size)
         .max_buf_size(options.max_header_block_size.saturating_add(1).max(READ_BUFFER))
         .title_case_headers(options.title_case_headers);
@@ -298,7 +294,7 @@ fn builder(options: &HttpOptions) -> Builder {
 }
 
 fn limits(options: &HttpOptions) -> Limits {
-    Limits { informs: options.max_informs, bytes: options.max_header_block_size, lines: MAX_HEADERS as u32 }
+    Limits { informs: options.max_informs, bytes: options.max_header_block_size, lines: options.max_headers }
 }
 
 /// Lets hyper do its work until it is done, has come upon an informational response, or the peer has begun or ceased to
@@ -1005,7 +1001,7 @@ const CONTENT_LENGTH_TOO_LARGE: &str = "the response's content-length is larger 
 
 /// The other one's.
 const HEAD_TOO_LARGE: &str =
-    "The response's header block is larger than max_header_block_size, or has more than 512 headers.";
+    "The response's header block is larger than max_header_block_size, or has more headers than max_headers.";
 
 /// What hyper's error means for a connection with a request under way.
 fn down_reason(error: &hyper::Error, control: &Control) -> DownReason {

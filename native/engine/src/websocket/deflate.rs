@@ -28,8 +28,11 @@ pub struct DeflateOptions {
     pub client_no_context_takeover: bool,
     /// The largest window, in bits, that the server may use.
     pub server_max_window_bits: Option<u8>,
-    /// The largest window, in bits, that we will use; the server may ask for a smaller one in any case.
+    /// The largest window, in bits, that we will use; the server may ask for a smaller one in any case, unless that is
+    /// not offered.
     pub client_max_window_bits: Option<u8>,
+    /// Whether the server may ask for a smaller window of ours. Some refuse an offer that says so.
+    pub offers_client_window: bool,
     /// zlib's level, 0 to 9.
     pub level: u8,
     /// zlib's memLevel, 1 to 9.
@@ -43,6 +46,7 @@ impl Default for DeflateOptions {
             client_no_context_takeover: false,
             server_max_window_bits: None,
             client_max_window_bits: None,
+            offers_client_window: true,
             level: 6,
             mem_level: 8,
         }
@@ -78,9 +82,11 @@ impl DeflateOptions {
         if let Some(bits) = self.server_max_window_bits {
             offer.push_str(&format!("; server_max_window_bits={bits}"));
         }
-        offer.push_str("; client_max_window_bits");
-        if let Some(bits) = self.client_max_window_bits {
-            offer.push_str(&format!("={bits}"));
+        if self.offers_client_window {
+            offer.push_str("; client_max_window_bits");
+            if let Some(bits) = self.client_max_window_bits {
+                offer.push_str(&format!("={bits}"));
+            }
         }
         offer
     }
@@ -106,6 +112,10 @@ impl DeflateOptions {
         let server_bits = found.server_max_window_bits.unwrap_or(MAX_BITS);
         if self.server_max_window_bits.is_some_and(|most| server_bits > most) {
             return refuse("server_max_window_bits");
+        }
+        // It may not ask for what it was not offered (RFC 7692, 7.1.2.2).
+        if !self.offers_client_window && found.client_max_window_bits.is_some() {
+            return refuse("client_max_window_bits");
         }
         // A value of ours is a hint: the server may answer with a greater one, or with none, and we keep to ours in any
         // case (RFC 7692, 7.1.2.2).
@@ -364,6 +374,13 @@ mod tests {
                  server_max_window_bits=9; client_max_window_bits=\"10\""
             ),
             Ok(agreed(9, 10, true))
+        );
+        let unasked = DeflateOptions { offers_client_window: false, ..DeflateOptions::default() };
+        assert_eq!(unasked.offer(), "permessage-deflate");
+        assert!(unasked.accept("permessage-deflate; server_no_context_takeover").is_ok());
+        assert_eq!(
+            unasked.accept("permessage-deflate; client_max_window_bits=15"),
+            Err(HandshakeError::ExtensionParameter("client_max_window_bits".into()))
         );
         let offered = DeflateOptions { client_max_window_bits: Some(12), ..DeflateOptions::default() };
         let kept = |answer: &str| offered.accept(answer).map(|agreed| agreed.client_max_window_bits);

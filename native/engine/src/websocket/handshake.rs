@@ -45,8 +45,9 @@ pub fn request_headers(
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
     headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
     headers.insert(SEC_WEBSOCKET_KEY, HeaderValue::from_str(&key)?);
-    if !options.subprotocols.is_empty() {
-        headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_str(&options.subprotocols.join(", "))?);
+    let subprotocols = subprotocols(options, &user);
+    if !subprotocols.is_empty() {
+        headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_str(&subprotocols.join(", "))?);
     }
     if let Some(deflate) = &options.compress {
         headers.insert(SEC_WEBSOCKET_EXTENSIONS, HeaderValue::from_str(&deflate.offer())?);
@@ -54,13 +55,24 @@ pub fn request_headers(
     for (name, value) in user {
         if name == HOST {
             headers.insert(name, value);
-        } else {
+        } else if name != SEC_WEBSOCKET_PROTOCOL {
             headers.try_append(name, value)?;
         }
     }
-    let subprotocols = tokens(&headers, &SEC_WEBSOCKET_PROTOCOL).map(str::to_owned).collect();
     let accept = derive_accept_key(key.as_bytes());
     Ok((headers, Asked { accept, subprotocols, deflate: options.compress.clone() }))
+}
+
+/// What is offered: the subprotocols of the options, and those that the user's headers add to them.
+fn subprotocols(options: &WsOptions, user: &[(HeaderName, HeaderValue)]) -> Vec<String> {
+    let mut names = options.subprotocols.clone();
+    let values = user.iter().filter(|(name, _)| name == SEC_WEBSOCKET_PROTOCOL).map(|(_, value)| value);
+    for name in values.flat_map(elements) {
+        if !names.iter().any(|known| known == name) {
+            names.push(name.to_owned());
+        }
+    }
+    names
 }
 
 /// Checks the headers of a 101 response.
@@ -113,8 +125,12 @@ fn lossy(value: &HeaderValue) -> String {
 
 /// The elements of a comma-separated header, over all its lines.
 fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
-    let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).map(str::trim).filter(|token| !token.is_empty())
+    headers.get_all(name).iter().flat_map(elements)
+}
+
+/// The elements of a comma-separated value.
+fn elements(value: &HeaderValue) -> impl Iterator<Item = &str> {
+    value.to_str().unwrap_or("").split(',').map(str::trim).filter(|element| !element.is_empty())
 }
 
 #[cfg(test)]
@@ -162,6 +178,21 @@ mod tests {
             ]
         );
         assert_eq!(headers[SEC_WEBSOCKET_PROTOCOL], "a, b");
+    }
+
+    #[test]
+    fn subprotocols_of_the_users_headers_are_offered_once_and_in_one_line() {
+        let header = |value| (SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(value));
+        let options = WsOptions { subprotocols: vec!["a".into(), "b".into()], ..WsOptions::default() };
+        for (options, user, offer) in [
+            (&options, vec![header("b, c"), header("d")], "a, b, c, d"),
+            (&WsOptions::default(), vec![header("c, c"), header("d")], "c, d"),
+        ] {
+            let (headers, asked) = request_headers("localhost", options, user).unwrap();
+            assert_eq!(headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter().collect::<Vec<_>>(), [offer]);
+            let chosen = check_response(&asked, &answer(&asked, &[("sec-websocket-protocol", "c")])).unwrap();
+            assert_eq!(chosen.subprotocol.as_deref(), Some("c"));
+        }
     }
 
     #[test]
