@@ -46,17 +46,13 @@ init() ->
 %% `error({options, {cookies_list, {Key, Value}}})'.
 -spec init(opts()) -> {?MODULE, state()}.
 init(Opts) ->
-	_ = [error({options, {cookies_list, Opt}}) || Opt <- lists:sort(maps:to_list(Opts)), not is_opt(Opt)],
-	{?MODULE, maps:merge(#{
-		cookies => #{},
-		count => 0,
-		next => 0,
-		max_cookies => 3000,
-		max_cookies_per_domain => 50
-	}, Opts)}.
-
-is_opt({Key, N}) when ?IS_LIMIT(N) -> Key =:= max_cookies orelse Key =:= max_cookies_per_domain;
-is_opt(_) -> false.
+	case gun_rs_option_table:check(cookies_list, Opts) of
+		ok ->
+			Complete = maps:merge(gun_rs_option_table:defaults(cookies_list), Opts),
+			{?MODULE, Complete#{cookies => #{}, count => 0, next => 0}};
+		{error, Opt} ->
+			error({options, {cookies_list, Opt}})
+	end.
 
 %% @doc The cookies for a URI, in the order in which they were set: RFC 6265bis, 5.8.3.
 -spec query(State, uri_string:uri_map()) -> {ok, [gun_rs_cookies:cookie()], State}

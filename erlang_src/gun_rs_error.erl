@@ -270,107 +270,17 @@ unknown(Reason) ->
 
 %% Options.
 
-option(What, For, Key, Value) ->
-	case {expected(For, Key), is_planned(For, Key)} of
-		{unknown, true} ->
+option(What, Table, Key, Value) ->
+	case gun_rs_option_table:expected(Table, Key) of
+		planned ->
 			sentence("~ts ~ts is not built yet in this release; leave it out",
 				[What, term(Key)]);
-		{unknown, false} ->
+		unknown ->
 			sentence("~ts ~ts is unknown; correct the call", [What, term(Key)]);
-		{Expected, _} ->
+		{text, Text} ->
 			sentence("~ts ~ts must be ~ts and not ~ts; correct the call",
-				[What, term(Key), Expected, term(Value)])
+				[What, term(Key), Text, term(Value)])
 	end.
-
-is_planned(compress, _) -> false;
-is_planned(http2, _) -> false;
-is_planned(cookies_list, _) -> false;
-is_planned(socket, _) -> false;
-is_planned(For, Key) -> lists:member(Key, gun_rs_options:planned(For)).
-
-expected(open, connect_timeout) -> milliseconds();
-expected(open, cookie_store) ->
-	"{Module, State}, the module one that can be loaded and exports the callbacks of "
-	"gun_rs_cookies,";
-expected(open, dialect) -> "gun_2, gun_1, gun_1_pre or gun_0";
-expected(open, domain_lookup_timeout) -> milliseconds();
-expected(open, http_opts) -> "a map";
-expected(open, notify_retries) -> "true or false";
-expected(open, http2_opts) -> "a map";
-expected(open, protocols) ->
-	"a list of http and http2, each given once and alone or with a map of its options; http among them, since "
-	"HTTP/2 is not built yet in this release; and without TLS only one of them,";
-expected(open, retry) -> "an integer of 0 or more";
-expected(open, retry_backoff) ->
-	"#{max => Ms, jitter => Part}, Ms no less than retry_timeout, Part a number of 0 to 1, where there is no "
-	"retry_fun,";
-expected(open, retry_fun) -> "a fun of two arguments";
-expected(open, retry_timeout) -> "an integer of 0 to 4294967295 milliseconds";
-expected(open, supervise) -> "true or false";
-expected(open, trace) -> "false, since this release cannot trace,";
-expected(open, tls_handshake_timeout) -> milliseconds();
-expected(open, transport) ->
-	"tcp, tls or ssl, and tls or tcp as the scheme of a URL says,";
-expected(open, ws_opts) -> "a map";
-expected(http, closing_timeout) -> positive_milliseconds();
-expected(http, flow) -> "a positive number of parts of a body, infinity or auto";
-expected(http, keepalive) -> positive_milliseconds();
-expected(http, max_header_block_size) -> "a positive number of bytes or infinity";
-expected(http, max_headers) -> "an integer of 1 to 10000";
-expected(http, max_informs) -> "an integer of 0 to 4294967295 or infinity";
-expected(http, max_send_queue) -> "a positive number of bytes or infinity";
-expected(http, max_trailer_block_size) ->
-	"a positive number of bytes or infinity, and no more than max_header_block_size";
-expected(http, transform_header_name) ->
-	"a fun that leaves names as they are, in lowercase, or capitalises each of their words, the "
-	"only spellings that can be sent,";
-expected(http, content_handlers) ->
-	"a list, not empty, of Module or {Module, Opts}, each module one that can be loaded and "
-	"exports init/5 and handle/3, Opts a map of options that it has,";
-expected(http, cookie_ignore_informational) -> "true or false";
-expected(http, version) -> "'HTTP/1.1' or 'HTTP/1.0'";
-expected(req, body_timeout) -> positive_milliseconds();
-expected(req, flow) -> "a positive number of parts of a body, infinity or auto";
-expected(http2, Key) -> gun_rs_http2_options:expected(Key);
-expected(req, invalid_request_headers) -> "raise or ignore";
-expected(req, reply_to) -> "a pid, a fun of one argument, {Fun, Args} or {M, F, Args}";
-expected(req, response_timeout) -> positive_milliseconds();
-expected(ws, closing_timeout) -> positive_milliseconds();
-expected(ws, compress) -> "true, false, compat or a map";
-expected(ws, default_protocol) ->
-	"a module that can be loaded and exports init/4 and handle/2";
-expected(ws, flow) -> "a positive number of messages, infinity or auto";
-expected(ws, invalid_request_headers) -> "raise or ignore";
-expected(ws, keepalive) -> positive_milliseconds();
-expected(ws, keepalive_tolerance) -> "an integer of 0 to 4294967295 or infinity";
-expected(ws, max_frame_size) -> "a positive number of bytes or infinity";
-expected(ws, max_message_size) -> "a positive number of bytes or infinity";
-expected(ws, max_send_queue) -> "a positive number of bytes or infinity";
-expected(ws, protocols) ->
-	"a list of {Name, Module}, not empty, each name a token and given once, each module one "
-	"that can be loaded and exports init/4 and handle/2,";
-expected(ws, reply_to) -> "a pid, a fun of one argument, {Fun, Args} or {M, F, Args}";
-expected(ws, reupgrade) ->
-	"true, false or #{queue => Bytes, retry_statuses => Statuses, max_retry_after => Ms}, Bytes a positive number, "
-	"Statuses a list of integers of 300 to 599, Ms an integer of 0 to 4294967295 or infinity,";
-expected(ws, upgrade_timeout) -> positive_milliseconds();
-expected(ws, silence_pings) -> "true or false";
-expected(cookies_list, max_cookies) -> "an integer of 0 or more or infinity";
-expected(cookies_list, max_cookies_per_domain) -> "an integer of 0 or more or infinity";
-expected(socket, timeout) -> milliseconds();
-expected(compress, client_max_window_bits) -> "an integer of 9 to 15";
-expected(compress, client_no_context_takeover) -> "true or false";
-expected(compress, level) -> "an integer of 0 to 9";
-expected(compress, mem_level) -> "an integer of 1 to 9";
-expected(compress, server_max_window_bits) -> "an integer of 8 to 15";
-expected(compress, server_no_context_takeover) -> "true or false";
-expected(_, _) -> unknown.
-
-milliseconds() ->
-	"an integer of 0 to 4294967295 milliseconds or infinity".
-
-positive_milliseconds() ->
-	"an integer of 1 to 4294967295 milliseconds or infinity".
 
 %% RFC 6455, 4.1 (the client's checks) and 9.1.
 handshake(not_upgrade) -> "its Upgrade header is missing or is not websocket";

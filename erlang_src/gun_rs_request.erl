@@ -11,6 +11,7 @@
 -export([path/1]).
 -export([body/1]).
 -export([is_token/1]).
+-export([spelling/1]).
 
 -type header_name() :: binary() | string() | atom().
 
@@ -175,6 +176,19 @@ path(Path) ->
 -spec is_token(binary()) -> boolean().
 is_token(<<>>) -> false;
 is_token(Bin) -> are_token_chars(Bin).
+
+%% @doc How a fun of the user's spells the names of headers, as far as the native HTTP library
+%% can: these names show it.
+-spec spelling(fun((binary()) -> term())) -> lowercase | title | other.
+spelling(Fun) ->
+	Names = [{<<"host">>, <<"Host">>}, {<<"content-length">>, <<"Content-Length">>},
+		{<<"sec-websocket-key">>, <<"Sec-Websocket-Key">>}, {<<"x-a1-te">>, <<"X-A1-Te">>}],
+	Transformed = try [Fun(Name) || {Name, _} <- Names] catch _:_ -> [] end,
+	case lists:unzip(Names) of
+		{Transformed, _} -> lowercase;
+		{_, Transformed} -> title;
+		_ -> other
+	end.
 
 %% Headers.
 

@@ -497,8 +497,7 @@ socket_options(Opts=#{ws_opts := #{reply_to := ReplyTo}}) ->
 socket_options(Opts) ->
 	maps:to_list(maps:with([notify_retries, supervise, timeout], Opts)).
 
-is_good({timeout, infinity}) -> true;
-is_good({timeout, T}) -> is_integer(T) andalso T >= 0 andalso T =< 16#ffffffff;
+is_good({timeout, T}) -> gun_rs_option_table:check(socket, #{timeout => T}) =:= ok;
 is_good({supervise, true}) -> true;
 is_good(_) -> false.
 

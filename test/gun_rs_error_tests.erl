@@ -258,15 +258,15 @@ option_errors() ->
 	[{options, {Key, bad}} || Key <- [connect_timeout, cookie_store, dialect, domain_lookup_timeout,
 		http_opts, notify_retries, protocols, retry, retry_backoff, retry_fun, retry_timeout, supervise,
 		tls_handshake_timeout, trace, transport, ws_opts, unknown, <<"retry">>, "retry", {a, b}
-		|gun_rs_options:planned(open)]] ++
+		|element(2, gun_rs_option_table:keys(open))]] ++
 	[{options, {tcp_opts, Element}} || Element <- [undefined, binary, {packet, 4}]] ++
 	[{options, {http, {Key, bad}}} || Key <- [content_handlers, cookie_ignore_informational, max_informs, version,
-		unknown|gun_rs_options:planned(http)]] ++
+		unknown|element(2, gun_rs_option_table:keys(http))]] ++
 	[{options, {cookies_list, {Key, bad}}} || Key <- [max_cookies, max_cookies_per_domain, unknown]] ++
 	[{options, {ws, {Key, bad}}} || Key <- [closing_timeout, compress, default_protocol, flow,
 		invalid_request_headers, keepalive, keepalive_tolerance, max_frame_size,
 		max_message_size, max_send_queue, protocols, reply_to, reupgrade, silence_pings,
-		upgrade_timeout, unknown|gun_rs_options:planned(ws)]] ++
+		upgrade_timeout, unknown|element(2, gun_rs_option_table:keys(ws))]] ++
 	[{options, {ws, {compress, {Key, bad}}}} || Key <- [client_max_window_bits,
 		client_no_context_takeover, level, mem_level, server_max_window_bits,
 		server_no_context_takeover, unknown]].
@@ -280,17 +280,12 @@ option_name({options, {Key, _}}) ->
 
 %% The atoms of the one place where native code makes reasons, the POSIX names included.
 native_names() ->
-	{ok, Source} = file:read_file(filename:join(root(), "native/bridge/src/reasons.rs")),
+	{ok, Source} = file:read_file(filename:join(gun_rs_test:root(), "native/bridge/src/reasons.rs")),
 	[_, Atoms|_] = re:split(Source, "rustler::atoms! \\{\n(.*?)\\}", [dotall]),
 	{match, Posix} = re:run(Source, "=> \"(e[a-z]+)\"", [global, {capture, [1], list}]),
 	Names = string:lexemes(binary_to_list(Atoms), ", \n") ++ lists:append(Posix),
 	?assert(length(Names) > 50),
 	[list_to_atom(Name) || Name <- Names].
-
-%% Where the project is: gun_rs is in _build/test/lib.
-root() ->
-	lists:foldl(fun(_, Dir) -> filename:dirname(Dir) end,
-		filename:absname(code:lib_dir(gun_rs)), lists:seq(1, 4)).
 
 atoms(Term) when is_atom(Term) -> [Term];
 atoms(Term) when is_tuple(Term) -> atoms(tuple_to_list(Term));

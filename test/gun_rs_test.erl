@@ -12,6 +12,7 @@
 -export([start_cowboy/0]).
 -export([start_cowboy/2]).
 -export([stop_cowboy/1]).
+-export([root/0]).
 -export([refused_port/0]).
 -export([release_port/1]).
 
@@ -103,6 +104,11 @@ start_cowboy(Routes, SocketOpts) ->
 %% The listener and every connection of it.
 stop_cowboy(Ref) ->
 	ok = cowboy:stop_listener(Ref).
+
+%% Where the project is: gun_rs is in _build/test/lib.
+root() ->
+	lists:foldl(fun(_, Dir) -> filename:dirname(Dir) end,
+		filename:absname(code:lib_dir(gun_rs)), lists:seq(1, 4)).
 
 %% A port that refuses: bound, so that nobody else gets it, and not listened on.
 refused_port() ->
