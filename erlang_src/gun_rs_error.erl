@@ -53,6 +53,11 @@ english({options, {tcp_opts, Element}}) ->
 		"contradicts another one or cannot be honoured; correct the call", [term(Element)]);
 english({options, {tls_opts, Element}}) ->
 	sentence("~ts; correct the call", [gun_rs_tls_options:refusal(Element)]);
+english({options, {transport_opts, Element}}) when Element =/= hidden ->
+	english({options, {case gun_rs_tls_options:is_socket_option(Element) of
+		true -> tcp_opts;
+		false -> tls_opts
+	end, Element}});
 english({options, {url, Url}}) ->
 	sentence("The URL ~ts cannot be opened: ~ts; correct the call", [term(Url), gun_rs_url:refusal(Url)]);
 english({options, {Key, Value}}) ->

@@ -152,6 +152,9 @@ rows(open) ->
 		{trace, {fun(Trace) -> Trace =:= false end, "false, since this release cannot trace,"}, false, erlang},
 		{transport, {fun(T) -> lists:member(T, [tcp, tls, ssl]) end,
 			"tcp, tls or ssl, and tls or tcp as the scheme of a URL says,"}, none, erlang},
+		%% Where they count they are looked at before.
+		{transport_opts, {fun(_) -> false end,
+			"a list, and in the dialects of gun 1 and before alone, where it stands for tcp_opts and tls_opts,"}, none, erlang},
 		{ws_opts, {table, ws, []}, none, erlang}
 	];
 rows(http) ->

@@ -63,6 +63,7 @@
 	tls_opts => [gun_rs_tls_options:tls_opt()],
 	trace => false,
 	transport => tcp | tls | ssl,
+	transport_opts => [gun_rs_tcp_options:tcp_opt() | gun_rs_tls_options:tls_opt()],
 	ws_opts => ws_opts()
 }.
 -export_type([opts/0]).
@@ -229,11 +230,49 @@ url(Url, Opts) ->
 	-> {ok, config()} | {error, {options, Bad :: term()}}.
 open(_, _, Opts) when not is_map(Opts) ->
 	{error, {options, gun_rs_secrets:options(Opts)}};
-open(Host, Port, Opts) ->
+open(Host, Port, Opts0) ->
+	Opts = without_transport_opts(Port, Opts0),
 	case check_open(Host, Port, Opts) of
 		ok -> {ok, config(Host, Port, Opts)};
-		Error -> Error
+		Error -> of_transport_opts(Error, Opts0)
 	end.
+
+%% In gun 1 they are the options of the socket, and with TLS those of both.
+without_transport_opts(Port, Opts=#{transport_opts := TransportOpts}) when ?IS_PROPER_LIST(TransportOpts) ->
+	case {maps:get(dialect, Opts, default_dialect()), transport_name(maps:get(transport, Opts, transport(Port)))} of
+		{gun_2, _} ->
+			Opts;
+		{_, tls} ->
+			{Tcp, Tls} = lists:partition(fun gun_rs_tls_options:is_socket_option/1, TransportOpts),
+			add(tls_opts, Tls, add(tcp_opts, Tcp, maps:remove(transport_opts, Opts)));
+		{_, _} ->
+			add(tcp_opts, TransportOpts, maps:remove(transport_opts, Opts))
+	end;
+without_transport_opts(_, Opts) ->
+	Opts.
+
+add(_, [], Opts) ->
+	Opts;
+add(Key, Elements, Opts) ->
+	case maps:get(Key, Opts, []) of
+		Given when ?IS_PROPER_LIST(Given) -> Opts#{Key => Given ++ Elements};
+		%% It is refused.
+		_ -> Opts
+	end.
+
+%% The element is named with the option that the user gave it by.
+of_transport_opts(Error={error, {options, {Key, Element}}}, #{transport_opts := TransportOpts})
+		when Key =:= tcp_opts; Key =:= tls_opts ->
+	case ?IS_PROPER_LIST(TransportOpts) andalso is_of(Element, TransportOpts) of
+		true -> {error, {options, {transport_opts, Element}}};
+		false -> Error
+	end;
+of_transport_opts(Error, _) ->
+	Error.
+
+%% One whose value may be a secret is known by its key.
+is_of({Key, {hidden, _}}, TransportOpts) -> lists:keymember(Key, 1, TransportOpts);
+is_of(Element, TransportOpts) -> lists:member(Element, TransportOpts).
 
 %% @doc Checks the arguments of `gun_rs:open_unix/2' and fills in the defaults.
 -spec open_unix(Path :: term(), Opts :: term())

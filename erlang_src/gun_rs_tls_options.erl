@@ -9,6 +9,7 @@
 -module(gun_rs_tls_options).
 
 -export([check/1]).
+-export([is_socket_option/1]).
 -export([native/2]).
 -export([is_constant/1]).
 -export([without_decoded/1]).
@@ -484,18 +485,21 @@ decide({verify_fun, _}) ->
 %% What is no option of TLS.
 
 decide(Opt) ->
-	Key = case Opt of
-		{K, _} -> K;
-		_ -> Opt
-	end,
-	case lists:member(Key, [active, binary, buffer, delay_send, deliver, exit_on_close,
-			fd, header, high_watermark, ifaddr, inet, inet6, inet_backend, ip, ipv6_v6only,
-			keepalive, linger, list, local, low_watermark, mode, nodelay, packet, packet_size,
-			port, priority, raw, recbuf, reuseaddr, send_timeout, send_timeout_close,
-			show_econnreset, sndbuf, tclass, tos, ttl]) of
+	case is_socket_option(Opt) of
 		true -> "it is an option of the socket, and tcp_opts has those";
 		false -> "it is unknown"
 	end.
+
+%% @doc Whether it is an option of the socket and not of TLS: ssl takes both.
+-spec is_socket_option(Element :: term()) -> boolean().
+is_socket_option(Element) when is_tuple(Element), tuple_size(Element) > 0 ->
+	is_socket_option(element(1, Element));
+is_socket_option(Key) ->
+	lists:member(Key, [active, binary, buffer, delay_send, deliver, exit_on_close,
+			fd, header, high_watermark, ifaddr, inet, inet6, inet_backend, ip, ipv6_v6only,
+			keepalive, linger, list, local, low_watermark, mode, nodelay, packet, packet_size,
+			port, priority, raw, recbuf, reuseaddr, send_timeout, send_timeout_close,
+			show_econnreset, sndbuf, tclass, tos, ttl]).
 
 decide_groups(Groups) ->
 	case gun_rs_tls_algorithms:groups(Groups) of

@@ -952,6 +952,32 @@ the_module_is_that_of_the_subprotocol_or_the_default_test_() ->
 		{undefined, #{default_protocol => gun_ws_h}, gun_rs_ws_h}
 	]].
 
+%% transport_opts, of gun 1.
+
+transport_opts_stand_for_tcp_opts_and_tls_opts_test_() ->
+	Old = [gun_1, gun_1_pre, gun_0],
+	[?_assertMatch({ok, #{tcp_opts := #{nodelay := false}, tls_opts := []}}, gun_rs_options:open(?HOST, 80,
+		#{dialect => Dialect, transport_opts => [{nodelay, false}]})) || Dialect <- Old] ++
+	[?_assertMatch({ok, #{tcp_opts := #{nodelay := false, keepalive := true}, tls_opts := [{depth, 2}, {verify, verify_none}]}},
+		gun_rs_options:open(?HOST, 443, #{dialect => Dialect, tcp_opts => [{keepalive, true}], tls_opts => [{depth, 2}],
+			transport_opts => [{nodelay, false}, {verify, verify_none}]})) || Dialect <- Old] ++
+	%% A send has its deadline still where nothing is said of the socket.
+	[?_assertMatch({ok, #{tcp_opts := #{send_timeout := 15000}}}, gun_rs_options:open(?HOST, 443,
+		#{dialect => gun_1, transport_opts => [{verify, verify_none}]}))] ++
+	[?_assertEqual({error, {options, {transport_opts, Named}}}, gun_rs_options:open(?HOST, Port,
+		#{dialect => gun_1, transport_opts => TransportOpts})) || {Port, TransportOpts, Named} <- [
+			{80, [{nodelay, 1}], {nodelay, 1}},
+			{80, [{verify, verify_none}], {verify, verify_none}},
+			{443, [{nodelay, 1}], {nodelay, 1}},
+			{443, [{depth, -1}], {depth, -1}},
+			{443, [{key, word}], {key, {hidden, "it must be {Type, Der}, Type one of 'RSAPrivateKey', "
+				"'ECPrivateKey' and 'PrivateKeyInfo'"}}},
+			{443, undefined, hidden}
+		]] ++
+	[?_assertEqual({error, {options, {transport_opts, hidden}}}, gun_rs_options:open(?HOST, 443, #{transport_opts => []}))] ++
+	[?_assertNotEqual(nomatch, string:find(gun_rs_error:format({options, {transport_opts, Element}}), Text))
+		|| {Element, Text} <- [{hidden, "in the dialects of gun 1"}, {{nodelay, 1}, "nodelay"}, {{depth, -1}, "0 to 255"}]].
+
 %% Any two valid options together are valid, and any bad one spoils any good one.
 
 options_do_not_influence_each_other_test() ->
