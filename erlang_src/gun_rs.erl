@@ -215,17 +215,22 @@ info(ConnPid) ->
 %% open keep their receivers.
 -spec set_owner(ConnPid :: pid(), NewOwner :: pid()) -> ok.
 set_owner(ConnPid, NewOwner) when is_pid(ConnPid), is_pid(NewOwner) ->
-	gun_rs_conn:set_owner(ConnPid, NewOwner).
+	done(gun_rs_conn:set_owner(ConnPid, NewOwner), ConnPid, {set_owner, self(), NewOwner}).
 
 %% @doc Ends the connection gracefully: a WebSocket is closed with code 1001, a
 %% response under way is finished; each within closing_timeout.
 -spec shutdown(ConnPid :: pid()) -> ok.
 shutdown(ConnPid) when is_pid(ConnPid) ->
-	gun_rs_conn:shutdown(ConnPid).
+	done(gun_rs_conn:shutdown(ConnPid), ConnPid, shutdown).
+
+%% What is no connection may stand in for one, in a test.
+done(ok, _, _) -> ok;
+done(no_conn, Pid, Cast) -> gun_rs_stand_in:cast(Pid, Cast).
 
 %% @doc Ends the connection at once. `{error, not_found}' if it lives and is not
-%% supervised.
--spec close(ConnPid :: pid()) -> ok | {error, not_found}.
+%% supervised, or is no connection; `{error, simple_one_for_one}' if it is no pid.
+-spec close(ConnPid :: pid()) -> ok | {error, not_found};
+	(NoPid :: term()) -> {error, simple_one_for_one}.
 close(ConnPid) when is_pid(ConnPid) ->
 	%% Nothing else remembers it then.
 	Old = [Dialect || node(ConnPid) =:= node(), Dialect <- [gun_rs_conn:dialect(ConnPid)], Dialect =/= gun_2],
@@ -241,7 +246,9 @@ close(ConnPid) when is_pid(ConnPid) ->
 		%% ends itself has ended its connections.
 		exit:{Reason, _} when ?IS_STOP(Reason) -> ok;
 		exit:{{nodedown, _}, _} -> ok
-	end.
+	end;
+close(_) ->
+	{error, simple_one_for_one}.
 
 %% @doc Makes a request: answered by gun_response, then by gun_data unless that says fin,
 %% or by gun_error. Requests of a connection are answered in order. The request says that
@@ -356,7 +363,8 @@ request(ConnPid, Method, Path, Headers, Body) ->
 request(ConnPid, Method, Path, Headers, Body, ReqOpts) when is_pid(ConnPid) ->
 	ok = gun_rs_options:request(ReqOpts),
 	Invalid = maps:get(invalid_request_headers, ReqOpts, raise),
-	make_request(ConnPid, gun_rs_request:whole(Method, Path, Headers, Body, Invalid), ReqOpts).
+	Request = gun_rs_request:whole(Method, Path, Headers, Body, Invalid),
+	make_request(ConnPid, Request, {request, Method, Path, Headers, Body}, ReqOpts).
 
 %% @doc Makes a request whose body follows by data/4.
 -spec headers(ConnPid :: pid(), Method :: iodata(), Path :: iodata(), headers()) -> StreamRef :: reference().
@@ -368,14 +376,18 @@ headers(ConnPid, Method, Path, Headers) ->
 headers(ConnPid, Method, Path, Headers, ReqOpts) when is_pid(ConnPid) ->
 	ok = gun_rs_options:request(ReqOpts),
 	Invalid = maps:get(invalid_request_headers, ReqOpts, raise),
-	make_request(ConnPid, gun_rs_request:streamed(Method, Path, Headers, Invalid), ReqOpts).
+	Request = gun_rs_request:streamed(Method, Path, Headers, Invalid),
+	make_request(ConnPid, Request, {headers, Method, Path, Headers}, ReqOpts).
 
-make_request(ConnPid, Request, ReqOpts) ->
+make_request(ConnPid, Request, AsGiven, ReqOpts) ->
 	StreamRef = make_ref(),
 	ReplyTo = maps:get(reply_to, ReqOpts, self()),
 	Limits = {maps:get(flow, ReqOpts, undefined), maps:get(response_timeout, ReqOpts, infinity),
 		maps:get(body_timeout, ReqOpts, infinity)},
-	ok = gun_rs_conn:request(ConnPid, StreamRef, ReplyTo, Request, Limits),
+	_ = case gun_rs_conn:request(ConnPid, StreamRef, ReplyTo, Request, Limits) of
+		ok -> ok;
+		no_conn -> gun_rs_stand_in:request(ConnPid, StreamRef, ReplyTo, AsGiven, ReqOpts)
+	end,
 	StreamRef.
 
 %% @doc Goes on with the body of a request; fin ends it. Data for which the option
@@ -385,7 +397,7 @@ make_request(ConnPid, Request, ReqOpts) ->
 data(ConnPid, StreamRef, IsFin, Data) when is_pid(ConnPid), IsFin =:= fin orelse IsFin =:= nofin ->
 	case gun_rs_request:body(Data) of
 		<<>> when IsFin =:= nofin -> ok;
-		Bin -> gun_rs_conn:data(ConnPid, StreamRef, IsFin, Bin)
+		Bin -> done(gun_rs_conn:data(ConnPid, StreamRef, IsFin, Bin), ConnPid, {data, self(), StreamRef, IsFin, Data})
 	end.
 
 %% @doc Asks for an upgrade to WebSocket: answered by gun_upgrade, gun_response or
@@ -396,7 +408,8 @@ ws_upgrade(ConnPid, Path) ->
 
 -spec ws_upgrade(ConnPid :: pid(), Path :: iodata(), headers()) -> StreamRef :: reference().
 ws_upgrade(ConnPid, Path, Headers) when is_pid(ConnPid) ->
-	ws_upgrade(ConnPid, self(), Path, gun_rs_request:upgrade_headers(Headers, raise), undefined).
+	AsGiven = {Path, Headers, undefined},
+	ws_upgrade(ConnPid, self(), gun_rs_request:path(Path), gun_rs_request:upgrade_headers(Headers, raise), undefined, AsGiven).
 
 %% @doc The same with options, which take the place of those given to open. Bad ones
 %% raise.
@@ -405,12 +418,16 @@ ws_upgrade(ConnPid, Path, Headers, WsOpts) when is_pid(ConnPid) ->
 	ok = gun_rs_options:ws_upgrade(WsOpts),
 	ReplyTo = maps:get(reply_to, WsOpts, self()),
 	Invalid = maps:get(invalid_request_headers, WsOpts, raise),
-	ws_upgrade(ConnPid, ReplyTo, Path, gun_rs_request:upgrade_headers(Headers, Invalid),
-		{gun_rs_options:native_ws(WsOpts), gun_rs_options:handler(WsOpts)}).
+	Options = {gun_rs_options:native_ws(WsOpts), gun_rs_options:handler(WsOpts)},
+	AsGiven = {Path, Headers, WsOpts},
+	ws_upgrade(ConnPid, ReplyTo, gun_rs_request:path(Path), gun_rs_request:upgrade_headers(Headers, Invalid), Options, AsGiven).
 
-ws_upgrade(ConnPid, ReplyTo, Path, Headers, Options) ->
+ws_upgrade(ConnPid, ReplyTo, Path, Headers, Options, {GivenPath, GivenHeaders, GivenOpts}) ->
 	StreamRef = make_ref(),
-	ok = gun_rs_conn:ws_upgrade(ConnPid, StreamRef, ReplyTo, gun_rs_request:path(Path), Headers, Options),
+	_ = case gun_rs_conn:ws_upgrade(ConnPid, StreamRef, ReplyTo, Path, Headers, Options) of
+		ok -> ok;
+		no_conn -> gun_rs_stand_in:ws_upgrade(ConnPid, StreamRef, GivenPath, GivenHeaders, GivenOpts)
+	end,
 	StreamRef.
 
 %% @doc Sends a frame, or a list of frames in order, on the connection's WebSocket; what
@@ -419,13 +436,13 @@ ws_upgrade(ConnPid, ReplyTo, Path, Headers, Options) ->
 %% when there is no WebSocket, and send_queue_full when max_send_queue leaves no room.
 -spec ws_send(ConnPid :: pid(), frame() | [frame()]) -> ok.
 ws_send(ConnPid, Frames) ->
-	gun_rs_frames:send(ConnPid, self(), undefined, Frames).
+	done(gun_rs_frames:send(ConnPid, self(), undefined, Frames), ConnPid, {ws_send, self(), Frames}).
 
 %% @doc The same; as in gun, the stream is not looked at, since an HTTP/1.1 connection
 %% has one WebSocket at most.
 -spec ws_send(ConnPid :: pid(), StreamRef :: reference(), frame() | [frame()]) -> ok.
 ws_send(ConnPid, StreamRef, Frames) ->
-	gun_rs_frames:send(ConnPid, self(), StreamRef, Frames).
+	done(gun_rs_frames:send(ConnPid, self(), StreamRef, Frames), ConnPid, {ws_send, self(), StreamRef, Frames}).
 
 %% @doc The same, but returns when the frames have been handed to the operating system,
 %% or says why they will not be. The default timeout is 5000 ms; after a timeout the
@@ -444,7 +461,7 @@ ws_send_sync(ConnPid, _StreamRef, Frames, Timeout) when is_pid(ConnPid) ->
 %% number: frames of a WebSocket, parts of a response's body. Without it, nothing happens.
 -spec update_flow(ConnPid :: pid(), StreamRef :: reference(), Flow :: pos_integer()) -> ok.
 update_flow(ConnPid, StreamRef, Flow) when is_pid(ConnPid), is_integer(Flow), Flow > 0 ->
-	gun_rs_conn:update_flow(ConnPid, StreamRef, Flow).
+	done(gun_rs_conn:update_flow(ConnPid, StreamRef, Flow), ConnPid, {update_flow, self(), StreamRef, Flow}).
 
 %% @doc Lets nothing more of a request be told. One that waits for its turn is not sent
 %% any more; the response to one that was sent is received and thrown away; if its body
@@ -452,7 +469,7 @@ update_flow(ConnPid, StreamRef, Flow) when is_pid(ConnPid), is_integer(Flow), Fl
 %% receives a gun_error.
 -spec cancel(ConnPid :: pid(), StreamRef :: reference()) -> ok.
 cancel(ConnPid, StreamRef) when is_pid(ConnPid) ->
-	gun_rs_conn:cancel(ConnPid, StreamRef).
+	done(gun_rs_conn:cancel(ConnPid, StreamRef), ConnPid, {cancel, self(), StreamRef}).
 
 %% @doc What there is to know about a stream: `ref', `reply_to', and `state', which is
 %% `stopping' once it was cancelled. Undefined if there is no such stream. Exits `noproc'

@@ -9,6 +9,7 @@
 -export([start_link/3]).
 -export([info/1]).
 -export([dialect/1]).
+-export([conn_info/1]).
 -export([set_owner/2]).
 -export([shutdown/1]).
 -export([request/5]).
@@ -92,9 +93,31 @@
 start_link(Owner, Config, Tls) ->
 	gen_statem:start_link(?MODULE, {Owner, Config, Tls}, [{hibernate_after, ?HIBERNATE_AFTER}]).
 
-%% A pid that is no connection is treated as a dead one: it is sent nothing.
+%% What asks for something to be done answers no_conn where the pid is no connection of
+%% this node. Of another node's pids only that node knows: one that is no connection is
+%% treated as a dead one, and sent nothing.
+-type done() :: ok | no_conn.
+
 -spec info(pid()) -> map().
 info(ConnPid) when node(ConnPid) =:= node() ->
+	case gun_rs_native:is_conn(ConnPid) of
+		true ->
+			conn_info(ConnPid);
+		false ->
+			%% As gun asks any process. One that answers is no connection either.
+			_ = sys:get_state(ConnPid),
+			no_info(noproc, ConnPid)
+	end;
+info(ConnPid) ->
+	try
+		erpc:call(node(ConnPid), ?MODULE, conn_info, [ConnPid], ?CALL_TIMEOUT)
+	catch
+		exit:{exception, {Reason, {sys, get_state, _}}} -> no_info(Reason, ConnPid);
+		error:{erpc, Reason} -> no_info(Reason, ConnPid)
+	end.
+
+-spec conn_info(pid()) -> map().
+conn_info(ConnPid) ->
 	case gun_rs_native:is_conn(ConnPid) of
 		true ->
 			try
@@ -104,13 +127,6 @@ info(ConnPid) when node(ConnPid) =:= node() ->
 			end;
 		false ->
 			no_info(noproc, ConnPid)
-	end;
-info(ConnPid) ->
-	try
-		erpc:call(node(ConnPid), ?MODULE, info, [ConnPid], ?CALL_TIMEOUT)
-	catch
-		exit:{exception, {Reason, {sys, get_state, _}}} -> no_info(Reason, ConnPid);
-		error:{erpc, Reason} -> no_info(Reason, ConnPid)
 	end.
 
 %% The exit of gun:info/1, which asks by sys:get_state/1.
@@ -132,20 +148,21 @@ dialect(ConnPid) ->
 		gun_rs_options:default_dialect()
 	end.
 
--spec set_owner(pid(), pid()) -> ok.
+-spec set_owner(pid(), pid()) -> done().
 set_owner(ConnPid, NewOwner) ->
 	cast(ConnPid, {set_owner, self(), NewOwner}).
 
--spec shutdown(pid()) -> ok.
+-spec shutdown(pid()) -> done().
 shutdown(ConnPid) ->
 	cast(ConnPid, shutdown).
 
 %% From this node the native library is asked directly. From another one, and where the
 %% process has something to add to a request, it does so in our name.
--spec request(pid(), reference(), gun_rs_options:reply_to(), gun_rs_native:request(), gun_rs_native:limits()) -> ok.
+-spec request(pid(), reference(), gun_rs_options:reply_to(), gun_rs_native:request(), gun_rs_native:limits()) -> done().
 request(ConnPid, StreamRef, ReplyTo, Request, Limits) when node(ConnPid) =:= node() ->
 	case native_request(ConnPid, StreamRef, ReplyTo, Request, Limits) of
 		ok -> ok;
+		no_conn -> no_conn;
 		relay -> cast(ConnPid, {request, StreamRef, ReplyTo, Request, Limits});
 		Refused -> refused(Refused, Request)
 	end;
@@ -187,7 +204,7 @@ invalid(invalid_target, {_, Path, _, _}) ->
 invalid({invalid_header, Name}, _) ->
 	{invalid_request_header, Name, "The name or the value cannot stand in a header."}.
 
--spec data(pid(), reference(), fin | nofin, binary()) -> ok.
+-spec data(pid(), reference(), fin | nofin, binary()) -> done().
 data(ConnPid, StreamRef, IsFin, Data) ->
 	data(ConnPid, self(), StreamRef, IsFin, Data).
 
@@ -195,7 +212,7 @@ data(ConnPid, Caller, StreamRef, IsFin, Data) when node(ConnPid) =:= node() ->
 	case is_stream_ref(StreamRef) of
 		true -> do_data(ConnPid, Caller, StreamRef, IsFin, Data);
 		%% As for the end of a body that is complete without it.
-		false when Data =:= <<>> -> ok;
+		false when Data =:= <<>> -> is_done(ConnPid);
 		false -> no_stream(ConnPid, Caller, StreamRef)
 	end;
 data(ConnPid, Caller, StreamRef, IsFin, Data) ->
@@ -205,6 +222,8 @@ do_data(ConnPid, Caller, StreamRef, IsFin, Data) ->
 	case native_data(ConnPid, Caller, StreamRef, IsFin, Data) of
 		ok ->
 			ok;
+		no_conn ->
+			no_conn;
 		relay ->
 			cast(ConnPid, {data, Caller, StreamRef, IsFin, Data});
 		{send_queue_full, Message} ->
@@ -221,22 +240,30 @@ is_stream_ref([Ref|Tail], N) when is_reference(Ref), N > 0 -> is_stream_ref(Tail
 is_stream_ref(_, _) -> false.
 
 no_stream(ConnPid, Caller, StreamRef) ->
-	_ = [deliver(Caller, {gun_error, ConnPid, StreamRef, {badstate, "The stream cannot be found."}})
-		|| gun_rs_native:is_conn(ConnPid)],
-	ok.
+	Done = is_done(ConnPid),
+	_ = [deliver(Caller, {gun_error, ConnPid, StreamRef, {badstate, "The stream cannot be found."}}) || Done =:= ok],
+	Done.
+
+%% Where a connection has nothing to do.
+is_done(ConnPid) ->
+	case gun_rs_native:is_conn(ConnPid) of
+		true -> ok;
+		false -> no_conn
+	end.
 
 native_data(ConnPid, Caller, StreamRef, IsFin, Data) when byte_size(Data) > ?MAX_COPIED ->
 	gun_rs_native:http_data_dirty(ConnPid, Caller, StreamRef, IsFin, Data);
 native_data(ConnPid, Caller, StreamRef, IsFin, Data) ->
 	gun_rs_native:http_data(ConnPid, Caller, StreamRef, IsFin, Data).
 
--spec cancel(pid(), reference()) -> ok.
+-spec cancel(pid(), reference()) -> done().
 cancel(ConnPid, StreamRef) ->
 	cancel(ConnPid, self(), StreamRef).
 
 cancel(ConnPid, Caller, StreamRef) when node(ConnPid) =:= node() ->
 	case is_stream_ref(StreamRef) andalso gun_rs_native:http_cancel(ConnPid, Caller, StreamRef) of
 		ok -> ok;
+		no_conn -> no_conn;
 		relay -> cast(ConnPid, {cancel, Caller, StreamRef});
 		false -> no_stream(ConnPid, Caller, StreamRef)
 	end;
@@ -252,10 +279,7 @@ stream_info(ConnPid, StreamRef) ->
 	end.
 
 do_stream_info(ConnPid, StreamRef) when node(ConnPid) =:= node() ->
-	case gun_rs_native:is_conn(ConnPid) of
-		true -> gen_statem:call(ConnPid, {stream_info, StreamRef}, ?CALL_TIMEOUT);
-		false -> exit({noproc, {gen_statem, call, [ConnPid, {stream_info, StreamRef}, ?CALL_TIMEOUT]}})
-	end;
+	gen_statem:call(ConnPid, {stream_info, StreamRef}, ?CALL_TIMEOUT);
 do_stream_info(ConnPid, StreamRef) ->
 	case gun_rs_relay:call(ConnPid, {stream_info, StreamRef}, ?CALL_TIMEOUT) of
 		{error, {down, Reason}} -> exit({Reason, {gen_statem, call, [ConnPid, {stream_info, StreamRef}, ?CALL_TIMEOUT]}});
@@ -263,10 +287,11 @@ do_stream_info(ConnPid, StreamRef) ->
 	end.
 
 -spec ws_upgrade(pid(), reference(), gun_rs_options:reply_to(), binary(), [{binary(), binary()}],
-	{Options :: map(), gun_rs_options:ws_opts() | undefined} | undefined) -> ok.
+	{Options :: map(), gun_rs_options:ws_opts() | undefined} | undefined) -> done().
 ws_upgrade(ConnPid, StreamRef, ReplyTo, Path, Headers, Options) when node(ConnPid) =:= node() ->
 	case native_upgrade(ConnPid, StreamRef, ReplyTo, Path, Headers, Options) of
 		ok -> ok;
+		no_conn -> no_conn;
 		relay -> cast(ConnPid, {ws_upgrade, StreamRef, ReplyTo, Path, Headers, Options});
 		Refused -> refused(Refused, {<<"GET">>, Path, Headers, <<>>})
 	end;
@@ -295,22 +320,21 @@ ws_send_sync_call(ConnPid, Message, Timeout) when node(ConnPid) =:= node() ->
 ws_send_sync_call(ConnPid, Message, Timeout) ->
 	gun_rs_relay:call(ConnPid, Message, Timeout).
 
--spec update_flow(pid(), reference(), integer()) -> ok.
+-spec update_flow(pid(), reference(), integer()) -> done().
 update_flow(ConnPid, StreamRef, Flow) when node(ConnPid) =:= node() ->
 	%% For a stream that there is not, nothing happens.
 	case is_stream_ref(StreamRef) of
 		true -> gun_rs_native:update_flow(ConnPid, StreamRef, Flow);
-		false -> ok
+		false -> is_done(ConnPid)
 	end;
 update_flow(ConnPid, StreamRef, Flow) ->
 	cast(ConnPid, {update_flow, StreamRef, Flow}).
 
-%% The same holds for casts.
--spec cast(pid(), term()) -> ok.
+-spec cast(pid(), term()) -> done().
 cast(ConnPid, Message) when node(ConnPid) =:= node() ->
 	case gun_rs_native:is_conn(ConnPid) of
 		true -> gen_statem:cast(ConnPid, Message);
-		false -> ok
+		false -> no_conn
 	end;
 cast(ConnPid, Message) ->
 	gun_rs_relay:cast(ConnPid, Message).
@@ -494,7 +518,7 @@ handle_common(info, {gun_rs_native, {ws_init, StreamRef, ReplyTo, Subprotocol, H
 handle_common(info, {gun_rs_native, {ws_frame, Frame}}, Data=#data{handler={Module, State0}}) ->
 	{ok, FlowDecrement, State} = Module:handle(Frame, State0),
 	%% The native side has counted the frame as one.
-	_ = [ok = gun_rs_native:update_flow(self(), undefined, 1 - FlowDecrement) || FlowDecrement =/= 1],
+	_ = [gun_rs_native:update_flow(self(), undefined, 1 - FlowDecrement) || FlowDecrement =/= 1],
 	{keep_state, Data#data{handler={Module, State}}};
 handle_common(info, {gun_rs_native, {sent, From, Result}}, _) ->
 	{keep_state_and_data, {reply, From, Result}};
@@ -534,13 +558,13 @@ handle_common(cast, {request, StreamRef, ReplyTo, Request0={Method, Path, Header
 	Request = {Method, Path, Headers, Body},
 	in_our_name(native_request(self(), StreamRef, ReplyTo, Request, Limits), StreamRef, ReplyTo, Request0, Data);
 handle_common(cast, {data, Caller, StreamRef, IsFin, Data}, _) ->
-	ok = data(self(), Caller, StreamRef, IsFin, Data),
+	_ = data(self(), Caller, StreamRef, IsFin, Data),
 	keep_state_and_data;
 handle_common(cast, {cancel, Caller, StreamRef}, Data=#data{streams=Streams}) ->
-	ok = cancel(self(), Caller, StreamRef),
+	_ = cancel(self(), Caller, StreamRef),
 	{keep_state, Data#data{streams=gun_rs_streams:forget(StreamRef, Streams)}};
 handle_common(cast, {update_flow, StreamRef, Flow}, _) ->
-	ok = update_flow(self(), StreamRef, Flow),
+	_ = update_flow(self(), StreamRef, Flow),
 	keep_state_and_data;
 handle_common(info, {gun_rs_native, loaded}, #data{conn=Conn}) ->
 	_ = gun_rs_native:conn_state(Conn),
@@ -564,7 +588,7 @@ handle_common(cast, {ws_upgrade, StreamRef, ReplyTo, Path, Headers0, Options}, D
 	Result = native_upgrade(self(), StreamRef, ReplyTo, Path, Headers, Options),
 	in_our_name(Result, StreamRef, ReplyTo, {<<"GET">>, Path, Headers0, <<>>}, Data);
 handle_common(cast, {ws_send, Caller, StreamRef, Frames}, _) ->
-	ok = gun_rs_frames:send(self(), Caller, StreamRef, Frames),
+	_ = gun_rs_frames:send(self(), Caller, StreamRef, Frames),
 	keep_state_and_data;
 handle_common(Type, Event, _) ->
 	%% Whoever sent it finds it here; nothing is lost in silence.
@@ -576,7 +600,7 @@ with_cookies(StreamRef, Path, Headers0, Data=#data{streams=Streams0}) ->
 	{Headers, Data#data{streams=Streams}}.
 
 %% What would have raised in the caller is told to it.
-in_our_name(ok, _, _, _, Data) ->
+in_our_name(Done, _, _, _, Data) when Done =:= ok; Done =:= no_conn ->
 	{keep_state, Data};
 in_our_name({send_queue_full, Message, ReplyTo}, StreamRef, _, _, Data=#data{streams=Streams}) ->
 	_ = deliver(ReplyTo, Message),

@@ -16,10 +16,11 @@
 -define(MAX_LOOKED_AT, 16#40000).
 
 %% Malformed frames raise `{invalid_frame, Frame, Text}' in the caller.
--spec send(ConnPid :: pid(), Caller :: pid(), StreamRef :: term(), frame() | [frame()]) -> ok.
+-spec send(ConnPid :: pid(), Caller :: pid(), StreamRef :: term(), frame() | [frame()]) -> ok | no_conn.
 send(ConnPid, Caller, StreamRef, Frames) ->
 	case is_large(Frames) orelse gun_rs_native:ws_send(ConnPid, Caller, StreamRef, Frames) of
 		ok -> ok;
+		no_conn -> no_conn;
 		true -> send_dirty(ConnPid, Caller, StreamRef, Frames);
 		iodata -> send(ConnPid, Caller, StreamRef, flatten(Frames));
 		too_much -> send_dirty(ConnPid, Caller, StreamRef, Frames);
@@ -30,6 +31,7 @@ send(ConnPid, Caller, StreamRef, Frames) ->
 send_dirty(ConnPid, Caller, StreamRef, Frames) ->
 	case gun_rs_native:ws_send_dirty(ConnPid, Caller, StreamRef, Frames) of
 		ok -> ok;
+		no_conn -> no_conn;
 		iodata -> send_dirty(ConnPid, Caller, StreamRef, flatten(Frames));
 		remote -> gun_rs_conn:cast(ConnPid, {ws_send, Caller, StreamRef, check(Frames)});
 		Refused -> refused(Caller, Refused)

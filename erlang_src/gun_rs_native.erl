@@ -80,7 +80,8 @@
 -export_type([limits/0]).
 
 %% relay: the process behind the connection must do it, which has something to add.
--type requested() :: ok | relay
+%% no_conn: the pid is no connection, or is one no more.
+-type requested() :: ok | relay | no_conn
 	| {send_queue_full, Message :: tuple(), gun_rs_options:reply_to()}
 	| {error, invalid_method | invalid_target | {invalid_header, Name :: binary()}}.
 -export_type([requested/0]).
@@ -236,16 +237,16 @@ http_request_dirty(_ConnPid, _StreamRef, _ReplyTo, _Request, _Limits) -> ?NOT_LO
 
 %% @doc Goes on with the body of a request. Caller is told when there is none to go on with.
 -spec http_data(ConnPid :: pid(), Caller :: pid(), StreamRef :: reference(), fin | nofin, Data :: binary())
-	-> ok | relay | {send_queue_full, ToCaller :: tuple()}.
+	-> ok | relay | no_conn | {send_queue_full, ToCaller :: tuple()}.
 http_data(_ConnPid, _Caller, _StreamRef, _IsFin, _Data) -> ?NOT_LOADED.
 
 %% @doc The same, for data that is too much for a normal scheduler.
 -spec http_data_dirty(ConnPid :: pid(), Caller :: pid(), StreamRef :: reference(), fin | nofin, Data :: binary())
-	-> ok | relay | {send_queue_full, ToCaller :: tuple()}.
+	-> ok | relay | no_conn | {send_queue_full, ToCaller :: tuple()}.
 http_data_dirty(_ConnPid, _Caller, _StreamRef, _IsFin, _Data) -> ?NOT_LOADED.
 
 %% @doc From now on nothing is told of the stream. Caller is told when there is none.
--spec http_cancel(ConnPid :: pid(), Caller :: pid(), StreamRef :: reference()) -> ok | relay.
+-spec http_cancel(ConnPid :: pid(), Caller :: pid(), StreamRef :: reference()) -> ok | relay | no_conn.
 http_cancel(_ConnPid, _Caller, _StreamRef) -> ?NOT_LOADED.
 
 %% @doc Asks for what is known of a stream. The process behind the connection is told it:
@@ -255,7 +256,8 @@ stream_info(_Conn, _Receipt, _StreamRef) -> ?NOT_LOADED.
 
 %% @doc Raises the number of messages, or of parts of a body, that may be received. The
 %% stream of a WebSocket need not be named.
--spec update_flow(ConnPid :: pid(), StreamRef :: reference() | undefined, Flow :: integer()) -> ok.
+-spec update_flow(ConnPid :: pid(), StreamRef :: reference() | undefined, Flow :: integer())
+	-> ok | no_conn.
 update_flow(_ConnPid, _StreamRef, _Flow) -> ?NOT_LOADED.
 
 %% @doc Without options, those that were given to open count, reply_to and handler
@@ -272,11 +274,13 @@ ws_upgrade(_ConnPid, _StreamRef, _ReplyTo, _Target, _Headers, _Options) -> ?NOT_
 ws_upgrade_dirty(_ConnPid, _StreamRef, _ReplyTo, _Target, _Headers, _Options) -> ?NOT_LOADED.
 
 %% @doc Sends a frame or a list of frames; Caller is told when there is no WebSocket.
--spec ws_send(ConnPid :: pid(), Caller :: pid(), StreamRef :: term(), Frames :: term()) -> ok | refused().
+-spec ws_send(ConnPid :: pid(), Caller :: pid(), StreamRef :: term(), Frames :: term())
+	-> ok | no_conn | refused().
 ws_send(_ConnPid, _Caller, _StreamRef, _Frames) -> ?NOT_LOADED.
 
 %% @doc The same, for frames that are too much for a normal scheduler.
--spec ws_send_dirty(ConnPid :: pid(), Caller :: pid(), StreamRef :: term(), Frames :: term()) -> ok | refused().
+-spec ws_send_dirty(ConnPid :: pid(), Caller :: pid(), StreamRef :: term(), Frames :: term())
+	-> ok | no_conn | refused().
 ws_send_dirty(_ConnPid, _Caller, _StreamRef, _Frames) -> ?NOT_LOADED.
 
 %% @doc Sends frames for the process behind the connection, which is told when they

@@ -40,7 +40,7 @@ handle_call({ConnPid, Message}, From, Waiting) ->
 	case gun_rs_native:is_conn(ConnPid) of
 		true ->
 			MRef = monitor(process, ConnPid),
-			ok = gun_rs_conn:cast(ConnPid, {call, {self(), MRef}, Message}),
+			_ = gun_rs_conn:cast(ConnPid, {call, {self(), MRef}, Message}),
 			{noreply, Waiting#{MRef => From}};
 		false ->
 			ok = reply(From, {error, {down, noproc}}),
@@ -49,7 +49,7 @@ handle_call({ConnPid, Message}, From, Waiting) ->
 
 -spec handle_cast({pid(), term()}, state()) -> {noreply, state()}.
 handle_cast({ConnPid, Message}, Waiting) ->
-	ok = gun_rs_conn:cast(ConnPid, Message),
+	_ = gun_rs_conn:cast(ConnPid, Message),
 	{noreply, Waiting}.
 
 -spec handle_info(term(), state()) -> {noreply, state()}.

@@ -142,7 +142,7 @@ data(StreamRef, IsFin, Data, State=#state{streams=Streams}) ->
 	#{StreamRef := Stream=#stream{content=Content0}} = Streams,
 	{ok, Flow, Content} = gun_rs_content_handler:handle(IsFin, Data, Content0),
 	%% The native side has counted the piece as one.
-	_ = [ok = gun_rs_native:update_flow(self(), StreamRef, 1 - Flow) || Flow =/= 1],
+	_ = [gun_rs_native:update_flow(self(), StreamRef, 1 - Flow) || Flow =/= 1],
 	case IsFin of
 		nofin -> State#state{streams=Streams#{StreamRef := Stream#stream{content=Content}}};
 		fin -> forget(StreamRef, State)

@@ -37,6 +37,7 @@ mod atoms {
         invalid_header,
         invalid_method,
         invalid_target,
+        no_conn,
         not_started,
         ok,
         processed,
@@ -267,7 +268,7 @@ fn upgrade<'a>(
         Ok(head) => head,
         Err(error) => return Ok(error),
     };
-    let Some(connection) = registry::get(&pid) else { return Ok(atoms::ok().encode(env)) };
+    let Some(connection) = registry::get(&pid) else { return Ok(atoms::no_conn().encode(env)) };
     if connection.processed && env.pid() != pid {
         return Ok(atoms::relay().encode(env));
     }
@@ -361,7 +362,7 @@ fn make_request<'a>(
         Ok(head) => head,
         Err(error) => return Ok(error),
     };
-    let Some(connection) = registry::get(&pid) else { return Ok(atoms::ok().encode(env)) };
+    let Some(connection) = registry::get(&pid) else { return Ok(atoms::no_conn().encode(env)) };
     if connection.processed && env.pid() != pid {
         return Ok(atoms::relay().encode(env));
     }
@@ -427,7 +428,7 @@ fn send_data<'a>(
     fin: Atom,
     data: Binary<'a>,
 ) -> Term<'a> {
-    let Some(connection) = registry::get(&pid) else { return atoms::ok().encode(env) };
+    let Some(connection) = registry::get(&pid) else { return atoms::no_conn().encode(env) };
     if connection.processed && env.pid() != pid {
         return atoms::relay().encode(env);
     }
@@ -446,12 +447,11 @@ fn send_data<'a>(
 /// Lets nothing more be told of a stream.
 #[rustler::nif]
 fn http_cancel(env: Env<'_>, pid: LocalPid, caller: Term<'_>, stream_ref: Term<'_>) -> Atom {
-    if let Some(connection) = registry::get(&pid) {
-        if connection.processed && env.pid() != pid {
-            return atoms::relay();
-        }
-        connection.handle.send(Command::Cancel(Box::new((StreamId::new(stream_ref), caller.into()))));
+    let Some(connection) = registry::get(&pid) else { return atoms::no_conn() };
+    if connection.processed && env.pid() != pid {
+        return atoms::relay();
     }
+    connection.handle.send(Command::Cancel(Box::new((StreamId::new(stream_ref), caller.into()))));
     atoms::ok()
 }
 
@@ -465,10 +465,9 @@ fn stream_info(connection: Own, receipt: Term<'_>, stream_ref: Term<'_>) -> Atom
 /// Raises what may be received of a stream; the stream of a WebSocket may be `undefined`.
 #[rustler::nif]
 fn update_flow(pid: LocalPid, stream_ref: Term<'_>, flow: i64) -> Atom {
-    if let Some(connection) = registry::get(&pid) {
-        let stream = (atoms::undefined() != stream_ref).then(|| Box::new(StreamId::new(stream_ref)));
-        connection.handle.send(Command::UpdateFlow(stream, flow));
-    }
+    let Some(connection) = registry::get(&pid) else { return atoms::no_conn() };
+    let stream = (atoms::undefined() != stream_ref).then(|| Box::new(StreamId::new(stream_ref)));
+    connection.handle.send(Command::UpdateFlow(stream, flow));
     atoms::ok()
 }
 
@@ -575,21 +574,24 @@ fn send<'a>(
     };
     let connection = registry::get(&local);
     let compresses = connection.as_ref().is_some_and(|connection| connection.handle.compresses());
+    // Malformed frames are told of first, whether or not there is a connection.
     let sent = encode_frames(frames, scheduler, compresses, |encoded| {
-        // Without a connection it is a cast to nobody, in gun's terms.
-        let Some(connection) = connection else { return Ok(()) };
+        let connection = connection?;
         let caller = Receiver::from(caller);
-        match encoded {
+        Some(match encoded {
             Encoded::Frames(frames @ 1.., bytes) => connection.handle.try_send_frames(caller, frames, bytes),
             encoded => {
                 let outgoing = Outgoing::new(Reply::Caller(caller), encoded.into_items());
                 connection.handle.try_send(Command::Send(Box::new(outgoing)))
             }
-        }
+        })
     });
     Ok(match sent {
-        Ok(Ok(())) => atoms::ok().encode(env),
-        Ok(Err(QueueFull)) => (atoms::send_queue_full(), messages::queue_full(env, &local, stream_ref)).encode(env),
+        Ok(None) => atoms::no_conn().encode(env),
+        Ok(Some(Ok(()))) => atoms::ok().encode(env),
+        Ok(Some(Err(QueueFull))) => {
+            (atoms::send_queue_full(), messages::queue_full(env, &local, stream_ref)).encode(env)
+        }
         Err(refused) => refused_term(env, refused),
     })
 }
