@@ -238,7 +238,10 @@ refused_before_anybody_could_monitor_it(_) ->
 	%% A busy machine may let it come too late now and then.
 	Trapped = process_flag(trap_exit, true),
 	Late = [ConnPid || _ <- lists:seq(1, 200), {ok, ConnPid} <- [gun_rs:open("127.0.0.1", Port, #{retry => 0, supervise => false})],
-		true = unlink(ConnPid), receive {'EXIT', ConnPid, _} -> true after 0 -> false end],
+		begin
+			true = unlink(ConnPid),
+			receive {'EXIT', ConnPid, _} -> true after 0 -> false end
+		end],
 	true = process_flag(trap_exit, Trapped),
 	true = length(Late) < 50,
 	gun_rs_test:release_port(Socket).
