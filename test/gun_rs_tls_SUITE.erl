@@ -97,6 +97,29 @@ self_signed_as_a_root(Config) ->
 		do_use(Server, do_open("localhost", Port, [{cacertfile, File}]))
 	end).
 
+certificate_as_its_own_root(Config) ->
+	doc("A certificate that is itself among the roots is trusted, an authority's and one that another has signed too."),
+	_ = [begin
+		#{der := Der, certfile := File} = maps:get(Name, config(certs, Config)),
+		do_with(Config, Name, fun(Server, Port) ->
+			do_use(Server, do_open("localhost", Port, [{cacertfile, File}])),
+			do_use(Server, do_open("localhost", Port, [{cacerts, [Der]}, {depth, 0}]))
+		end)
+	end || Name <- [self_signed_authority, authority_as_a_leaf, unknown_root]],
+	ok.
+
+certificate_as_its_own_root_is_verified(Config) ->
+	doc("Of a certificate that is itself among the roots the dates, the host and the purpose must still be right."),
+	_ = [begin
+		#{certfile := File} = maps:get(Name, config(certs, Config)),
+		do_refuses(Config, Name, "localhost", [{cacertfile, File}], [Alert], ["gun_rs " ++ atom_to_list(Name)|Words])
+	end || {Name, Alert, Words} <- [
+		{pinned_expired, certificate_expired, ["2001-01-01", "2002-02-02"]},
+		{pinned_elsewhere, handshake_failure, ["elsewhere.test"]},
+		{client_purpose, unsupported_certificate, []}
+	]],
+	ok.
+
 %% Bad ones.
 
 expired(Config) ->
@@ -174,9 +197,47 @@ wrong_purpose(Config) ->
 		["localhost", "gun_rs client_purpose"]).
 
 issued_by_a_leaf(Config) ->
-	doc("A certificate that is no authority's cannot sign another."),
-	do_refuses(Config, issued_by_a_leaf, "localhost", [],
-		[unknown_ca, bad_certificate, handshake_failure, certificate_unknown], ["localhost"]).
+	doc("A certificate that is no authority's cannot sign another; the sentence names it."),
+	_ = do_refuses(Config, issued_by_a_leaf, "localhost", [], [bad_certificate],
+		["localhost", "intermediate certificate (CN=gun_rs good, ", "authority"]),
+	ok.
+
+fault_of_an_authority(Config) ->
+	doc("The certificate at fault is named where it is not the server's, with its issuer and what is wrong with it."),
+	_ = [begin
+		{_, Sentence} = do_refuses(Config, Name, "localhost", [], Alerts, ["localhost", "gun_rs root "|Words]),
+		ct:log("~ts", [Sentence]),
+		nomatch = string:find(Sentence, "server's certificate (")
+	end || {Name, Alerts, Words} <- [
+		{expired_authority, [certificate_expired], ["gun_rs authority_of_expired_authority", "2001-01-01", "2002-02-02"]},
+		{future_authority, [certificate_expired], ["gun_rs authority_of_future_authority", "2101-01-01", "2102-02-02"]},
+		{clients_authority, [unsupported_certificate], ["gun_rs authority_of_clients_authority", "for servers"]},
+		{critical_authority, [unknown_ca], ["gun_rs authority_of_critical_authority", "critical extension"]},
+		{sha1_authority, [insufficient_security], ["gun_rs authority_of_sha1_authority", "SHA-1 and ECDSA"]},
+		{forged_authority, [bad_certificate], ["gun_rs forged", "signature that is wrong"]},
+		{too_long, [bad_certificate], ["gun_rs lowest", "allows 0"]},
+		{weak_authority, [insufficient_security], ["gun_rs weak_intermediate", "1024", "2048"]}
+	]],
+	ok.
+
+fault_between_two(Config) ->
+	doc("What an authority may not vouch for, and what it has not signed, is told with its name."),
+	_ = [do_refuses(Config, Name, "localhost", [], Alerts, ["localhost", "gun_rs " ++ atom_to_list(Name)|Words])
+	|| {Name, Alerts, Words} <- [
+		{constrained_authority, [bad_certificate], ["gun_rs authority_of_constrained_authority", "localhost, *.example.test"]},
+		{wrong_signature, [bad_certificate], ["gun_rs intermediate", "signature that is wrong"]},
+		{authority_as_a_leaf, [unknown_ca], ["gun_rs other_root", "authority"]}
+	]],
+	ok.
+
+end_of_the_chain(Config) ->
+	doc("A chain that leads to no root is told by its last certificate, and by the issuer that is missing."),
+	_ = [do_refuses(Config, Name, "localhost", [], [unknown_ca], ["localhost"|Words]) || {Name, Words} <- [
+		{unknown_authority, ["gun_rs stranger", "gun_rs other_root", "nor has the server sent it"]},
+		{unknown_root_sent, ["root certificate that the server sent (CN=gun_rs other_root"]},
+		{missing_intermediate, ["gun_rs missing_intermediate", "gun_rs intermediate", "nor has the server sent it"]}
+	]],
+	ok.
 
 roots_of_the_system(Config) ->
 	doc("Without roots in tls_opts, and without tls_opts, the system's are trusted, and no others."),
@@ -269,8 +330,11 @@ client_certificate_of_another_authority(Config) ->
 %% Helpers.
 
 do_with(Config, Name, Fun) ->
-	tls_servers:with(config(kind, Config), maps:get(Name, config(certs, Config)), #{}, Fun),
+	_ = do_result(Config, Name, Fun),
 	ok.
+
+do_result(Config, Name, Fun) ->
+	tls_servers:with(config(kind, Config), maps:get(Name, config(certs, Config)), #{}, Fun).
 
 do_with_client_ca(Config, SslOpts, Fun) ->
 	#{good := Good, client_root := ClientRoot} = config(certs, Config),
@@ -308,15 +372,16 @@ do_alert(Reason = {tls_alert, {Alert, Text}}) ->
 
 %% That the server is taken with verify_none shows that it is the certificate which is refused.
 do_refuses(Config, Name, Host, TlsOpts, Alerts, Words) ->
-	do_with(Config, Name, fun(Server, Port) ->
-		{Alert, Sentence} = do_alert(Host, Port, TlsOpts ++ do_roots(Config)),
+	do_result(Config, Name, fun(Server, Port) ->
+		Told = {Alert, Sentence} = do_alert(Host, Port, do_roots(Config) ++ TlsOpts),
 		ct:log("~p ~p~n~ts", [Name, Alert, Sentence]),
 		case lists:member(Alert, Alerts) of
 			true -> ok;
 			false -> error({alert, Alert, Sentence})
 		end,
 		do_says(Words, Sentence),
-		do_use(Server, do_open(Host, Port, [{verify, verify_none}|TlsOpts]))
+		do_use(Server, do_open(Host, Port, [{verify, verify_none}|TlsOpts])),
+		Told
 	end).
 
 do_says(Words, Sentence) ->

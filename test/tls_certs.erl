@@ -45,6 +45,13 @@ make(Parent) ->
 	Intermediate = Authority(Root, intermediate, #{}),
 	WeakIntermediate = Authority(Root, weak_intermediate, #{key => {rsa, 1024}}),
 	Leaf = fun(Name, Opts) -> issue(Intermediate, Opts#{name => Name}) end,
+	%% A leaf that is right, below an authority that is not.
+	Below = fun(Name, Opts) ->
+		issue(Authority(Root, list_to_atom("authority_of_" ++ atom_to_list(Name)), Opts), #{name => Name})
+	end,
+	Lowest = Authority(Root, lowest, #{path_len => 0}),
+	RootTwin = Root#{key := key(ec)},
+	Sent = #{chain := SentChain} = issue(Authority(OtherRoot, second, #{}), #{name => unknown_root_sent}),
 	Good = Leaf(good, #{}),
 	ClientEc = issue(ClientRoot, #{name => client_ec, names => [], usage => client}),
 	ClientRsa = issue(ClientRoot, #{name => client_rsa, names => [], usage => client, key => {rsa, 2048}}),
@@ -65,6 +72,21 @@ make(Parent) ->
 		Leaf(client_purpose, #{usage => client}),
 		Leaf(weak_key, #{key => {rsa, 1024}}),
 		issue(WeakIntermediate, #{name => weak_authority}),
+		Below(expired_authority, #{validity => {{2001, 1, 1}, {2002, 2, 2}}}),
+		Below(future_authority, #{validity => {{2101, 1, 1}, {2102, 2, 2}}}),
+		Below(clients_authority, #{usage => client}),
+		Below(constrained_authority, #{permitted => "example.test"}),
+		Below(critical_authority, #{critical => true}),
+		Below(sha1_authority, #{digest => sha}),
+		issue(Authority(Lowest, too_low, #{}), #{name => too_long}),
+		%% Signed with another key than the one that its issuer has.
+		issue(Intermediate#{key := key(ec)}, #{name => wrong_signature}),
+		issue(Authority(RootTwin, forged, #{}), #{name => forged_authority}),
+		issue(Authority(OtherRoot, stranger, #{}), #{name => unknown_authority}),
+		Sent#{chain := SentChain ++ [maps:get(der, OtherRoot)]},
+		issue(self, #{name => pinned_expired, ca => true, names => ?NAMES, validity => {{2001, 1, 1}, {2002, 2, 2}}}),
+		issue(self, #{name => pinned_elsewhere, ca => true, names => [{dNSName, "elsewhere.test"}]}),
+		issue(OtherRoot, #{name => authority_as_a_leaf, ca => true, names => ?NAMES}),
 		issue(OtherRoot, #{name => unknown_root}),
 		issue(Good, #{name => issued_by_a_leaf}),
 		issue(self, #{name => self_signed}),
@@ -135,7 +157,7 @@ issue(Issuer, Opts = #{name := Name}) ->
 	Der = public_key:pkix_sign(#'OTPTBSCertificate'{
 		version = v3,
 		serialNumber = binary:decode_unsigned(crypto:strong_rand_bytes(8)),
-		signature = signature(IssuerKey),
+		signature = signature(IssuerKey, maps:get(digest, Opts, sha256)),
 		issuer = rdn(IssuerName),
 		validity = validity(maps:get(validity, Opts, ?VALID)),
 		subject = rdn(Subject),
@@ -160,9 +182,11 @@ public_part(#'RSAPrivateKey'{modulus = N, publicExponent = E}) ->
 		subjectPublicKey = #'RSAPublicKey'{modulus = N, publicExponent = E}
 	}.
 
-signature(#'ECPrivateKey'{}) ->
+signature(#'ECPrivateKey'{}, sha) ->
+	#'SignatureAlgorithm'{algorithm = ?'ecdsa-with-SHA1'};
+signature(#'ECPrivateKey'{}, sha256) ->
 	#'SignatureAlgorithm'{algorithm = ?'ecdsa-with-SHA256'};
-signature(#'RSAPrivateKey'{}) ->
+signature(#'RSAPrivateKey'{}, sha256) ->
 	%% OTP 28 and later read and write this one as an open type.
 	#'SignatureAlgorithm'{algorithm = ?'sha256WithRSAEncryption', parameters =
 		case gun_rs_test:otp() of
@@ -187,7 +211,7 @@ extensions(Opts) ->
 	Names = maps:get(names, Opts, case Authority of true -> []; false -> ?NAMES end),
 	Basic = [
 		#'Extension'{extnID = ?'id-ce-basicConstraints', critical = true,
-			extnValue = #'BasicConstraints'{cA = Authority}},
+			extnValue = #'BasicConstraints'{cA = Authority, pathLenConstraint = maps:get(path_len, Opts, asn1_NOVALUE)}},
 		#'Extension'{extnID = ?'id-ce-keyUsage', critical = true, extnValue = case Authority of
 			true -> [digitalSignature, keyCertSign, cRLSign];
 			false -> [digitalSignature]
@@ -196,6 +220,10 @@ extensions(Opts) ->
 	Purpose = [#'Extension'{extnID = ?'id-ce-extKeyUsage', critical = false, extnValue = [case Opts of
 		#{usage := client} -> ?'id-kp-clientAuth';
 		_ -> ?'id-kp-serverAuth'
-	end]} || not Authority],
+	end]} || not Authority orelse is_map_key(usage, Opts)],
 	Alternatives = [#'Extension'{extnID = ?'id-ce-subjectAltName', critical = false, extnValue = Names} || Names =/= []],
-	Basic ++ Purpose ++ Alternatives.
+	Constraints = [#'Extension'{extnID = ?'id-ce-nameConstraints', critical = true, extnValue = #'NameConstraints'{
+		permittedSubtrees = [#'GeneralSubtree'{base = {dNSName, Name}, minimum = 0}]}} || #{permitted := Name} <- [Opts]],
+	Unknown = [#'Extension'{extnID = {1, 3, 6, 1, 4, 1, 32473, 1}, critical = true, extnValue = <<5, 0>>}
+		|| #{critical := true} <- [Opts]],
+	Basic ++ Purpose ++ Alternatives ++ Constraints ++ Unknown.

@@ -1,10 +1,7 @@
 //! What goes wrong with TLS, in the terms of its alerts (RFC 8446, 6).
 
-use std::fmt::Write as _;
-
 use rustls::{AlertDescription, CertificateError, Error, PeerIncompatible};
 
-use super::name::date;
 use super::verifier::Objection;
 
 /// An alert, from either side.
@@ -49,12 +46,7 @@ impl From<&Error> for TlsError {
             Error::InvalidCertificate(error) => of_certificate(error),
             Error::InvalidMessage(_)
             | Error::InappropriateMessage { .. }
-            | Error::InappropriateHandshakeMessage { .. } => {
-                return Self {
-                    alert: "unexpected_message",
-                    text: format!("the server sent what is no TLS, or no TLS that is expected there ({error})"),
-                };
-            }
+            | Error::InappropriateHandshakeMessage { .. } => "unexpected_message",
             Error::NoApplicationProtocol => "no_application_protocol",
             Error::PeerIncompatible(incompatible) => of_incompatible(incompatible),
             Error::PeerSentOversizedRecord => "record_overflow",
@@ -63,7 +55,54 @@ impl From<&Error> for TlsError {
             Error::NoCertificatesPresented => "bad_certificate",
             _ => "internal_error",
         };
-        Self { alert, text: error.to_string() }
+        Self { alert, text: describe(error) }
+    }
+}
+
+/// In English: rustls's own texts are made of its identifiers.
+fn describe(error: &Error) -> String {
+    match error {
+        Error::InvalidMessage(what) => {
+            format!("the server sent what is no TLS, or no TLS that is expected there ({})", words(what))
+        }
+        Error::InappropriateMessage { .. } | Error::InappropriateHandshakeMessage { .. } => {
+            "the server sent what is no TLS, or no TLS that is expected there".into()
+        }
+        Error::NoApplicationProtocol => "the server speaks none of the protocols that are advertised".into(),
+        Error::PeerIncompatible(incompatible) => describe_incompatible(incompatible),
+        Error::PeerSentOversizedRecord => "the server sent a record that is too long".into(),
+        Error::DecryptError => {
+            "what the server sent cannot be decrypted: it was changed on the way, or the keys differ".into()
+        }
+        Error::PeerMisbehaved(what) => format!("the server broke the TLS protocol ({})", words(what)),
+        Error::NoCertificatesPresented => "the server sent no certificate".into(),
+        Error::InvalidCertificate(CertificateError::BadSignature) => {
+            "the server's signature of the handshake is not by the key of its certificate".into()
+        }
+        Error::InvalidCertificate(
+            CertificateError::UnsupportedSignatureAlgorithmContext { .. }
+            | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. },
+        ) => "the server's key, or its signature of the handshake, is of a kind that is not accepted".into(),
+        Error::InvalidCertificate(_) => "the server's certificate is not accepted".into(),
+        error => format!("this side failed ({})", words(error)),
+    }
+}
+
+fn describe_incompatible(incompatible: &PeerIncompatible) -> String {
+    match incompatible {
+        PeerIncompatible::ServerDoesNotSupportTls12Or13 => "the server has neither TLS 1.2 nor TLS 1.3".into(),
+        PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig | PeerIncompatible::Tls12NotOfferedOrEnabled => {
+            "the server has none of the versions that the option versions names".into()
+        }
+        PeerIncompatible::NoCipherSuitesInCommon => "the server has no cipher suite that is offered".into(),
+        PeerIncompatible::NoKxGroupsInCommon | PeerIncompatible::NoEcPointFormatsInCommon => {
+            "the server has no group for the key exchange that is offered".into()
+        }
+        PeerIncompatible::NoSignatureSchemesInCommon
+        | PeerIncompatible::NoCertificateRequestSignatureSchemesInCommon => {
+            "the two sides have no signature algorithm in common".into()
+        }
+        incompatible => format!("the server has TLS that does not fit ({})", words(incompatible)),
     }
 }
 
@@ -99,43 +138,19 @@ fn of_incompatible(error: &PeerIncompatible) -> &'static str {
     }
 }
 
-/// What is wrong with a certificate, in English.
-pub(super) fn describe(error: &CertificateError, subject: &str, issuer: &str) -> String {
-    let mut text = format!("the server's certificate ({subject}) ");
-    // To write into a string does not fail.
-    let _ = match error {
-        CertificateError::ExpiredContext { not_after, .. } => {
-            write!(text, "has expired: it was valid until {}", date(not_after.as_secs()))
+/// What rustls and webpki say of an error, in the words of which its name is made: they have no other ones. What they
+/// say beside its name is left out.
+pub(super) fn words(error: &impl std::fmt::Debug) -> String {
+    let debug = format!("{error:?}");
+    let name = debug.split(|char: char| !char.is_alphanumeric()).next().unwrap_or_default();
+    let mut words = String::new();
+    for char in name.chars() {
+        if char.is_uppercase() && !words.is_empty() && !words.ends_with(char::is_uppercase) {
+            words.push(' ');
         }
-        CertificateError::NotValidYetContext { not_before, .. } => {
-            write!(text, "is not valid yet: it will be from {} on", date(not_before.as_secs()))
-        }
-        CertificateError::NotValidForNameContext { presented, .. } if presented.is_empty() => {
-            write!(text, "is for no host")
-        }
-        CertificateError::NotValidForNameContext { presented, .. } => {
-            write!(text, "is for another host: it is valid for {}", presented.join(", "))
-        }
-        CertificateError::UnknownIssuer => {
-            write!(text, "is not vouched for by any root that is trusted here; its issuer is {issuer}")
-        }
-        CertificateError::Revoked => write!(text, "has been revoked"),
-        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
-            write!(text, "is not meant for servers")
-        }
-        CertificateError::BadSignature => write!(text, "has a signature that is wrong"),
-        CertificateError::UnsupportedSignatureAlgorithmContext { .. }
-        | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
-            write!(text, "has a signature, or a key, of a kind or a length that is not accepted")
-        }
-        CertificateError::BadEncoding => write!(text, "cannot be decoded"),
-        CertificateError::Other(other) => match other.0.downcast_ref::<Objection>() {
-            Some(objection) => write!(text, "{objection}"),
-            None => write!(text, "is not accepted: {}", other.0),
-        },
-        error => write!(text, "is not accepted ({error})"),
-    };
-    text
+        words.extend(char.to_lowercase());
+    }
+    words
 }
 
 /// The name of an alert, as OTP's `ssl` has it.

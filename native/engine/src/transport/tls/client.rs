@@ -12,6 +12,7 @@ use rustls::{ClientConfig, KeyLog, KeyLogFile, SignatureScheme, SupportedProtoco
 
 use super::roots::{self, Anchors};
 use super::verifier::Verifier;
+use super::x509::Certificate;
 use super::{Identity, Key, Name, Roots, TlsOptions};
 
 /// How many configurations are kept while no connection has them, for their sessions to be resumed.
@@ -228,11 +229,14 @@ fn certified_key(identity: &Identity) -> Result<Arc<CertifiedKey>, TlsOptionErro
         Key::Sec1(der) => PrivateKeyDer::Sec1(der.clone().into()),
         Key::Pkcs8(der) => PrivateKeyDer::Pkcs8(der.clone().into()),
     };
-    let bad = |error: rustls::Error| TlsOptionError { option: "identities", text: error.to_string() };
-    let certified = CertifiedKey::new(chain, ring::sign::any_supported_type(&key).map_err(bad)?);
-    match certified.keys_match() {
-        // Whether they match cannot be known of every kind of key.
-        Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => Ok(Arc::new(certified)),
-        Err(error) => Err(bad(error)),
+    let bad = |text: &str| TlsOptionError { option: "identities", text: text.into() };
+    let key = ring::sign::any_supported_type(&key).map_err(|_| bad("a key cannot be used"))?;
+    // Whoever asks for the certificate decides whether to trust it: here it need only have a key.
+    let first = identity.chain.first().and_then(|certificate| Certificate::read(certificate));
+    let public = first.and_then(|certificate| certificate.public_key());
+    match (key.public_key(), public) {
+        (_, None) => Err(bad("a certificate cannot be decoded")),
+        (Some(one), Some(other)) if one != other => Err(bad("a key is not the one of its certificate")),
+        _ => Ok(Arc::new(CertifiedKey::new(chain, key))),
     }
 }

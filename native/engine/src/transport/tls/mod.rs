@@ -2,11 +2,12 @@
 
 mod alert;
 mod client;
-mod name;
+mod fault;
 mod path;
 mod roots;
 mod stream;
 mod verifier;
+mod x509;
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;

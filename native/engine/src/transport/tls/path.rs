@@ -4,7 +4,6 @@
 //! thread that serves all of its connections. A server can make it do so by certificates that share a name. So the
 //! steps are counted first, by the names alone.
 
-use rustls::CertificateError;
 use rustls::pki_types::{CertificateDer, TrustAnchor};
 use webpki::EndEntityCert;
 
@@ -25,7 +24,7 @@ pub(super) fn candidates<'a>(
     end_entity: &EndEntityCert<'_>,
     certificates: &[CertificateDer<'a>],
     anchors: &[TrustAnchor<'_>],
-) -> Result<Vec<CertificateDer<'a>>, CertificateError> {
+) -> Result<Vec<CertificateDer<'a>>, Objection> {
     // One that cannot be read vouches for nobody.
     let (ders, read): (Vec<_>, Vec<_>) =
         certificates.iter().filter_map(|der| Some((der, EndEntityCert::try_from(der).ok()?))).unzip();
@@ -36,7 +35,7 @@ pub(super) fn candidates<'a>(
         steps: 0,
     };
     if !search.try_issuers(&mut vec![0]) {
-        return Err(Objection::TooManyPaths.into());
+        return Err(Objection::TooManyPaths);
     }
     let candidates = ders.into_iter().zip(&search.is_candidate[1..]).filter(|(_, is_candidate)| **is_candidate);
     Ok(candidates.map(|(der, _)| der.clone()).collect())

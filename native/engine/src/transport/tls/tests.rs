@@ -144,6 +144,58 @@ async fn each_fault_of_a_certificate_has_its_alert_and_says_what_it_is() {
 }
 
 #[tokio::test]
+async fn a_certificate_is_its_own_root_by_its_name_and_its_key() {
+    let root = authority("a root");
+    let server = || server_config((root.der().to_vec(), root.key().serialize_der()));
+    let options = || TlsOptions { name: Name::Disabled, ..trusting(&root) };
+    assert!(shaken(&Arc::new(server()), options(), "localhost").await.0.is_ok());
+    // Its name alone is anybody's.
+    let namesake = authority("a root");
+    let options = TlsOptions { name: Name::Disabled, ..trusting(&namesake) };
+    assert_eq!(refused(server(), options, "localhost").await.0, "bad_certificate");
+}
+
+#[test]
+fn a_certificate_that_is_broken_anywhere_is_no_panic() {
+    let root = authority("a root");
+    let between = ca("between", &root);
+    let (leaf, _) = issued(&between, |_| ());
+    let algorithms = rustls::crypto::ring::default_provider().signature_verification_algorithms;
+    let anchors = roots::these(&[root.der().to_vec()]).unwrap();
+    let describe = |end_entity: &[u8], other: &[u8]| {
+        let (end_entity, others) = (CertificateDer::from(end_entity), [CertificateDer::from(other)]);
+        let presented =
+            fault::Presented { end_entity: &end_entity, others: &others, anchors: &anchors, algorithms: &algorithms };
+        for error in [
+            webpki::Error::UnknownIssuer,
+            webpki::Error::BadDer,
+            webpki::Error::InvalidCertValidity,
+            webpki::Error::InvalidSignatureForPublicKey,
+            webpki::Error::NameConstraintViolation,
+            webpki::Error::PathLenConstraintViolated,
+            webpki::Error::EndEntityUsedAsCa,
+            webpki::Error::EmptyEkuExtension,
+        ] {
+            let text = presented.describe(&error.into());
+            assert!(text.contains("certificate"), "{text}");
+        }
+        presented.describe(&verifier::Objection::WeakKey.into());
+    };
+    for at in 0..leaf.len().max(between.der().len()) {
+        for certificate in [&leaf, &between.der().to_vec()] {
+            let mut changed = certificate.clone();
+            for byte in [0, 0x30, 0x80, 0xff] {
+                let Some(one) = changed.get_mut(at) else { continue };
+                *one = byte;
+                describe(&changed, between.der());
+                describe(&leaf, &changed);
+            }
+            describe(certificate.get(..at).unwrap_or_default(), certificate.get(at..).unwrap_or_default());
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_chain_may_have_as_many_certificates_between_its_ends_as_depth_says() {
     let root = authority("a root");
     let key = KeyPair::generate().unwrap();

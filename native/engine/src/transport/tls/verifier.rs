@@ -2,17 +2,18 @@
 
 use std::cell::RefCell;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, SignatureScheme};
-use webpki::{EndEntityCert, KeyUsage};
+use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls13_signature_with_raw_key};
+use rustls::pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, TrustAnchor, UnixTime};
+use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, PeerMisbehaved, SignatureScheme};
+use webpki::{EndEntityCert, KeyUsage, RawPublicKeyEntity};
 
-use super::alert::describe;
-use super::name::{distinguished_name, rsa_bits};
+use super::fault::Presented;
 use super::path;
 use super::roots::Anchors;
+use super::x509::{Certificate, rsa_bits};
 
 thread_local! {
     /// What is wrong with the certificate that was looked at last. rustls has no place for it in its errors.
@@ -37,7 +38,41 @@ pub(super) struct Verifier {
     pub(super) schemes: Vec<SignatureScheme>,
 }
 
-/// What rustls has no word for in a certificate that is not accepted.
+/// Why a certificate is not accepted.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    Webpki(webpki::Error),
+    Objection(Objection),
+}
+
+impl From<webpki::Error> for Refusal {
+    fn from(error: webpki::Error) -> Self {
+        match error {
+            webpki::Error::MaximumPathDepthExceeded => Self::Objection(Objection::PathTooLong),
+            webpki::Error::MaximumSignatureChecksExceeded
+            | webpki::Error::MaximumPathBuildCallsExceeded
+            | webpki::Error::MaximumNameConstraintComparisonsExceeded => Self::Objection(Objection::TooManyPaths),
+            error => Self::Webpki(error),
+        }
+    }
+}
+
+impl From<Objection> for Refusal {
+    fn from(objection: Objection) -> Self {
+        Self::Objection(objection)
+    }
+}
+
+impl From<Refusal> for CertificateError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Webpki(error) => certificate_error(error),
+            Refusal::Objection(objection) => objection.into(),
+        }
+    }
+}
+
+/// What webpki has no word for in a certificate that is not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Objection {
     #[error("is signed with its own key alone, and is not among the roots that are trusted here")]
@@ -57,7 +92,7 @@ impl From<Objection> for CertificateError {
 }
 
 /// The shortest modulus that ring verifies signatures with.
-const MIN_RSA_BITS: usize = 2048;
+pub(super) const MIN_RSA_BITS: usize = 2048;
 
 impl Verifier {
     fn check(
@@ -68,25 +103,72 @@ impl Verifier {
         server_name: &ServerName<'_>,
         now: UnixTime,
     ) -> Result<(), CertificateError> {
-        let certificate = EndEntityCert::try_from(end_entity).map_err(certificate_error)?;
-        let result = path::candidates(&certificate, intermediates, anchors).and_then(|candidates| {
-            let result = self.check_path(anchors, &certificate, &candidates, server_name, now);
-            match result.map_err(certificate_error) {
-                Ok(()) if has_weak_key(end_entity) => Err(Objection::WeakKey.into()),
-                Err(CertificateError::BadSignature) if stands_on_weak_key(anchors, end_entity, &candidates) => {
-                    Err(Objection::WeakKey.into())
-                }
-                Err(CertificateError::UnknownIssuer) if certificate.subject() == certificate.issuer() => {
-                    Err(Objection::SelfSigned.into())
-                }
-                result => result,
+        let result = match EndEntityCert::try_from(end_entity) {
+            Ok(certificate) if is_trusted_itself(end_entity, anchors) => {
+                self.check_itself(end_entity, &certificate, server_name, now)
             }
-        });
-        result.inspect_err(|error| {
-            let (subject, issuer) =
-                (distinguished_name(certificate.subject()), distinguished_name(certificate.issuer()));
-            PROBLEM.set(Some(describe(error, &subject, &issuer)));
+            Ok(certificate) => self.check_issuers(anchors, end_entity, &certificate, intermediates, server_name, now),
+            Err(error) => Err(error.into()),
+        };
+        result.map_err(|refusal| {
+            let presented = Presented { end_entity, others: intermediates, anchors, algorithms: &self.algorithms };
+            PROBLEM.set(Some(presented.describe(&refusal)));
+            refusal.into()
         })
+    }
+
+    /// Whoever trusts the certificate itself asks nobody who vouches for it, nor whether it may vouch for others.
+    fn check_itself(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        certificate: &EndEntityCert<'_>,
+        server_name: &ServerName<'_>,
+        now: UnixTime,
+    ) -> Result<(), Refusal> {
+        let read = Certificate::read(end_entity).ok_or(webpki::Error::BadDer)?;
+        let (Some(not_before), Some(not_after)) = (read.not_before, read.not_after) else {
+            return Err(webpki::Error::BadDerTime.into());
+        };
+        let since_1970 = |seconds| UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+        if now.as_secs() < not_before {
+            return Err(webpki::Error::CertNotValidYet { time: now, not_before: since_1970(not_before) }.into());
+        }
+        if now.as_secs() > not_after {
+            return Err(webpki::Error::CertExpired { time: now, not_after: since_1970(not_after) }.into());
+        }
+        if !read.is_for_servers() {
+            return Err(webpki::Error::EmptyEkuExtension.into());
+        }
+        if has_weak_key(end_entity) {
+            return Err(Objection::WeakKey.into());
+        }
+        self.check_name(certificate, server_name).map_err(Refusal::from)
+    }
+
+    fn check_issuers(
+        &self,
+        anchors: &Anchors,
+        end_entity: &CertificateDer<'_>,
+        certificate: &EndEntityCert<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        now: UnixTime,
+    ) -> Result<(), Refusal> {
+        let candidates = path::candidates(certificate, intermediates, anchors)?;
+        let is_self_issued = certificate.subject() == certificate.issuer();
+        match self.check_path(anchors, certificate, &candidates, server_name, now) {
+            Ok(()) if has_weak_key(end_entity) => Err(Objection::WeakKey.into()),
+            Err(webpki::Error::InvalidSignatureForPublicKey)
+                if stands_on_weak_key(anchors, end_entity, &candidates) =>
+            {
+                Err(Objection::WeakKey.into())
+            }
+            // A certificate that vouches for itself is its own unknown issuer.
+            Err(webpki::Error::UnknownIssuer | webpki::Error::CaUsedAsEndEntity) if is_self_issued => {
+                Err(Objection::SelfSigned.into())
+            }
+            result => result.map_err(Refusal::from),
+        }
     }
 
     fn check_path(
@@ -106,11 +188,46 @@ impl Verifier {
         let usage = KeyUsage::server_auth();
         let algorithms = self.algorithms.all;
         certificate.verify_for_usage(algorithms, anchors, intermediates, now, usage, None, Some(&check))?;
+        self.check_name(certificate, server_name)
+    }
+
+    fn check_name(&self, certificate: &EndEntityCert<'_>, server_name: &ServerName<'_>) -> Result<(), webpki::Error> {
         match self.checks_name {
             true => certificate.verify_is_valid_for_subject_name(server_name),
             false => Ok(()),
         }
     }
+
+    /// The signature of a handshake, by the key alone: what else the certificate holds has been looked at already, or need
+    /// not be.
+    fn check_signature(
+        &self,
+        certificate: &CertificateDer<'_>,
+        check: impl FnOnce(&SubjectPublicKeyInfoDer<'_>) -> Result<(), Error>,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let Some(key) = Certificate::read(certificate).and_then(|certificate| certificate.public_key()) else {
+            PROBLEM.set(Some("the server's certificate cannot be decoded: it has no key that can be found".into()));
+            return Err(CertificateError::BadEncoding.into());
+        };
+        match check(&key) {
+            // A server that need not prove who it is must still have a key that can be used.
+            Err(_) if has_weak_key(certificate) => {
+                PROBLEM.set(Some(format!("the server's certificate {}", Objection::WeakKey)));
+                Err(CertificateError::from(Objection::WeakKey).into())
+            }
+            result => result.map(|()| HandshakeSignatureValid::assertion()),
+        }
+    }
+}
+
+/// Whether a root has the name and the key of the certificate: to trust the one is to trust the other, since whoever has
+/// that key may vouch for it.
+fn is_trusted_itself(certificate: &CertificateDer<'_>, anchors: &Anchors) -> bool {
+    let Some(certificate) = Certificate::read(certificate) else { return false };
+    let is_same = |anchor: &TrustAnchor<'_>| {
+        anchor.subject.as_ref() == certificate.subject && anchor.subject_public_key_info.as_ref() == certificate.key
+    };
+    anchors.iter().any(is_same)
 }
 
 fn stands_on_weak_key(
@@ -149,8 +266,21 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, certificate, signature, &self.algorithms)
-            .map_err(|error| signature_error(error, certificate))
+        self.check_signature(certificate, |key| {
+            let key = RawPublicKeyEntity::try_from(key).map_err(certificate_error)?;
+            let fitting = self.algorithms.mapping.iter().filter(|(scheme, _)| *scheme == signature.scheme);
+            let mut result = Err(PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme.into());
+            // The scheme does not say which curve it is (RFC 8422, 5.1.1).
+            for algorithm in fitting.flat_map(|(_, algorithms)| *algorithms) {
+                result = key
+                    .verify_signature(*algorithm, message, signature.signature())
+                    .map_err(|error| certificate_error(error).into());
+                if result.is_ok() {
+                    break;
+                }
+            }
+            result
+        })
     }
 
     fn verify_tls13_signature(
@@ -159,8 +289,9 @@ impl ServerCertVerifier for Verifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signature, &self.algorithms)
-            .map_err(|error| signature_error(error, certificate))
+        self.check_signature(certificate, |key| {
+            verify_tls13_signature_with_raw_key(message, key, signature, &self.algorithms).map(|_| ())
+        })
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -168,17 +299,8 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
-/// A server that need not prove who it is must still have a key that can be used.
-fn signature_error(error: Error, certificate: &CertificateDer<'_>) -> Error {
-    if has_weak_key(certificate) {
-        PROBLEM.set(Some(format!("the server's certificate {}", Objection::WeakKey)));
-        return CertificateError::from(Objection::WeakKey).into();
-    }
-    error
-}
-
 fn has_weak_key(certificate: &CertificateDer<'_>) -> bool {
-    EndEntityCert::try_from(certificate).is_ok_and(|certificate| is_weak(&certificate.subject_public_key_info()))
+    Certificate::read(certificate).is_some_and(|certificate| is_weak(certificate.key))
 }
 
 fn is_weak(key: &[u8]) -> bool {
@@ -199,7 +321,7 @@ fn certificate_error(error: webpki::Error) -> CertificateError {
         E::CertRevoked => CertificateError::Revoked,
         // A certificate that vouches for itself is its own unknown issuer.
         E::UnknownIssuer | E::CaUsedAsEndEntity => CertificateError::UnknownIssuer,
-        E::RequiredEkuNotFoundContext(_) => CertificateError::InvalidPurpose,
+        E::RequiredEkuNotFoundContext(_) | E::EmptyEkuExtension => CertificateError::InvalidPurpose,
         E::InvalidSignatureForPublicKey => CertificateError::BadSignature,
         E::UnsupportedCriticalExtension => CertificateError::UnhandledCriticalExtension,
         E::UnsupportedSignatureAlgorithmContext(context) => CertificateError::UnsupportedSignatureAlgorithmContext {
@@ -212,7 +334,6 @@ fn certificate_error(error: webpki::Error) -> CertificateError {
                 public_key_algorithm_id: context.public_key_algorithm_id,
             }
         }
-        E::MaximumPathDepthExceeded => Objection::PathTooLong.into(),
         error => CertificateError::Other(OtherError(Arc::new(error))),
     }
 }

@@ -1,0 +1,258 @@
+//! Which of the certificates that a server has sent is at fault, and what is wrong with it, in English.
+//!
+//! webpki says of a path that it is not good, and not where. So the path is followed anew, by the names and by the
+//! signatures, and the fault is looked for on it.
+
+use rustls::crypto::WebPkiSupportedAlgorithms;
+use rustls::pki_types::{CertificateDer, TrustAnchor};
+use webpki::{EndEntityCert, Error};
+
+use super::alert::words;
+use super::verifier::{MIN_RSA_BITS, Objection, Refusal};
+use super::x509::{self, Certificate, date, distinguished_name, rsa_bits};
+
+/// How many certificates are followed: one more than webpki takes.
+const MAX_PATH: usize = 8;
+
+/// How many signatures are checked in all to find the way.
+const MAX_CHECKS: usize = 16;
+
+/// How many hosts of a certificate are worth repeating.
+const MAX_HOSTS: usize = 10;
+
+/// What a server has sent, and who is trusted.
+pub(super) struct Presented<'a> {
+    pub(super) end_entity: &'a CertificateDer<'a>,
+    pub(super) others: &'a [CertificateDer<'a>],
+    pub(super) anchors: &'a [TrustAnchor<'a>],
+    pub(super) algorithms: &'a WebPkiSupportedAlgorithms,
+}
+
+/// One of the certificates on the way from the server's up to a root.
+struct Step<'a> {
+    der: &'a CertificateDer<'a>,
+    certificate: Certificate<'a>,
+}
+
+impl Presented<'_> {
+    /// Why the server is refused.
+    pub(super) fn describe(&self, refusal: &Refusal) -> String {
+        let path = self.path();
+        match (path.first(), refusal) {
+            (None, _) => "the server's certificate cannot be decoded".into(),
+            (Some(_), Refusal::Webpki(error)) => self.describe_error(error, &path),
+            (Some(_), Refusal::Objection(Objection::WeakKey)) => self.describe_weak_key(&path),
+            (Some(step), Refusal::Objection(objection)) => format!("{} {objection}", label(0, step)),
+        }
+    }
+
+    /// The way up to a root, as far as the server's certificates lead there.
+    fn path(&self) -> Vec<Step<'_>> {
+        let step = |der| Some(Step { der, certificate: Certificate::read(der)? });
+        let mut path: Vec<_> = step(self.end_entity).into_iter().collect();
+        let mut checks = 0;
+        while let Some(Step { certificate: last, .. }) = path.last()
+            && path.len() < MAX_PATH
+        {
+            let is_on_path = |one: &Certificate<'_>| {
+                path.iter().any(|step| step.certificate.subject == one.subject && step.certificate.key == one.key)
+            };
+            let issuers = self.others.iter().filter_map(step);
+            let mut issuers =
+                issuers.filter(|one| one.certificate.subject == last.issuer && !is_on_path(&one.certificate));
+            let Some(first) = issuers.next() else { break };
+            let has_signed = |one: &Step<'_>| {
+                checks += 1;
+                checks <= MAX_CHECKS && last.is_signed_by(one.certificate.key, self.algorithms)
+            };
+            // The first one is as good as any where none has signed.
+            let next = std::iter::once(first).chain(issuers).map(Some).collect::<Vec<_>>();
+            let signer = next.iter().flatten().position(has_signed).unwrap_or(0);
+            match next.into_iter().nth(signer).flatten() {
+                Some(next) => path.push(next),
+                None => break,
+            }
+        }
+        path
+    }
+
+    fn describe_error(&self, error: &Error, path: &[Step<'_>]) -> String {
+        let is_at_fault = |test: &dyn Fn(usize, &Certificate<'_>) -> bool| {
+            path.iter().enumerate().position(|(at, step)| test(at, &step.certificate))
+        };
+        let (at, what) = match error {
+            Error::CertExpired { not_after, .. } => {
+                let until = not_after.as_secs();
+                let at = is_at_fault(&|_, one| one.not_after == Some(until));
+                let from = at.and_then(|at| path[at].certificate.not_before).map(date);
+                let from = from.map_or_else(String::new, |from| format!("from {from} "));
+                (at, format!("has expired: it was valid {from}until {}", date(until)))
+            }
+            Error::CertNotValidYet { not_before, .. } => {
+                let from = not_before.as_secs();
+                let at = is_at_fault(&|_, one| one.not_before == Some(from));
+                let until = at.and_then(|at| path[at].certificate.not_after).map(date);
+                let until = until.map_or_else(String::new, |until| format!(" until {until}"));
+                (at, format!("is not valid yet: it will be valid from {}{until}", date(from)))
+            }
+            Error::InvalidCertValidity => (
+                is_at_fault(&|_, one| one.not_before > one.not_after),
+                "ends to be valid before it begins to be".into(),
+            ),
+            Error::CertNotValidForName(_) => (Some(0), for_others(&path[0].certificate.hosts())),
+            Error::CaUsedAsEndEntity => (Some(0), "is an authority's (CA), and not a server's".into()),
+            Error::EndEntityUsedAsCa => (
+                is_at_fault(&|at, one| at > 0 && !one.is_authority()),
+                "has signed another one, and is not an authority's (CA)".into(),
+            ),
+            Error::PathLenConstraintViolated => {
+                let is_below = |at: usize, max: usize| at > max + 1;
+                let at = is_at_fault(&|at, one| one.max_authorities_below().is_some_and(|max| is_below(at, max)));
+                let max = at.and_then(|at| path[at].certificate.max_authorities_below());
+                let max = max.map_or_else(|| "fewer".into(), |max| max.to_string());
+                (at, format!("stands above more authorities than it may: it allows {max}"))
+            }
+            Error::NameConstraintViolation => (Some(0), self.beyond_constraints(path)),
+            Error::InvalidSignatureForPublicKey => self.wrong_signature(path),
+            Error::UnsupportedSignatureAlgorithmContext(context) => {
+                let id = context.signature_algorithm_id.as_slice();
+                (is_at_fault(&|_, one| one.signature_algorithm == id), unsupported_signature(id))
+            }
+            Error::UnsupportedSignatureAlgorithmForPublicKeyContext(context) => {
+                let id = context.signature_algorithm_id.as_slice();
+                let at = is_at_fault(&|_, one| one.signature_algorithm == id);
+                (at, "is signed with a key of a kind or a length that is not accepted, that of its issuer".into())
+            }
+            Error::RequiredEkuNotFoundContext(_) | Error::EmptyEkuExtension => {
+                (is_at_fault(&|_, one| !one.is_for_servers()), "is not meant for servers".into())
+            }
+            Error::UnknownIssuer => self.unknown_issuer(path),
+            error => (Some(0), unreadable(error, &path[0].certificate)),
+        };
+        match at {
+            Some(at) => format!("{} {what}", label(at, &path[at])),
+            None => format!("a certificate that vouches for the server's ({}) {what}", names(&path[0].certificate)),
+        }
+    }
+
+    /// The last one of the path leads no further.
+    fn unknown_issuer(&self, path: &[Step<'_>]) -> (Option<usize>, String) {
+        for (at, step) in path.iter().enumerate().skip(1) {
+            if let Err(error) = EndEntityCert::try_from(step.der) {
+                return (Some(at), unreadable(&error, &step.certificate));
+            }
+        }
+        let at = path.len() - 1;
+        let last = &path[at].certificate;
+        let what = if last.is_self_issued() {
+            "is not among the roots that are trusted here".into()
+        } else {
+            let issuer = distinguished_name(last.issuer);
+            format!(
+                "is not vouched for by any root that is trusted here: the certificate of its issuer ({issuer}) is \
+                 neither one of them, nor has the server sent it"
+            )
+        };
+        (Some(at), what)
+    }
+
+    fn wrong_signature(&self, path: &[Step<'_>]) -> (Option<usize>, String) {
+        let wrong = path.iter().enumerate().position(|(at, step)| {
+            let above = path.get(at + 1).map(|issuer| issuer.certificate.key);
+            let is_issuer = |anchor: &&TrustAnchor<'_>| anchor.subject.as_ref() == step.certificate.issuer;
+            let roots = self.anchors.iter().filter(is_issuer).map(|anchor| anchor.subject_public_key_info.as_ref());
+            let mut keys = roots.chain(above).take(MAX_CHECKS).peekable();
+            keys.peek().is_some() && !keys.any(|key| step.certificate.is_signed_by(key, self.algorithms))
+        });
+        let what = wrong.map_or_else(String::new, |at| {
+            let issuer = distinguished_name(path[at].certificate.issuer);
+            format!(": it is not by the key that {issuer} has in its own certificate")
+        });
+        (wrong, format!("has a signature that is wrong{what}"))
+    }
+
+    fn beyond_constraints(&self, path: &[Step<'_>]) -> String {
+        let on_path = path.iter().skip(1).map(|step| &step.certificate).filter(|one| one.has_name_constraints());
+        let issuers: Vec<_> = path.iter().map(|step| step.certificate.issuer).collect();
+        let roots = self.anchors.iter().filter(|anchor| anchor.name_constraints.is_some());
+        let roots = roots.map(|anchor| anchor.subject.as_ref()).filter(|subject| issuers.contains(subject));
+        let mut who: Vec<_> = on_path.map(|one| one.subject).chain(roots).map(distinguished_name).collect();
+        who.dedup();
+        let hosts = listed(&path[0].certificate.hosts());
+        format!("is for {hosts}, for which {} may not vouch (name constraints)", who.join(" or "))
+    }
+
+    fn describe_weak_key(&self, path: &[Step<'_>]) -> String {
+        let what = |bits| format!("has an RSA key of {bits} bits, which is too weak: it needs {MIN_RSA_BITS}");
+        let weak = |key| rsa_bits(key).filter(|bits| *bits < MIN_RSA_BITS);
+        for (at, step) in path.iter().enumerate() {
+            if let Some(bits) = weak(step.certificate.key) {
+                return format!("{} {}", label(at, step), what(bits));
+            }
+            let issuer = step.certificate.issuer;
+            for anchor in self.anchors.iter().filter(|anchor| anchor.subject.as_ref() == issuer) {
+                if let Some(bits) = weak(&anchor.subject_public_key_info) {
+                    return format!("the root certificate ({}) {}", distinguished_name(issuer), what(bits));
+                }
+            }
+        }
+        format!("{} has an RSA key, or stands on one, that is too weak", label(0, &path[0]))
+    }
+}
+
+/// Which certificate it is.
+fn label(at: usize, step: &Step<'_>) -> String {
+    let kind = match at {
+        0 => "the server's certificate",
+        _ if step.certificate.is_self_issued() => "the root certificate that the server sent",
+        _ => "the intermediate certificate",
+    };
+    format!("{kind} ({})", names(&step.certificate))
+}
+
+fn names(certificate: &Certificate<'_>) -> String {
+    let subject = distinguished_name(certificate.subject);
+    if certificate.is_self_issued() {
+        return format!("{subject}, issued by itself");
+    }
+    format!("{subject}, issued by {}", distinguished_name(certificate.issuer))
+}
+
+fn for_others(hosts: &[String]) -> String {
+    if hosts.is_empty() {
+        return "is for no host: it has no subject alternative names, and its common name is not one".into();
+    }
+    format!("is for another host: it is valid for {}", listed(hosts))
+}
+
+fn listed(hosts: &[String]) -> String {
+    let (first, others) = hosts.split_at(hosts.len().min(MAX_HOSTS));
+    match (first, others.len()) {
+        ([], _) => "no host".into(),
+        (first, 0) => first.join(", "),
+        (first, others) => format!("{} and {others} others", first.join(", ")),
+    }
+}
+
+fn unsupported_signature(algorithm: &[u8]) -> String {
+    format!("has a signature that is not accepted, by {}", x509::algorithm_name(algorithm))
+}
+
+/// What webpki does not take in a certificate of its own.
+fn unreadable(error: &Error, certificate: &Certificate<'_>) -> String {
+    match error {
+        Error::UnsupportedCertVersion if certificate.version != 3 => {
+            format!("is of version {}, and no other than version 3 can be verified", certificate.version)
+        }
+        Error::UnsupportedCriticalExtension => "has a critical extension that is not known here".into(),
+        Error::SignatureAlgorithmMismatch => "names two algorithms for its one signature".into(),
+        Error::BadDerTime => "has a date that cannot be read".into(),
+        Error::MalformedExtensions | Error::ExtensionValueInvalid => "has an extension that cannot be read".into(),
+        Error::MalformedDnsIdentifier | Error::MalformedNameConstraint | Error::InvalidNetworkMaskConstraint => {
+            "has a name that cannot be read".into()
+        }
+        Error::CertRevoked => "has been revoked".into(),
+        Error::BadDer | Error::TrailingData(_) | Error::UnsupportedCertVersion => "cannot be decoded".into(),
+        error => format!("is not accepted ({})", words(error)),
+    }
+}

@@ -1,0 +1,126 @@
+%% Who asks for no verification needs a server's key and nothing else of its certificate, however odd it is; and what a
+%% client's own certificate looks like is for the server to judge.
+-module(gun_rs_tls_odd_SUITE).
+-compile(export_all).
+-compile(nowarn_export_all).
+
+-import(gun_rs_test, [config/2]).
+-import(gun_rs_test, [doc/1]).
+
+-include("gun_rs_test.hrl").
+
+%% Far beyond what the slowest case takes: for what would never end.
+suite() ->
+	[{timetrap, {minutes, 2}}].
+
+all() ->
+	gun_rs_test:all(?MODULE).
+
+init_per_suite(Config) ->
+	ok = gun_rs_test:require_cowboy(),
+	PrivDir = config(priv_dir, Config),
+	[{certs, tls_certs:make(PrivDir)}, {odd, tls_odd_certs:make(PrivDir)}|Config].
+
+end_per_suite(_) ->
+	ok.
+
+server_with_an_odd_certificate(Config) ->
+	doc("With verify_none a server is talked to whatever its certificate is like, in TLS 1.2 and 1.3."),
+	[] = [{Name, Kind, Version, Reason}
+		|| {Name, Cert} <- maps:to_list(config(odd, Config)), Version <- ['tlsv1.2', 'tlsv1.3'],
+		Kind <- do_kinds(Name, Version),
+		{error, Reason} <- [do_use(Kind, Cert, [{verify, verify_none}, {versions, [Version]}])]],
+	ok.
+
+server_whose_signature_is_anothers(Config) ->
+	doc("With verify_none too the server must have the key of its certificate."),
+	#{version_1 := V1, negative_serial := #{keyfile := OtherKey}} = config(odd, Config),
+	%% OTP's ssl doesn't look whether the two belong together.
+	_ = [begin
+		{error, {tls_alert, {bad_certificate, Text}}} = do_use(erlang, V1#{keyfile := OtherKey},
+			[{verify, verify_none}, {versions, [Version]}]),
+		"localhost: the server's signature of the handshake is not by the key of its certificate" = Text
+	end || Version <- ['tlsv1.2', 'tlsv1.3']],
+	ok.
+
+odd_certificate_that_is_verified(Config) ->
+	doc("Where the server must be verified the sentence says what is odd; what changes nothing is accepted."),
+	#{root := #{certfile := Root}} = config(certs, Config),
+	_ = [begin
+		{error, Reason} = do_use(openssl, maps:get(Name, config(odd, Config)), [{cacertfile, Root}]),
+		Sentence = unicode:characters_to_list(gun_rs:format_error(Reason)),
+		{[_|_], _} = {string:find(Sentence, "localhost: the server's certificate (CN=local, issued by itself) " ++ What), Sentence}
+	end || {Name, What} <- [
+		{version_1, "is of version 1, and no other than version 3 can be verified"},
+		{version_2, "is of version 2, and no other than version 3 can be verified"},
+		{unknown_critical_extension, "has a critical extension that is not known here"},
+		{same_extension_twice, "has an extension that cannot be read"}
+	]],
+	_ = [{ok, _} = {do_use(Kind, Cert, [{cacertfile, File}]), Name}
+		|| Name <- [negative_serial, long_serial, missing_null, bmp_string, teletex_string, nul_in_its_name, no_utf8],
+		Cert = #{certfile := File} <- [maps:get(Name, config(odd, Config))],
+		Kind <- do_kinds(Name, 'tlsv1.3')],
+	ok.
+
+own_odd_certificate(Config) ->
+	doc("A client's certificate is sent however odd it is: what OpenSSL cannot read is refused by the server."),
+	#{good := Good, root := #{certfile := Root}} = config(certs, Config),
+	Unreadable = [empty_serial, no_utf8],
+	%% It asks for a certificate, and takes any.
+	tls_servers:with(openssl, Good, #{args => ["-verify", "1"]}, fun(Server, Port) ->
+		_ = [begin
+			TlsOpts = [{cacertfile, Root}, {certfile, CertFile}, {keyfile, KeyFile}, {versions, [Version]}],
+			case lists:member(Name, Unreadable) of
+				false -> {#{client_certificates := 1}, _} = {do_facts(Server, Port, TlsOpts), Name};
+				true when Version =:= 'tlsv1.2' -> {{error, {tls_alert, {decode_error, _}}}, _} = {do_open(Port, TlsOpts), Name};
+				%% There it says so after the handshake.
+				true -> ok
+			end
+		end || {Name, #{certfile := CertFile, keyfile := KeyFile}} <- maps:to_list(config(odd, Config)),
+			Version <- ['tlsv1.2', 'tlsv1.3']]
+	end),
+	ok.
+
+own_key_of_another_certificate(Config) ->
+	doc("An odd certificate of one's own must still have one's own key."),
+	#{version_1 := #{certfile := CertFile}, negative_serial := #{keyfile := OtherKey}} = config(odd, Config),
+	{error, {options, {tls_opts, {keyfile, OtherKey}}}} = gun_rs:open("localhost", 443,
+		#{transport => tls, tls_opts => [{certfile, CertFile}, {keyfile, OtherKey}]}),
+	ok.
+
+%% Helpers.
+
+%% OpenSSL does not serve what it cannot read.
+do_kinds(empty_serial, _) -> [erlang];
+do_kinds(no_utf8, _) -> [erlang];
+do_kinds(same_extension_twice, 'tlsv1.2') -> [erlang];
+do_kinds(_, _) -> [openssl, erlang].
+
+do_facts(Server, Port, TlsOpts) ->
+	case do_open(Port, TlsOpts) of
+		{ok, ConnPid} ->
+			Facts = tls_servers:facts(Server, ConnPid),
+			ok = gun_rs:close(ConnPid),
+			Facts;
+		Error ->
+			Error
+	end.
+
+do_use(Kind, Cert, TlsOpts) ->
+	try
+		tls_servers:with(Kind, Cert, #{}, fun(Server, Port) ->
+			case do_facts(Server, Port, TlsOpts) of
+				#{} -> ok;
+				Error -> Error
+			end
+		end)
+	catch error:Reason ->
+		{error, {server, Reason}}
+	end.
+
+do_open(Port, TlsOpts) ->
+	{ok, ConnPid} = gun_rs:open("localhost", Port, #{transport => tls, tls_opts => TlsOpts, retry => 0}),
+	case gun_rs:await_up(ConnPid, ?WAIT) of
+		{ok, http} -> {ok, ConnPid};
+		{error, {down, {shutdown, Reason}}} -> {error, Reason}
+	end.
