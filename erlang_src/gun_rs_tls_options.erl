@@ -53,7 +53,9 @@
 	| {signature_algs, [atom() | {atom(), atom()}]}
 	| {supported_groups, [atom()]}
 	| {verify, verify_peer | verify_none}
+	| {verify_fun, undefined | {fun(), [{check_hostname, string() | binary()}]}}
 	| {versions, ['tlsv1.2' | 'tlsv1.3']}
+	| {fail_if_no_peer_cert, boolean()}
 	| {hibernate_after, timeout()}
 	| {log_alert, boolean()}
 	| {log_level, logger:level() | all | none}
@@ -77,6 +79,7 @@
 	alpn := [binary()],
 	ciphers := default | [binary()],
 	depth := 0..255,
+	further_names := [binary()],
 	groups := default | [gun_rs_tls_algorithms:group()],
 	identities := [gun_rs_tls_files:identity()],
 	resume := boolean(),
@@ -88,8 +91,8 @@
 }.
 -export_type([native/0]).
 
--type native_key() :: alpn | ciphers | depth | groups | identities | resume | roots | server_name
-	| signature_algs | verify | versions.
+-type native_key() :: alpn | ciphers | depth | further_names | groups | identities | resume | roots
+	| server_name | signature_algs | verify | versions.
 
 %% rustls takes no handshake message that is longer.
 -define(MAX_HANDSHAKE_SIZE, 16#ffff).
@@ -120,6 +123,8 @@ native(TlsOpts, Alpn) ->
 		Error -> Error
 	end.
 
+native_checked(#{verify := verify_none, verify_fun := VerifyFun}, _) when VerifyFun =/= undefined ->
+	{error, {verify_fun, VerifyFun}};
 native_checked(Opts, Alpn) ->
 	Versions = versions(Opts),
 	case {roots(Opts), ciphers(Opts, Versions)} of
@@ -130,6 +135,7 @@ native_checked(Opts, Alpn) ->
 						alpn => maps:get(alpn_advertised_protocols, Opts, Alpn),
 						ciphers => Ciphers,
 						depth => maps:get(depth, Opts, 10),
+						further_names => further_names(Opts),
 						groups => groups(Opts, Versions),
 						identities => Identities,
 						resume => resume(Opts),
@@ -217,6 +223,11 @@ server_name(#{server_name_indication := disable}) -> disable;
 server_name(#{server_name_indication := Name}) -> iolist_to_binary(Name);
 server_name(_) -> host.
 
+%% Beside the host's own name, as in ssl, whose own check is made where there is a
+%% verify_fun too.
+further_names(#{verify_fun := {_, Opts}}) -> [iolist_to_binary(Name) || {check_hostname, Name} <- Opts];
+further_names(_) -> [].
+
 %% @doc Whether good options stand for the same whenever they are looked at: the roots of
 %% the system and the contents of files may change.
 -spec is_constant(TlsOpts :: [tls_opt()]) -> boolean().
@@ -246,6 +257,7 @@ at_fault(What, TlsOpts) ->
 	end.
 
 options_of(alpn, _) -> [alpn_advertised_protocols];
+options_of(further_names, _) -> [verify_fun];
 options_of(groups, Opts) -> group_options(versions(Opts));
 options_of(identities, _) -> [certs_keys, key, keyfile, certfile];
 options_of(resume, _) -> [reuse_sessions, session_tickets];
@@ -311,6 +323,8 @@ native_refusal({key, _}) ->
 native_refusal({keyfile, _}) ->
 	"the file cannot be read, has not exactly one private key in PEM, is encrypted with "
 	"another password or none, or there is no cert or certfile that rustls can use with it";
+native_refusal({verify_fun, _}) ->
+	"it has a host name checked, and with verify_none nothing is verified";
 native_refusal({password, _}) ->
 	"the fun has raised, or has not returned iodata";
 native_refusal(_) ->
@@ -393,6 +407,15 @@ decide({supported_groups, Groups}) ->
 decide({verify, Verify}) ->
 	expect(Verify =:= verify_peer orelse Verify =:= verify_none,
 		"verify_peer or verify_none");
+decide({verify_fun, undefined}) ->
+	ok;
+decide({verify_fun, VerifyFun}) ->
+	case is_hostname_check(VerifyFun) of
+		true -> ok;
+		false ->
+			"no Erlang fun takes part in a handshake; the only one that is known is fun "
+			"ssl_verify_hostname:verify_fun/3 with [{check_hostname, Name}], which is checked without it"
+	end;
 decide({versions, Versions}) ->
 	Old = is_list_of(fun is_atom/1, Versions)
 		andalso (lists:member('tlsv1.1', Versions) orelse lists:member(tlsv1, Versions)),
@@ -404,8 +427,10 @@ decide({versions, Versions}) ->
 	end;
 
 %% Options without a meaning here: nothing is logged, no process stands behind a
-%% connection's TLS.
+%% connection's TLS, and no client has clients.
 
+decide({fail_if_no_peer_cert, Fail}) ->
+	expect(is_boolean(Fail), "true or false");
 decide({hibernate_after, Timeout}) ->
 	expect(Timeout =:= infinity orelse (is_integer(Timeout) andalso Timeout >= 0),
 		"a number of milliseconds or infinity");
@@ -478,9 +503,6 @@ decide({stapling, _}) -> "the status of certificates (OCSP) is not looked at";
 decide({use_srtp, _}) -> "it belongs to DTLS, which is not here";
 decide({use_ticket, _}) -> "tickets are kept by gun_rs, and cannot be given or taken";
 decide({user_lookup_fun, _}) -> "rustls has neither pre-shared keys nor SRP";
-decide({verify_fun, _}) ->
-	"no Erlang fun takes part in a handshake; certificates and host names are verified "
-	"without one";
 
 %% What is no option of TLS.
 
@@ -549,6 +571,17 @@ is_iodata(Term) ->
 	catch error:badarg ->
 		false
 	end.
+
+%% The fun of the library ssl_verify_fun, which need not be there: it is not called.
+is_hostname_check({Fun, Opts}) when is_function(Fun, 3) ->
+	Info = [erlang:fun_info(Fun, Item) || Item <- [type, module, name]],
+	Info =:= [{type, external}, {module, ssl_verify_hostname}, {name, verify_fun}]
+		andalso is_list_of(fun
+			({check_hostname, Name}) -> is_server_name(Name);
+			(_) -> false
+		end, Opts) andalso length(Opts) =< 1;
+is_hostname_check(_) ->
+	false.
 
 %% RFC 1035, 2.3.1, with the underscores that some names have. The last label of a name
 %% is no number, so that no address passes for a name.

@@ -90,6 +90,42 @@ roots_in_every_form(Config) ->
 		]]
 	end).
 
+options_of_other_libraries(Config) ->
+	doc("What libraries over gun give in tls_opts is taken, and what it asks for is done."),
+	#{root := #{certfile := File, der := Root}, other_root := #{der := Other}} = config(certs, Config),
+	Match = {customize_hostname_check, [{match_fun, public_key:pkix_verify_hostname_match_fun(https)}]},
+	Tesla = fun(Name) ->
+		[{verify, verify_peer}, {cacertfile, File}, {depth, 20}, {reuse_sessions, false},
+			{verify_fun, {fun ssl_verify_hostname:verify_fun/3, [{check_hostname, Name}]}}]
+	end,
+	Nostrum = fun(Roots) -> [{verify, verify_peer}, {cacerts, Roots}, {depth, 3}, Match] end,
+	Gluegun = fun(Roots, Name) ->
+		[{verify, verify_peer}, {cacerts, Roots}, {server_name_indication, Name}, {depth, 3},
+			{versions, ['tlsv1.3', 'tlsv1.2']}, Match]
+	end,
+	Hackney = [{verify, verify_peer}, {cacerts, [Root]}, {fail_if_no_peer_cert, false}, {server_name_indication, "localhost"}],
+	do_with(Config, good, fun(Server, Port) ->
+		_ = [do_use(Server, do_open("localhost", Port, TlsOpts)) || TlsOpts <- [
+			Tesla("localhost"),
+			Tesla("www.example.test"),
+			[{server_name_indication, disable}|Tesla("localhost")],
+			Nostrum([Root]),
+			Gluegun([Other, Root], "www.example.test"),
+			Hackney
+		]],
+		_ = [do_says([Name], element(2, {Alert, _} = do_alert("localhost", Port, TlsOpts)))
+			|| {Alert, Name, TlsOpts} <- [
+			{handshake_failure, "for another host than elsewhere.test", Tesla("elsewhere.test")},
+			{handshake_failure, "for another host than elsewhere.test",
+				[{server_name_indication, disable}|Tesla("elsewhere.test")]},
+			{handshake_failure, "for another host than elsewhere.test",
+				[{server_name_indication, "elsewhere.test"}|Tesla("localhost")]},
+			{unknown_ca, "localhost", Nostrum([Other])},
+			{handshake_failure, "for another host than elsewhere.test", Gluegun([Root], "elsewhere.test")}
+		]],
+		ok
+	end).
+
 self_signed_as_a_root(Config) ->
 	doc("A self-signed certificate is trusted once it is among the roots."),
 	#{self_signed := #{certfile := File}} = config(certs, Config),

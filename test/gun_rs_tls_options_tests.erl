@@ -15,8 +15,8 @@ decisions() ->
 		honoured => [alpn_advertised_protocols, cacertfile, cacerts, cert, certfile, certs_keys,
 			ciphers, customize_hostname_check, depth, eccs, key, keyfile, password,
 			reuse_sessions, server_name_indication, session_tickets, signature_algs,
-			supported_groups, verify, versions],
-		meaningless => [hibernate_after, log_alert, log_level, max_handshake_size,
+			supported_groups, verify, verify_fun, versions],
+		meaningless => [fail_if_no_peer_cert, hibernate_after, log_alert, log_level, max_handshake_size,
 			receiver_spawn_opts, sender_spawn_opts, ssl_imp],
 		refused => [allow_any_ca_purpose, beast_mitigation, cb_info, cert_policy_opts,
 			certificate_authorities, client_preferred_next_protocols, crl_cache, crl_check,
@@ -24,7 +24,7 @@ decisions() ->
 			middlebox_comp_mode, ocsp_nonce, ocsp_responder_certs, ocsp_stapling, padding_check,
 			partial_chain, protocol, psk_groups,
 			psk_identity, reuse_session, secure_renegotiate, signature_algs_cert,
-			srp_identity, stapling, use_srtp, use_ticket, user_lookup_fun, verify_fun]
+			srp_identity, stapling, use_srtp, use_ticket, user_lookup_fun]
 	}.
 
 decided() ->
@@ -137,8 +137,12 @@ valid() ->
 			[{sha, rsa}, {sha384, ecdsa}]]},
 		{supported_groups, [[x25519], [x448, secp521r1, secp256r1]]},
 		{verify, [verify_peer, verify_none]},
+		{verify_fun, [undefined, {fun ssl_verify_hostname:verify_fun/3, []},
+			{fun ssl_verify_hostname:verify_fun/3, [{check_hostname, "example.org"}]},
+			{fun ssl_verify_hostname:verify_fun/3, [{check_hostname, <<"127.0.0.1">>}]}]},
 		{versions, [['tlsv1.2'], ['tlsv1.3'], ['tlsv1.3', 'tlsv1.2'], ['tlsv1.2', 'tlsv1.2']]},
 
+		{fail_if_no_peer_cert, [true, false]},
 		{hibernate_after, [0, 5000, infinity]},
 		{log_alert, [true, false]},
 		{log_level, [all, none, emergency, alert, critical, error, warning, notice, info, debug]},
@@ -249,11 +253,18 @@ invalid() ->
 		{use_srtp, [#{protection_profiles => [<<0, 2>>]}]},
 		{use_ticket, [[<<1>>]]},
 		{user_lookup_fun, [{Fun, state}]},
-		{verify_fun, [{Fun, state}]},
+		{verify_fun, [{Fun, state}, Fun, {Fun, [{check_hostname, "example.org"}]},
+			{fun ssl_verify_hostname:verify_fun/3, undefined},
+			{fun ssl_verify_hostname:verify_fun/3, [{check_hostname, undefined}]},
+			{fun ssl_verify_hostname:verify_fun/3, [{check_hostname, "a"}, {check_hostname, "b"}]},
+			{fun ssl_verify_hostname:verify_fun/3, [{check_fingerprint, <<>>}]},
+			{fun ssl_verify_hostname:verify_fun/3, [{check_hostname, "a"}|b]},
+			{fun ssl_verify_fingerprint:verify_fun/3, [{check_hostname, "example.org"}]},
+			{fun ssl_verify_hostname:verify_fun/2, [{check_hostname, "example.org"}]}]},
 
 		%% Of servers, of the socket, and of nothing.
 		{dh, [?DER]},
-		{fail_if_no_peer_cert, [true]},
+		{fail_if_no_peer_cert, [undefined]},
 		{honor_cipher_order, [true]},
 		{sni_hosts, [[]]},
 		{active, [false]},
@@ -314,6 +325,7 @@ defaults() ->
 		identities => [],
 		resume => true,
 		roots => system,
+		further_names => [],
 		server_name => host,
 		signature_algs => default,
 		verify => peer,
@@ -387,7 +399,11 @@ what_users_of_gun_give_is_taken_test_() ->
 		{[{verify, verify_none}, {log_level, error}, {reuse_sessions, false},
 			{secure_renegotiate, true}], #{verify => none, resume => false}},
 		{[{server_name_indication, "host"}, {versions, ['tlsv1.2', 'tlsv1.3']}],
-			#{server_name => <<"host">>}}
+			#{server_name => <<"host">>}},
+		{[{verify, verify_peer}, {cacerts, Roots}, {depth, 20}, {reuse_sessions, false},
+			{verify_fun, {fun ssl_verify_hostname:verify_fun/3, [{check_hostname, "host"}]}}],
+			#{depth => 20, further_names => [<<"host">>], resume => false, server_name => host, verify => peer}},
+		{[{verify_fun, undefined}, {fail_if_no_peer_cert, true}], #{further_names => [], verify => peer}}
 	]].
 
 the_match_fun_of_https_is_known_whoever_made_it_test() ->
@@ -397,6 +413,11 @@ the_match_fun_of_https_is_known_whoever_made_it_test() ->
 	Remembered = binary_to_term(term_to_binary(Fun)),
 	[?assertEqual(ok, gun_rs_tls_options:check([{customize_hostname_check, [{match_fun, M}]}]))
 		|| M <- [Fun, Remembered]].
+
+a_host_name_is_not_checked_where_nothing_is_verified_test() ->
+	Opt = {verify_fun, {fun ssl_verify_hostname:verify_fun/3, [{check_hostname, "host"}]}},
+	?assertEqual({error, Opt}, gun_rs_tls_options:native([{verify, verify_none}, Opt], ?ALPN)),
+	?assertNotEqual(nomatch, string:find(refusal(Opt), "with verify_none nothing is verified")).
 
 no_roots_at_all_are_refused_unless_nothing_is_verified_test() ->
 	?assertEqual({error, {cacerts, []}}, gun_rs_tls_options:native([{cacerts, []}], ?ALPN)),

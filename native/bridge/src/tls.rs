@@ -21,6 +21,7 @@ mod atoms {
         depth,
         disable,
         error,
+        further_names,
         groups,
         host,
         identities,
@@ -107,6 +108,7 @@ fn options(map: Term<'_>) -> NifResult<TlsOptions> {
         verify: one_of(map, atoms::verify(), &[(atoms::peer(), true), (atoms::none(), false)])?,
         roots: roots(map.map_get(atoms::roots())?)?,
         name: name(map.map_get(atoms::server_name())?)?,
+        further_names: names_of(map.map_get(atoms::further_names())?)?,
         identities: identities.into_iter().map(identity).collect::<NifResult<_>>()?,
         tls12: versions.contains(&atoms::tls12()),
         tls13: versions.contains(&atoms::tls13()),
@@ -159,6 +161,10 @@ fn names(term: Term<'_>) -> NifResult<Option<Vec<String>>> {
         })
         .collect::<NifResult<_>>()
         .map(Some)
+}
+
+fn names_of(term: Term<'_>) -> NifResult<Vec<String>> {
+    term.decode::<Vec<Term<'_>>>()?.into_iter().map(to_text).collect()
 }
 
 fn binaries(term: Term<'_>) -> NifResult<Vec<Vec<u8>>> {

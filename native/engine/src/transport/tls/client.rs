@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use rustls::client::{ClientSessionMemoryCache, ResolvesClientCert, Resumption};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, ring};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, KeyLog, KeyLogFile, SignatureScheme, SupportedProtocolVersion, version};
 
@@ -116,6 +116,7 @@ fn config(options: &TlsOptions, system: Option<Anchors>) -> Result<ClientConfig,
     let verifier = Verifier {
         anchors,
         checks_name: options.name != Name::Disabled,
+        further_names: options.further_names.iter().map(further_name).collect::<Result<_, _>>()?,
         depth: options.depth,
         schemes: schemes(options, &algorithms)?,
         algorithms,
@@ -139,6 +140,11 @@ fn config(options: &TlsOptions, system: Option<Anchors>) -> Result<ClientConfig,
         Resumption::disabled()
     };
     Ok(config)
+}
+
+fn further_name(name: &String) -> Result<ServerName<'static>, TlsOptionError> {
+    let bad = |_| TlsOptionError { option: "further_names", text: format!("{name} is no name that a server can have") };
+    ServerName::try_from(name.strip_suffix('.').unwrap_or(name)).map(|name| name.to_owned()).map_err(bad)
 }
 
 fn versions(options: &TlsOptions) -> Vec<&'static SupportedProtocolVersion> {

@@ -99,7 +99,9 @@ impl Presented<'_> {
                 is_at_fault(&|_, one| one.not_before > one.not_after),
                 "ends to be valid before it begins to be".into(),
             ),
-            Error::CertNotValidForName(_) => (Some(0), for_others(&path[0].certificate.hosts())),
+            Error::CertNotValidForName(context) => {
+                (Some(0), for_others(&context.expected.to_str(), &path[0].certificate.hosts()))
+            }
             Error::CaUsedAsEndEntity => (Some(0), "is an authority's (CA), and not a server's".into()),
             Error::EndEntityUsedAsCa => (
                 is_at_fault(&|at, one| at > 0 && !one.is_authority()),
@@ -218,11 +220,11 @@ fn names(certificate: &Certificate<'_>) -> String {
     format!("{subject}, issued by {}", distinguished_name(certificate.issuer))
 }
 
-fn for_others(hosts: &[String]) -> String {
+fn for_others(wanted: &str, hosts: &[String]) -> String {
     if hosts.is_empty() {
         return "is for no host: it has no subject alternative names, and its common name is not one".into();
     }
-    format!("is for another host: it is valid for {}", listed(hosts))
+    format!("is for another host than {wanted}: it is valid for {}", listed(hosts))
 }
 
 fn listed(hosts: &[String]) -> String {

@@ -31,6 +31,8 @@ pub struct TlsOptions {
     pub roots: Roots,
     /// The name that it is asked for.
     pub name: Name,
+    /// Other names that it must prove to have as well.
+    pub further_names: Vec<String>,
     /// The certificates that a server may have when it asks for one, in order of preference.
     pub identities: Vec<Identity>,
     /// Whether TLS 1.2 may be spoken.

@@ -63,6 +63,7 @@ fn trusting(authority: &Authority) -> TlsOptions {
         verify: true,
         roots: Roots::These(vec![authority.der().to_vec()]),
         name: Name::Host,
+        further_names: Vec::new(),
         identities: Vec::new(),
         tls12: true,
         tls13: true,
@@ -141,6 +142,20 @@ async fn each_fault_of_a_certificate_has_its_alert_and_says_what_it_is() {
     let own = named("a server", &["localhost"]).self_signed(&key).unwrap();
     let own = server_config((own.der().to_vec(), key.serialize_der()));
     expect(refused(own, trusting(&root), "localhost").await, "bad_certificate", &["its own key"]);
+}
+
+#[tokio::test]
+async fn a_server_must_have_the_further_names_too_whatever_it_is_asked_for() {
+    let root = authority("a root");
+    let options = |name, further: &str| TlsOptions { name, further_names: vec![further.into()], ..trusting(&root) };
+    for name in [Name::Host, Name::Disabled] {
+        let server = Arc::new(server_config(issued(&root, |_| ())));
+        assert!(shaken(&server, options(name.clone(), "Localhost."), "localhost").await.0.is_ok());
+        let server = server_config(issued(&root, |_| ()));
+        let (alert, text) = refused(server, options(name, "a.test"), "localhost").await;
+        assert_eq!(alert, "handshake_failure");
+        assert!(text.contains("for another host than a.test: it is valid for localhost, 127.0.0.1"), "{text}");
+    }
 }
 
 #[tokio::test]
@@ -395,6 +410,7 @@ fn what_cannot_be_honoured_is_named() {
         other => panic!("{other:?}"),
     };
     assert_eq!(option(TlsOptions { roots: Roots::These(vec![vec![0x30, 0]]), ..trusting(&root) }), "roots");
+    assert_eq!(option(TlsOptions { further_names: vec!["a b".into()], ..trusting(&root) }), "further_names");
     assert_eq!(option(TlsOptions { ciphers: Some(vec!["TLS_NONE".into()]), ..trusting(&root) }), "ciphers");
     assert_eq!(option(TlsOptions { groups: Some(vec!["secp521r1".into()]), ..trusting(&root) }), "groups");
     let identity = Identity { chain: vec![root.der().to_vec()], key: Key::Pkcs8(vec![0x30, 0]) };

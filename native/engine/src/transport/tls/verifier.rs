@@ -32,6 +32,8 @@ pub(super) struct Verifier {
     pub(super) anchors: Option<Anchors>,
     /// Whether the certificate must be for the server's name.
     pub(super) checks_name: bool,
+    /// For which names it must be as well.
+    pub(super) further_names: Vec<ServerName<'static>>,
     /// The most certificates between the server's and the root's.
     pub(super) depth: u8,
     pub(super) algorithms: WebPkiSupportedAlgorithms,
@@ -192,10 +194,8 @@ impl Verifier {
     }
 
     fn check_name(&self, certificate: &EndEntityCert<'_>, server_name: &ServerName<'_>) -> Result<(), webpki::Error> {
-        match self.checks_name {
-            true => certificate.verify_is_valid_for_subject_name(server_name),
-            false => Ok(()),
-        }
+        let names = self.checks_name.then_some(server_name).into_iter().chain(&self.further_names);
+        names.map(|name| certificate.verify_is_valid_for_subject_name(name)).collect()
     }
 
     /// The signature of a handshake, by the key alone: what else the certificate holds has been looked at already, or need
