@@ -5,24 +5,30 @@
 use gun_rs_engine::websocket::deflate::{Agreed, DeflateOptions, Deflater, Inflater, Step};
 use libfuzzer_sys::fuzz_target;
 
-/// Inflates a whole message, or as much of it as a bomb may have.
-fn inflate(inflater: &mut Inflater, compressed: &[u8], limit: usize) -> Option<Vec<u8>> {
-    let mut message = Vec::new();
-    let mut room = [0; 777];
-    for mut input in [compressed, Inflater::tail()] {
-        loop {
-            let Step { consumed, produced, result } = inflater.inflate(input, &mut room);
-            result.ok()?;
-            message.extend_from_slice(&room[..produced]);
-            input = &input[consumed..];
-            if message.len() > limit {
-                return None;
-            }
-            if (consumed, produced) == (0, 0) || input.is_empty() && produced < room.len() {
-                break;
-            }
+/// Inflates a part of a message behind what there is of it, or as much of it as a bomb may have.
+fn inflate_into(inflater: &mut Inflater, mut input: &[u8], message: &mut Vec<u8>, limit: usize) -> Option<()> {
+    const ROOM: usize = 777;
+    loop {
+        let from = message.len();
+        message.resize(from + ROOM, 0);
+        let Step { consumed, produced, goes_on, result } = inflater.inflate(input, message, from);
+        message.truncate(from + produced);
+        result.ok()?;
+        input = &input[consumed..];
+        if message.len() > limit {
+            return None;
+        }
+        if !goes_on || input.is_empty() && produced < ROOM {
+            return Some(());
         }
     }
+}
+
+fn inflate(inflater: &mut Inflater, compressed: &[u8], limit: usize) -> Option<Vec<u8>> {
+    let mut message = Vec::new();
+    inflate_into(inflater, compressed, &mut message, limit)?;
+    let tail = inflater.tail();
+    inflate_into(inflater, tail, &mut message, limit)?;
     inflater.end_message();
     Some(message)
 }

@@ -182,12 +182,14 @@ fn window_bits(value: &str) -> Option<u8> {
     }
 }
 
-/// What [`Inflater::inflate`] has done. Nothing consumed and nothing produced means that more input is needed.
+/// What [`Inflater::inflate`] has done.
 pub struct Step {
     /// How much of the input is done with.
     pub consumed: usize,
-    /// How much of the output is filled, also when a fault follows.
+    /// How much of the room is filled, also when a fault follows.
     pub produced: usize,
+    /// Whether more of the input, if there is any, can be inflated into what is left of the room, if anything is.
+    pub goes_on: bool,
     /// [`ProtocolError::CompressedData`] if it can't go on.
     pub result: Result<(), ProtocolError>,
 }
@@ -198,6 +200,12 @@ pub struct Inflater {
     keep: bool,
     /// In a box: a connection that is not compressed has no room for it.
     context: Option<Box<Inflate>>,
+    /// Whether nothing has followed a final block yet.
+    ended: bool,
+    /// From the first final block on, what blocks behind the next one may refer to.
+    history: Option<Vec<u8>>,
+    /// How much of it was copied since this was last asked for.
+    restored: usize,
 }
 
 impl Inflater {
@@ -208,36 +216,71 @@ impl Inflater {
             window_bits: agreed.server_max_window_bits.max(MIN_ZLIB_BITS),
             keep: !agreed.server_no_context_takeover,
             context: None,
+            ended: false,
+            history: None,
+            restored: 0,
         }
     }
 
-    /// Inflates from `input` to `output`.
-    pub fn inflate(&mut self, input: &[u8], output: &mut [u8]) -> Step {
+    /// Inflates from `input` to `message[from..]`, the room behind what there is of the message.
+    pub fn inflate(&mut self, input: &[u8], message: &mut [u8], from: usize) -> Step {
         let context = self.context.get_or_insert_with(|| Box::new(Inflate::new(false, self.window_bits)));
         let before = (context.total_in(), context.total_out());
-        let status = context.decompress(input, output, InflateFlush::SyncFlush);
+        let status = context.decompress(input, &mut message[from..], InflateFlush::SyncFlush);
         let consumed = usize::try_from(context.total_in() - before.0).unwrap_or(usize::MAX);
         let produced = usize::try_from(context.total_out() - before.1).unwrap_or(usize::MAX);
-        if status == Ok(Status::StreamEnd) {
+        let ends = status == Ok(Status::StreamEnd);
+        self.ended = ends || self.ended && consumed == 0;
+        let until = from + produced;
+        match &mut self.history {
+            Some(history) => remember(history, &message[from..until], self.window_bits),
+            None if ends => remember(self.history.insert(Vec::new()), &message[..until], self.window_bits),
+            None => {}
+        }
+        let mut result = status.map(|_| ());
+        if ends {
             // A final block ends zlib's stream, not the message, nor the ones after it (RFC 7692, 7.2.3.4). The
             // context is used again: a peer can end one with every other byte.
             context.reset(false);
+            if let Some(history) = &self.history {
+                result = context.set_dictionary(history).map(|_| ());
+                self.restored += history.len();
+            }
         }
-        Step { consumed, produced, result: status.map(|_| ()).map_err(|_| ProtocolError::CompressedData) }
+        let result = result.map_err(|_| ProtocolError::CompressedData);
+        Step { consumed, produced, goes_on: ends || consumed > 0 || produced > 0, result }
     }
 
-    /// The bytes that end every message, to be inflated after its own.
+    /// The bytes that end the message, to be inflated after its own. A message whose last block is a final one should
+    /// have a byte of zero behind it, which they complete to a block (RFC 7692, 7.2.3.4); without that byte there is
+    /// nothing to complete, and they would be taken for the beginning of the next message's blocks.
     #[must_use]
-    pub fn tail() -> &'static [u8] {
-        &TAIL
+    pub fn tail(&self) -> &'static [u8] {
+        if self.ended { &[] } else { &TAIL }
+    }
+
+    /// How many bytes were copied to go on behind final blocks, since the last call.
+    pub fn take_restored(&mut self) -> usize {
+        std::mem::take(&mut self.restored)
     }
 
     /// The message is over.
     pub fn end_message(&mut self) {
         if !self.keep {
             self.context = None;
+            self.history = None;
+            self.ended = false;
         }
     }
+}
+
+/// Appends to what blocks may refer to, and drops what is too far back.
+fn remember(history: &mut Vec<u8>, bytes: &[u8], window_bits: u8) {
+    let window = 1 << window_bits;
+    let bytes = &bytes[bytes.len().saturating_sub(window)..];
+    let excess = (history.len() + bytes.len()).saturating_sub(window);
+    history.drain(..excess);
+    history.extend_from_slice(bytes);
 }
 
 /// Compresses our messages.
@@ -329,20 +372,25 @@ mod tests {
         out
     }
 
-    fn inflate(inflater: &mut Inflater, compressed: &[u8]) -> Result<Vec<u8>, ProtocolError> {
-        let mut message = Vec::new();
-        let mut room = [0; 1000];
-        for mut input in [compressed, Inflater::tail()] {
-            loop {
-                let Step { consumed, produced, result } = inflater.inflate(input, &mut room);
-                result?;
-                message.extend_from_slice(&room[..produced]);
-                input = &input[consumed..];
-                if (consumed, produced) == (0, 0) || input.is_empty() && produced < room.len() {
-                    break;
-                }
+    fn inflate_into(inflater: &mut Inflater, mut input: &[u8], message: &mut Vec<u8>) -> Result<(), ProtocolError> {
+        loop {
+            let from = message.len();
+            message.resize(from + 1000, 0);
+            let Step { consumed, produced, goes_on, result } = inflater.inflate(input, message, from);
+            message.truncate(from + produced);
+            result?;
+            input = &input[consumed..];
+            if !goes_on || input.is_empty() && produced < 1000 {
+                return Ok(());
             }
         }
+    }
+
+    fn inflate(inflater: &mut Inflater, compressed: &[u8]) -> Result<Vec<u8>, ProtocolError> {
+        let mut message = Vec::new();
+        inflate_into(inflater, compressed, &mut message)?;
+        let tail = inflater.tail();
+        inflate_into(inflater, tail, &mut message)?;
         inflater.end_message();
         Ok(message)
     }
@@ -444,6 +492,70 @@ mod tests {
         let two = [0xf2, 0x48, 0x05, 0x00, 0x00, 0x00, 0xff, 0xff, 0xca, 0xc9, 0xc9, 0x07, 0x00];
         assert_eq!(inflate(&mut inflater, &two).unwrap(), b"Hello");
         assert_eq!(inflate(&mut inflater, &[0]).unwrap(), b"");
+    }
+
+    /// What zlib 1.2.13 ends its streams with (`Z_FINISH`), as `deflateRawSync` of Node.js does.
+    const FINAL_HELLO: [u8; 7] = [0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
+    const FINAL_STORED_HELLO: [u8; 10] = [0x01, 0x05, 0x00, 0xfa, 0xff, 0x48, 0x65, 0x6c, 0x6c, 0x6f];
+    const FINAL_NOTHING: [u8; 2] = [0x03, 0x00];
+    const NOT_FINAL_HELLO: [u8; 7] = [0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
+
+    #[test]
+    fn whatever_stands_behind_a_final_block_the_next_message_is_inflated() {
+        let (hello, stored, nothing) = (&FINAL_HELLO[..], &FINAL_STORED_HELLO[..], &FINAL_NOTHING[..]);
+        let messages: [(&[&[u8]], &[u8]); 9] = [
+            (&[hello], b"Hello"),
+            (&[hello, &[0]], b"Hello"),
+            (&[stored], b"Hello"),
+            (&[stored, &[0]], b"Hello"),
+            (&[nothing], b""),
+            (&[nothing, nothing, hello], b"Hello"),
+            (&[hello, &NOT_FINAL_HELLO], b"HelloHello"),
+            (&[hello, &[0, 0, 0, 0xff, 0xff], stored], b"HelloHello"),
+            (&[&NOT_FINAL_HELLO], b"Hello"),
+        ];
+        for no_takeover in [false, true] {
+            for (first, (before, expected)) in messages.iter().enumerate() {
+                let mut inflater = Inflater::new(&agreed(15, 15, no_takeover));
+                assert_eq!(inflate(&mut inflater, &before.concat()).as_deref(), Ok(*expected), "{first}");
+                for (second, (after, expected)) in messages.iter().enumerate() {
+                    let got = inflate(&mut inflater, &after.concat());
+                    assert_eq!(got.as_deref(), Ok(*expected), "{second} after {first}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_final_block_leaves_the_window_to_the_messages_behind_it() {
+        // Each made with the messages before it as zlib's dictionary.
+        let first = [
+            0x0b, 0xc9, 0x48, 0x55, 0x28, 0xcf, 0xcc, 0x4b, 0xc9, 0x2f, 0x57, 0xc8, 0x2c, 0x56, 0xc8, 0x4e, 0x2d, 0x28,
+            0xd1, 0x03, 0x00,
+        ];
+        let second = [0x0b, 0xc1, 0x14, 0x52, 0xc0, 0x22, 0x06, 0x00];
+        let third = [0xc3, 0x22, 0x04, 0x00];
+        let once = b"The window is kept.";
+        let twice = b"The window is kept. The window is kept.";
+        let mut inflater = Inflater::new(&agreed(15, 15, false));
+        for (compressed, message) in [(&first[..], &once[..]), (&second, twice), (&third, once)] {
+            assert_eq!(inflate(&mut inflater, compressed).as_deref(), Ok(message));
+        }
+        assert_eq!(inflater.take_restored(), 4 * once.len() + 2 * twice.len());
+        // Within one message also where each message stands alone, but not from one to the next.
+        let mut inflater = Inflater::new(&agreed(15, 15, true));
+        let both = [&once[..], twice].concat();
+        assert_eq!(inflate(&mut inflater, &[&first[..], &second].concat()), Ok(both));
+        assert_eq!(inflate(&mut inflater, &second), Err(ProtocolError::CompressedData));
+    }
+
+    #[test]
+    fn of_what_is_kept_behind_final_blocks_there_is_a_window_at_most() {
+        let mut inflater = Inflater::new(&agreed(9, 9, false));
+        for _ in 0..300 {
+            assert_eq!(inflate(&mut inflater, &FINAL_HELLO).as_deref(), Ok(&b"Hello"[..]));
+        }
+        assert_eq!(inflater.history.as_ref().map(Vec::len), Some(512));
     }
 
     #[test]

@@ -277,7 +277,8 @@ impl<P: Payload> Inbound<P> {
                 self.counts.compressed += bytes.len() as u64;
                 message.inflate(bytes, inflater, self.max_message_size)?;
                 self.counts.inflated += (message.len - before) as u64;
-                self.inflatable = self.inflatable.saturating_sub(message.len - before);
+                let work = message.len - before + inflater.take_restored();
+                self.inflatable = self.inflatable.saturating_sub(work);
                 Ok(())
             }
             (Some(message), _) => message.append(bytes, missing),
@@ -294,9 +295,10 @@ impl<P: Payload> Inbound<P> {
         if let Some(message) = self.message.as_ref().filter(|message| fin && message.compressed) {
             // An empty message should be one byte of zero (RFC 7692, 7.2.3.6). Cowboy sends none, unless it is its
             // first: the tail alone would then be taken for the beginning of a block, and spoil the next message.
-            if message.filled {
-                self.append(Inflater::tail(), 0)?;
-                self.counts.compressed -= Inflater::tail().len() as u64;
+            let tail = self.inflater.as_ref().filter(|_| message.filled).map_or(&[][..], Inflater::tail);
+            if !tail.is_empty() {
+                self.append(tail, 0)?;
+                self.counts.compressed -= tail.len() as u64;
             }
             if let Some(inflater) = &mut self.inflater {
                 inflater.end_message();
@@ -362,9 +364,10 @@ impl<P: Payload> Assembly<P> {
         loop {
             let left = usize::try_from(max.saturating_sub(self.size())).unwrap_or(usize::MAX);
             let mut beyond = [0];
-            let room = if left == 0 { &mut beyond[..] } else { self.inflate_room(bytes.len(), left)? };
-            let size = room.len();
-            let Step { consumed, produced, result } = inflater.inflate(bytes, room);
+            let from = if left == 0 { 0 } else { self.len };
+            let message = if left == 0 { &mut beyond[..] } else { self.inflate_room(bytes.len(), left)? };
+            let size = message.len() - from;
+            let Step { consumed, produced, goes_on, result } = inflater.inflate(bytes, message, from);
             if left == 0 && produced > 0 {
                 return Err(ProtocolError::MessageTooBig.into());
             }
@@ -373,20 +376,20 @@ impl<P: Payload> Assembly<P> {
             self.validate()?;
             result?;
             bytes = &bytes[consumed..];
-            let stuck = consumed == 0 && produced == 0;
-            if stuck || bytes.is_empty() && produced < size {
+            if !goes_on || bytes.is_empty() && produced < size {
                 return Ok(());
             }
         }
     }
 
-    /// Room for what `compressed` bytes may inflate to: a guess, which doubles as it proves too small.
+    /// The message, with room behind it for what `compressed` bytes may inflate to: a guess, which doubles as it proves
+    /// too small.
     fn inflate_room(&mut self, compressed: usize, left: usize) -> Result<&mut [u8], ConnectionError> {
         if self.payload.bytes().len() <= self.len {
             let more = compressed.saturating_mul(4).min(FIRST_PIECE).max(self.len).max(INFLATE_PIECE);
             self.payload.resize(self.len + more.min(left))?;
         }
-        Ok(&mut self.payload.bytes_mut()[self.len..])
+        Ok(self.payload.bytes_mut())
     }
 
     /// Fails as soon as what has arrived can no longer begin valid UTF-8 (RFC 6455, 8.1); a character that is cut

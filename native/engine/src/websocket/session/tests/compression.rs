@@ -336,6 +336,71 @@ async fn a_final_block_ends_neither_the_message_nor_the_stream() {
     client.expect_only(&[Told::Text(STREAM, "HelloHello".into()), Told::Text(STREAM, "Hello".into())]).await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_message_may_end_with_its_final_block_in_whatever_frames_and_pieces() {
+    let hello = [0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00];
+    let mut zlib = Zlib::new(15);
+    let wire = [
+        compressed(Opcode::Text, true, &hello),
+        compressed(Opcode::Text, false, &hello),
+        fragment(Opcode::Continuation, true, b""),
+        compressed(Opcode::Text, false, &hello[..4]),
+        frame(Opcode::Ping, b"p"),
+        fragment(Opcode::Continuation, false, &[&hello[4..], &hello].concat()),
+        fragment(Opcode::Continuation, true, &hello),
+        compressed(Opcode::Text, false, &hello),
+        fragment(Opcode::Continuation, true, &[0]),
+        compressed(Opcode::Text, true, b""),
+        compressed(Opcode::Text, true, &zlib.zip("κόσμε".as_bytes())),
+        compressed(Opcode::Text, true, &hello),
+        frame(Opcode::Close, b""),
+    ]
+    .concat();
+    let texts = ["Hello", "Hello", "HelloHelloHello", "Hello", "", "κόσμε", "Hello"];
+    let told = |stream| {
+        let texts = texts.map(|text| Told::Text(stream, text.into()));
+        let end = [Told::Close(stream, None), Told::Down(Ws, Reason::Normal, vec![stream])];
+        texts.into_iter().chain(end).collect::<Vec<_>>()
+    };
+    for answer in [AGREED, WITHOUT_TAKEOVER] {
+        for cut in 0..=wire.len() {
+            let (mut client, mut peer) = agreed(answer).await;
+            peer.write(&wire[..cut]).await;
+            settle().await;
+            peer.write(&wire[cut..]).await;
+            client.expect_only(&told(STREAM)).await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn final_blocks_without_end_are_inflated_turn_by_turn() {
+    let (mut client, mut peer) = open_with(offering(DeflateOptions::default()), 1 << 20, AGREED).await;
+    let filled = Zlib::new(15).zip(&vec![7; 1 << 15]);
+    // Each of these goes on with a whole window.
+    let nothings = [0x03, 0x00].repeat(20_000);
+    let wire = [
+        compressed(Opcode::Binary, true, &[&filled[..], &TAIL, &[0x03, 0x00]].concat()),
+        compressed(Opcode::Binary, true, &nothings),
+    ];
+    peer.write(wire.concat()).await;
+    let other = tokio::spawn(async move {
+        let mut turns = 0;
+        loop {
+            tokio::select! {
+                biased;
+                told = client.next() => match told {
+                    Some(Told::Binary(_, payload)) if payload.is_empty() => return turns,
+                    told => assert!(told == Some(Told::Binary(STREAM, vec![7; 1 << 15]))),
+                },
+                () = yield_now() => turns += 1,
+            }
+        }
+    });
+    let turns = other.await.unwrap();
+    assert!(turns >= 30, "{turns} turns");
+}
+
 /// The fault that these frames are, behind a message that is none.
 async fn faulty(options: ConnectOptions, answer: &str, frames: Vec<u8>, error: ProtocolError, code: u16) {
     let (mut client, mut peer) = open_with(options, BUFFER, answer).await;
