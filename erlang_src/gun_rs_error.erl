@@ -195,7 +195,8 @@ english({tls_alert, {Name, Text}}) ->
 english(normal) ->
 	"The connection ended normally.";
 english(closed) ->
-	"The connection is closed: the other side has ended it, unless this side had before.";
+	"The connection is closed: the other side has ended it, unless this side had before. A TLS connection that was "
+	"cut under a WebSocket without a close_notify is counted as truncated in the stats of info/1.";
 english(shutdown) ->
 	"The connection was shut down by this side.";
 english(closing) ->

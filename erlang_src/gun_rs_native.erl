@@ -206,7 +206,7 @@ conn_state(_Conn) -> ?NOT_LOADED.
 %% @doc Frames and bytes received and sent, what waits to be sent as it is counted, and the bytes
 %% of compressed messages before and after compression.
 -spec conn_stats(conn()) -> #{frames_in | bytes_in | frames_out | bytes_out | send_queue
-	| uncompressed | compressed := non_neg_integer()}.
+	| uncompressed | compressed | truncated := non_neg_integer()}.
 conn_stats(_Conn) -> ?NOT_LOADED.
 
 %% @doc From now on no message of the connection begins: for after close.

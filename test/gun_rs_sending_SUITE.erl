@@ -450,7 +450,8 @@ stats(_) ->
 	]}, frames]),
 	ConnPid = open(Port),
 	Nothing = #{
-		frames_in => 0, bytes_in => 0, frames_out => 0, bytes_out => 0, send_queue => 0, compression_ratio => undefined
+		frames_in => 0, bytes_in => 0, frames_out => 0, bytes_out => 0, send_queue => 0, compression_ratio => undefined,
+		truncated => 0
 	},
 	Nothing = do_stats(ConnPid),
 	StreamRef = upgrade(ConnPid, "/"),
@@ -477,7 +478,7 @@ stats_of_fragments_and_lists(_) ->
 	ok = gun_rs:ws_send_sync(ConnPid, StreamRef, [ping, {text, "a"}, {binary, Large}, {binary, ""}]),
 	Expected = #{
 		frames_in => 3, bytes_in => 9, frames_out => 4, bytes_out => 6 + 7 + (100000 + 14) + 6,
-		send_queue => 0, compression_ratio => undefined
+		send_queue => 0, compression_ratio => undefined, truncated => 0
 	},
 	true = eventually(fun() -> do_stats(ConnPid) =:= Expected orelse do_stats(ConnPid) end),
 	ok = gun_rs:close(ConnPid),

@@ -212,7 +212,7 @@ killed_server(Config) ->
 		exit(binary_to_term(Pid), kill)
 	end),
 	Reason = do_error(gun_rs_socket:receive_frame(Socket, infinity)),
-	true = lists:member(Reason, [closed, econnreset, truncated]),
+	true = lists:member(Reason, [closed, econnreset]),
 	true = eventually(fun() -> not is_process_alive(Killer) end),
 	do_is_closed(Socket),
 	do_nothing_is_left(Socket).

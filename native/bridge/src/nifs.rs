@@ -48,6 +48,7 @@ mod atoms {
         streamed,
         tasks,
         too_much,
+        truncated,
         uncompressed,
         undefined,
         ws,
@@ -204,6 +205,7 @@ fn conn_stats(env: Env<'_>, connection: Own) -> NifResult<Term<'_>> {
         (atoms::send_queue(), stats.queued),
         (atoms::uncompressed(), stats.uncompressed),
         (atoms::compressed(), stats.compressed),
+        (atoms::truncated(), stats.truncated),
     ];
     Term::map_from_pairs(env, &pairs)
 }

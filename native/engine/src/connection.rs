@@ -62,6 +62,8 @@ pub struct Stats {
     pub uncompressed: u64,
     /// Bytes that they were compressed to.
     pub compressed: u64,
+    /// How many times TLS was cut under a WebSocket without a close_notify: what the peer had to send may be incomplete.
+    pub truncated: u64,
 }
 
 /// What the task and its handle share.
@@ -78,6 +80,7 @@ pub(crate) struct Status {
     bytes_out: AtomicU64,
     uncompressed: AtomicU64,
     compressed: AtomicU64,
+    truncated: AtomicU64,
 }
 
 impl Status {
@@ -93,6 +96,7 @@ impl Status {
             bytes_out: AtomicU64::new(0),
             uncompressed: AtomicU64::new(0),
             compressed: AtomicU64::new(0),
+            truncated: AtomicU64::new(0),
         }
     }
 
@@ -133,6 +137,11 @@ impl Status {
         if cost > 0 {
             self.queued.fetch_sub(cost, Ordering::AcqRel);
         }
+    }
+
+    /// TLS was cut under a WebSocket.
+    pub(crate) fn count_truncated(&self) {
+        self.truncated.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn count(&self, bytes_in: u64, inbound: inbound::Counts, outbound: outbound::Counts) {
@@ -238,6 +247,7 @@ impl<K: Sink> Handle<K> {
             queued: self.status.queued.load(Ordering::Acquire) as u64,
             uncompressed: read(&self.status.uncompressed),
             compressed: read(&self.status.compressed),
+            truncated: read(&self.status.truncated),
         }
     }
 

@@ -77,7 +77,8 @@ pub enum ConnectionError {
     /// The peer: its alert, or its TLS that is none.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// The peer, or the network: the end of the byte stream came without TLS's word for it.
+    /// The peer, or the network: the end of the byte stream came without TLS's word for it. Of HTTP alone: for a WebSocket
+    /// it is [`DownReason::Closed`], and counted ([`crate::Stats::truncated`]).
     #[error("the TLS connection was cut without a close_notify")]
     Truncated,
     /// The peer, or the network: more than `keepalive_tolerance` pings are unanswered.

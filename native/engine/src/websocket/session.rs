@@ -581,7 +581,14 @@ impl<K: Sink> Core<'_, K> {
     fn cut(&mut self, reason: DownReason) -> DownReason {
         match self.phase {
             Phase::Failing(_) | Phase::Settling(_) | Phase::Answering => self.end_reason(),
-            Phase::Open | Phase::Closing => reason,
+            // A WebSocket tells by its close frame whether all has come; whoever looks for TLS's word too finds it counted.
+            Phase::Open | Phase::Closing => match reason {
+                DownReason::Error(ConnectionError::Truncated) => {
+                    self.status.count_truncated();
+                    DownReason::Closed
+                }
+                reason => reason,
+            },
         }
     }
 
