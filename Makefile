@@ -3,6 +3,8 @@
 # test: sets up, builds, and runs every check and test; "make test STEPS='eunit ct'" runs some
 # test-otp: compiles gun_rs on another OTP than the installed one and runs the Erlang tests there: "make test-otp OTP=27"
 #           or "make test-otp OTP=29", of which STEPS='eunit' runs a part; it needs root
+# compare: runs gun 2.6 and gun_rs through the same situations on OTP 29 and fails where they differ and
+#          doc/differences.md does not say so; it needs root; SITUATIONS='get head' runs some
 # autobahn: runs the 517 cases of the Autobahn Testsuite, which takes minutes, and compares the results
 # bench: measures gun_rs beside gun and beside what limits both, which takes many minutes; "make bench WORKLOADS=rtt_16b"
 #        measures some, "make bench OTP=29" measures on OTP 29
@@ -11,7 +13,7 @@
 #           runs those whose names have that in them
 # clean: removes what was built, and keeps what was downloaded
 
-.PHONY: demo test test-otp autobahn bench bench-smoke sanitize clean
+.PHONY: demo test test-otp compare autobahn bench bench-smoke sanitize clean
 
 demo:
 	@scripts/demo.sh $(if $(URL),'$(URL)')
@@ -21,6 +23,9 @@ test:
 
 test-otp:
 	@scripts/test-otp.sh '$(OTP)' $(STEPS)
+
+compare:
+	@scripts/compare.sh $(SITUATIONS)
 
 autobahn:
 	@scripts/setup.sh test

@@ -1,0 +1,135 @@
+%% Compares gun_rs with gun: runs each situation once with either, over the same servers, and prints where they differ.
+%%
+%% What differs must stand in doc/differences.md, in a line that names the situation: <!-- compare: NAME -->. The
+%% comparison fails on a difference that no line names, and on a situation that a line names and that no longer differs.
+-module(compare).
+
+-export([main/1]).
+
+%% How often a situation runs before its result counts: a busy machine may let a client see less, or more, at once.
+-define(ATTEMPTS, 3).
+
+%% How many situations run at once.
+-define(WORKERS, 16).
+
+%% Situations that differ, and are not to.
+-define(PENDING, []).
+
+-spec main([string()]) -> no_return().
+main([Document|Names]) ->
+	ok = logger:set_primary_config(level, none),
+	{ok, _} = application:ensure_all_started(cowboy),
+	{ok, _} = application:ensure_all_started(gun),
+	{ok, _} = application:ensure_all_started(gun_rs),
+	All = situations(),
+	[] = [Name || {Name, _} <- All, length([Name || {N, _} <- All, N =:= Name]) > 1],
+	Listed = listed(Document),
+	Chosen = [Situation || Situation={Name, _} <- All, Names =:= [] orelse lists:member(atom_to_list(Name), Names)],
+	Results = in_parallel(fun(Situation={Name, _}) -> result(Situation, lists:member(Name, Listed)) end, Chosen),
+	Unlisted = [Name || {Name, differs} <- Results, not lists:member(Name, Listed), not lists:member(Name, ?PENDING)],
+	Same = [Name || {Name, same} <- Results, lists:member(Name, Listed ++ ?PENDING)],
+	Unknown = [Name || Name <- Listed ++ ?PENDING, not lists:keymember(Name, 1, All)],
+	Broken = [Name || {Name, broken} <- Results],
+	io:format("~ncompare: ~b situations, ~b the same, ~b differ~n", [length(Results),
+		length([same || {_, same} <- Results]), length([differs || {_, differs} <- Results])]),
+	_ = [io:format("compare: ~ts: ~tp~n", [What, Found]) || {What, Found=[_|_]} <- [
+		{"they differ, and no line of the document says so", Unlisted},
+		{"they are listed, and do not differ", Same},
+		{"they are listed, and there is no such situation", Unknown},
+		{"the comparison itself is broken", Broken},
+		{"differ for now", [Name || {Name, differs} <- Results, lists:member(Name, ?PENDING)]}]],
+	halt(case {Unlisted, Same, Unknown, Broken} of
+		{[], [], [], []} -> 0;
+		_ -> 1
+	end).
+
+situations() ->
+	lists:append([Module:situations() || Module <- [compare_open, compare_http, compare_ws, compare_life, compare_tls,
+		compare_programs]]).
+
+%% Most of them wait most of the time.
+in_parallel(Fun, Elements) ->
+	{First, Others} = lists:split(min(?WORKERS, length(Elements)), Elements),
+	Self = self(),
+	Start = fun(Element) -> spawn_link(fun() -> Self ! {done, Fun(Element)} end) end,
+	_ = [Start(Element) || Element <- First],
+	in_parallel(Start, Others, length(First), []).
+
+in_parallel(_, [], 0, Results) ->
+	lists:sort(Results);
+in_parallel(Start, Waiting, Running, Results) ->
+	receive
+		{done, Result} when Waiting =:= [] ->
+			in_parallel(Start, [], Running - 1, [Result|Results]);
+		{done, Result} ->
+			_ = Start(hd(Waiting)),
+			in_parallel(Start, tl(Waiting), Running, [Result|Results])
+	end.
+
+result({Name, Situation}, IsListed) ->
+	result({Name, Situation}, IsListed, ?ATTEMPTS).
+
+result({Name, Situation}, IsListed, Attempts) ->
+	Gun = compare_record:run(gun, Situation),
+	GunRs = compare_record:run(gun_rs, Situation),
+	case is_broken(Gun) orelse is_broken(GunRs) of
+		true when Attempts =:= 1 ->
+			print(Name, "broken", Gun, GunRs),
+			{Name, broken};
+		true ->
+			result({Name, Situation}, IsListed, Attempts - 1);
+		false when Gun =:= GunRs, not IsListed; Gun =:= GunRs, Attempts =:= 1 ->
+			{Name, same};
+		false when Gun =/= GunRs, IsListed; Gun =/= GunRs, Attempts =:= 1 ->
+			print(Name, "differs", Gun, GunRs),
+			{Name, differs};
+		false ->
+			result({Name, Situation}, IsListed, Attempts - 1)
+	end.
+
+is_broken(Record) ->
+	lists:any(fun(Entry) -> element(1, Entry) =:= broken orelse element(1, Entry) =:= stuck end, Record).
+
+print(Name, What, Gun, GunRs) ->
+	Lines = [io_lib:format("~ts ~0tp~n", [Sign, Entry]) || {Sign, Entry} <- diff(Gun, GunRs)],
+	io:format("~n== ~ts ~ts~n~ts", [Name, What, Lines]).
+
+%% The entries of both, those that only gun has with a minus, those that only gun_rs has with a plus.
+diff(Old, New) ->
+	{_, Lines} = diff(Old, New, #{}),
+	Lines.
+
+%% Longest common subsequence; the records are short.
+diff([], [], Memo) -> {Memo, []};
+diff(Old, [], Memo) -> {Memo, [{"-", Entry} || Entry <- Old]};
+diff([], New, Memo) -> {Memo, [{"+", Entry} || Entry <- New]};
+diff([Same|Old], [Same|New], Memo0) ->
+	{Memo, Lines} = diff(Old, New, Memo0),
+	{Memo, [{" ", Same}|Lines]};
+diff(Old=[O|OldTail], New=[N|NewTail], Memo0) ->
+	Key = {length(Old), length(New)},
+	case Memo0 of
+		#{Key := Lines} ->
+			{Memo0, Lines};
+		_ ->
+			{Memo1, A} = diff(OldTail, New, Memo0),
+			{Memo2, B} = diff(Old, NewTail, Memo1),
+			Lines = case common(A) >= common(B) of
+				true -> [{"-", O}|A];
+				false -> [{"+", N}|B]
+			end,
+			{Memo2#{Key => Lines}, Lines}
+	end.
+
+common(Lines) ->
+	length([same || {" ", _} <- Lines]).
+
+%% The situations that the document names.
+listed(Document) ->
+	{ok, Text} = file:read_file(Document),
+	case re:run(Text, "<!-- test: ([^>]*) -->", [global, {capture, [1], binary}]) of
+		nomatch -> [];
+		{match, Found} ->
+			lists:usort([binary_to_atom(Name) || [Tests] <- Found, Test <- string:lexemes(Tests, ", "),
+				[<<"compare">>, Name] <- [binary:split(Test, <<":">>)]])
+	end.

@@ -1,0 +1,3 @@
+-module(compare_ws).
+-export([situations/0]).
+situations() -> [].
