@@ -4,7 +4,7 @@
 -export([situations/0]).
 
 -import(compare_record, [call/2, quietly/2, note/2, open/1, open/2, server/1, until/1, answer/2, served/1, exit_of/1,
-	close/1, ordered/0, unjoined/0]).
+	close/1, ordered/0, texts/0, unjoined/0]).
 
 -spec situations() -> [{atom(), fun(() -> term())}].
 situations() ->
@@ -78,6 +78,9 @@ situations() ->
 		{many_headers, fun many_headers/0},
 		{content_handler_sse, fun content_handler_sse/0},
 		{ws_send_before_upgrade, fun ws_send_before_upgrade/0},
+		{badstate_texts, fun badstate_texts/0},
+		{limit_texts, fun limit_texts/0},
+		{header_texts, fun header_texts/0},
 		{ping, fun ping/0}
 	].
 
@@ -717,6 +720,30 @@ ws_send_before_upgrade() ->
 	_ = call(ws_send, [ConnPid, make_ref(), {text, <<"x">>}]),
 	_ = until({gun_error, '_', '_'}),
 	close(ConnPid).
+
+%% The sentences that stand beside badstate.
+badstate_texts() ->
+	texts(),
+	{_, Port} = server([upgrade]),
+	ConnPid = open(Port),
+	_ = call(ws_send, [ConnPid, make_ref(), {text, <<"x">>}]),
+	_ = until({gun_error, '_', '_'}),
+	_ = call(cancel, [ConnPid, make_ref()]),
+	_ = until({gun_error, '_', '_', '_'}),
+	_ = call(data, [ConnPid, make_ref(), fin, <<"data">>]),
+	_ = until({gun_error, '_', '_', '_'}),
+	_ = answer(ConnPid, call(ws_upgrade, [ConnPid, "/"])),
+	_ = call(get, [ConnPid, "/"]),
+	_ = until({gun_error, '_', '_'}),
+	close(ConnPid).
+
+limit_texts() ->
+	texts(),
+	max_header_block_size().
+
+header_texts() ->
+	texts(),
+	bad_request(get, ["/", [{<<"x-a">>, <<"1\r\nx-b: 2">>}]]).
 
 ping() ->
 	{_, Port} = server([]),

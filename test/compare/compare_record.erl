@@ -21,6 +21,7 @@
 -export([close/1]).
 -export([served/1]).
 -export([ordered/0]).
+-export([texts/0]).
 -export([unjoined/0]).
 -export([normal/1]).
 
@@ -175,6 +176,10 @@ record(Entry) ->
 ordered() ->
 	put(ordered, true).
 
+%% From here on the texts of errors count, which are each client's own sentences.
+texts() ->
+	put(texts, true).
+
 %% From here on the pieces of a body are compared one by one. Otherwise how the network cuts it does not count.
 unjoined() ->
 	put(unjoined, true).
@@ -205,6 +210,9 @@ normal(Number) when is_integer(Number) ->
 		Name -> Name
 	end;
 normal({request, Request}) when is_binary(Request) -> {request, headers_of(Request, get(ordered))};
+normal({badstate, Text=[_|_]}) -> {badstate, text(Text)};
+normal({connection_error, Name, Text=[_|_]}) -> {connection_error, Name, text(Text)};
+normal({invalid_request_header, Name, Text=[_|_]}) -> {invalid_request_header, normal(Name), text(Text)};
 normal({<<"date">>, _}) -> {<<"date">>, date};
 normal({<<"sec-websocket-accept">>, _}) -> {<<"sec-websocket-accept">>, key};
 normal({'DOWN', _, process, Pid, Reason}) -> {'DOWN', normal(Pid), normal(without_stack(Reason))};
@@ -215,6 +223,12 @@ normal([Head|Tail]) -> [normal(Head)|normal(Tail)];
 normal(Map) when is_map(Map) -> maps:from_list([{normal(K), normal(V)} || {K, V} <- maps:to_list(Map)]);
 normal(Bin) when is_binary(Bin) -> normal_text(Bin);
 normal(Other) -> Other.
+
+text(Text) ->
+	case get(texts) of
+		true -> Text;
+		undefined -> text
+	end.
 
 headers_of(Request, true) ->
 	normal_text(Request);
