@@ -188,6 +188,9 @@ english(enomem) ->
 english({posix, Number}) ->
 	sentence("The operating system or the network failed with the error number ~ts (errno)",
 		[term(Number)]);
+english({tls_alert, {certificate_required, Text}}) ->
+	sentence("TLS failed with the alert certificate_required: ~ts; give it one with certfile and keyfile in tls_opts",
+		[clause(Text)]);
 english({tls_alert, {Name, Text}}) ->
 	sentence("TLS failed with the alert ~ts: ~ts", [term(Name), clause(Text)]);
 
@@ -276,6 +279,9 @@ unknown(Reason) ->
 
 %% Options.
 
+option(What, _, Key, _) when not is_atom(Key) ->
+	sentence("~ts ~ts is ~ts, and the names of options are atoms; correct the call",
+		[What, term(Key), kind(Key)]);
 option(What, Table, Key, Value) ->
 	case gun_rs_option_table:expected(Table, Key) of
 		planned ->
@@ -287,6 +293,10 @@ option(What, Table, Key, Value) ->
 			sentence("~ts ~ts must be ~ts and not ~ts; correct the call",
 				[What, term(Key), Text, term(Value)])
 	end.
+
+kind(Key) when is_binary(Key) -> "a binary";
+kind(Key) when is_list(Key) -> "a string";
+kind(_) -> "neither an atom nor a text".
 
 %% RFC 6455, 4.1 (the client's checks) and 9.1.
 handshake(not_upgrade) -> "its Upgrade header is missing or is not websocket";
@@ -327,9 +337,8 @@ protocol(What) -> term(What).
 sentence(Format, Args) ->
 	io_lib:format(Format ++ ".", Args).
 
-%% On one line, and cut short: a frame or a header can be of any size.
 term(Term) ->
-	lists:flatten(io_lib:format("~0tp", [Term], [{chars_limit, 200}])).
+	gun_rs_text:term(Term).
 
 %% A text as it is, another reason by its own sentence.
 reason(Reason) when is_list(Reason); is_binary(Reason) ->

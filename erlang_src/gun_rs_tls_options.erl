@@ -336,13 +336,13 @@ shown({Key, _}) when Key =:= cacerts; Key =:= cert; Key =:= certs_keys; Key =:= 
 		Key =:= srp_identity; Key =:= use_ticket ->
 	atom_to_list(Key);
 shown(Element) ->
-	io_lib:format("~0tp", [Element], [{chars_limit, 200}]).
+	gun_rs_text:term(Element).
 
 %% Options that are honoured. A text says why a value is not.
 
 decide({alpn_advertised_protocols, Protocols}) ->
 	expect(is_list_of(fun(P) -> P =:= <<"http/1.1">> orelse P =:= <<"http/1.0">> end, Protocols),
-		"a list of <<\"http/1.1\">> and <<\"http/1.0\">>, the protocols of this release");
+		"a list of the binaries \"http/1.1\" and \"http/1.0\", the protocols of this release");
 decide({cacertfile, Path}) ->
 	expect(is_path(Path), "the name of a file");
 decide({cacerts, CACerts}) ->

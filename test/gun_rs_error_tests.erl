@@ -11,6 +11,40 @@ every_reason_has_a_sentence_of_its_own_test_() ->
 		_ = [?assertNotEqual({Word, nomatch}, {Word, string:find(Text, Word)}) || Word <- Words]
 	end} || {Reason, Words} <- reasons()].
 
+no_sentence_has_the_syntax_of_a_language_in_it_test_() ->
+	[{title(Reason), fun() ->
+		?assertEqual([], gun_rs_test:debris(sentence(Reason))),
+		_ = [?assertEqual([], gun_rs_test:debris(sentence(setelement(N, Reason, Term))))
+			|| is_tuple(Reason), N <- lists:seq(2, tuple_size(Reason)), Term <- [
+				<<"chat">>, <<0, 255>>, [<<"chat">>], {text, <<"chat">>}, #{a => [<<"b">>, self()]}, make_ref(),
+				fun(_) -> ok end, fun lists:map/2, <<1:3>>, 'Elixir.My.Module', "a\nb", [a|<<"b">>],
+				{tls_alert, {<<"a">>, <<"b">>}}, {tls_opts, {verify_fun, {fun lists:map/2, [<<"a">>]}}}
+			]]
+	end} || {Reason, _} <- reasons()].
+
+a_term_is_shown_for_any_reader_test_() ->
+	[?_assertEqual({Term, Shown}, {Term, gun_rs_text:term(Term)}) || {Term, Shown} <- [
+		{<<"chat">>, "\"chat\""},
+		{"chat", "\"chat\""},
+		{<<"b\x{fc}cher"/utf8>>, "\"b\x{fc}cher\""},
+		{<<"a\"b\r\n">>, "\"a\\\"b\\r\\n\""},
+		{<<>>, "\"\""},
+		{[], "[]"},
+		{<<255>>, "a binary of 1 byte"},
+		{{text, <<"hi">>}, "{text,\"hi\"}"},
+		{[a, {b, 1.5}, -3], "[a,{b,1.5},-3]"},
+		{[a|b], "[a|b]"},
+		{[<<"a">>, $b|<<"c">>], "[\"a\",98|\"c\"]"},
+		{#{level => 10}, "#{level => 10}"},
+		{fun lists:map/2, "lists:map/2"},
+		{fun(_) -> ok end, "a fun"},
+		{self(), "a process"},
+		{'', "''"},
+		{lists:seq(-1000, -970), "[-1000,-999,-998,-997,-996,-995,-994,-993,-992,-991,-990,-989,-988,-987,-986,-985,"
+			"-984,-983,-982,-981,...]"},
+		{binary:copy(<<"a">>, 300), [$"|lists:duplicate(199, $a)] ++ "..."}
+	]].
+
 no_two_reasons_share_a_sentence_test() ->
 	Own = [sentence(Reason) || {Reason, _} <- reasons(), not is_wrapped(Reason)],
 	?assertEqual([], Own -- lists:usort(Own)).
@@ -78,7 +112,7 @@ whatever_open_refuses_gets_a_sentence_that_blames_the_call_test_() ->
 
 what_a_request_raises_gets_a_sentence_with_its_text_test() ->
 	{'EXIT', {Header, _}} = ?CATCH(gun_rs_request:headers([{"X", "a\r\n"}], error)),
-	?assertEqual("The request header <<\"x\">> cannot be sent: the value contains a line break "
+	?assertEqual("The request header \"x\" cannot be sent: the value contains a line break "
 		"or another control character; correct the call.", sentence(Header)),
 	{'EXIT', {Target, _}} = ?CATCH(gun_rs_request:path("/a b")),
 	?assertEqual("The request target \"/a b\" cannot be sent: the path contains a space; "
@@ -103,7 +137,7 @@ a_text_may_be_a_string_a_binary_or_neither_test_() ->
 		{"", "no reason is known"},
 		{<<>>, "no reason is known"},
 		{<<"b\x{fc}cher"/utf8>>, "b\x{fc}cher"},
-		{<<0, 255>>, "<<0,255>>"},
+		{<<0, 255>>, "a binary of 2 bytes"},
 		{[0, 1], "[0,1]"},
 		{[a|b], "[a|b]"},
 		{econnreset, "the other side reset the connection (econnreset); its log may say why"}
@@ -156,8 +190,8 @@ reasons() ->
 		{{badmatch, {error, {options, {ws, {keepalive, -2}}}}}, ["keepalive", "-2"]},
 		{{invalid_frame, {text, foo}, "The payload must be iodata."},
 			["{text,foo}", "the payload must be iodata; correct the call"]},
-		{{invalid_request_header, <<"x">>, "Bad."}, ["<<\"x\">>", "bad"]},
-		{{invalid_request_target, <<"y">>, <<"Bad.">>}, ["<<\"y\">>", "bad"]},
+		{{invalid_request_header, <<"x">>, "Bad."}, ["header \"x\" cannot", "bad"]},
+		{{invalid_request_target, <<"y">>, <<"Bad.">>}, ["target \"y\" cannot", "bad"]},
 		{{badstate, "This connection only accepts Websocket frames."},
 			["this connection only accepts Websocket frames"]},
 		{send_queue_full, ["max_send_queue"]},
@@ -182,6 +216,8 @@ reasons() ->
 	] ++ [
 		{{posix, 4242}, ["4242"]},
 		{{tls_alert, {unknown_ca, "Unknown CA"}}, ["unknown_ca", "unknown CA"]},
+		{{tls_alert, {certificate_required, "a: it wants a certificate."}},
+			["a: it wants a certificate; give", "certfile and keyfile"]},
 		{truncated, ["close_notify"]},
 		{normal, ["normally"]},
 		{closed, ["closed", "other side"]},
@@ -275,6 +311,8 @@ option_name({options, {ws, {compress, {Key, bad}}}}) ->
 	{ok, title(Key)};
 option_name({options, {Tag, {Key, bad}}}) when Tag =:= ws; Tag =:= http; Tag =:= cookies_list ->
 	{ok, title(Key)};
+option_name({options, {Key, _}}) when is_binary(Key) ->
+	{ok, binary_to_list(Key)};
 option_name({options, {Key, _}}) ->
 	{ok, title(Key)}.
 

@@ -38,6 +38,7 @@
 -export([eventually/1]).
 -export([eventually/2]).
 -export([missing/1]).
+-export([debris/1]).
 -export([caught/1]).
 -export([resources/0]).
 -export([nothing_left/1]).
@@ -54,6 +55,18 @@
 doc(Sentence) ->
 	ct:comment(Sentence),
 	ct:log(Sentence).
+
+%% What stands in a sentence for people and belongs into a program: binaries, funs, pids of Erlang's; names, paths and
+%% values of Rust's.
+-spec debris(string()) -> [string()].
+debris(Sentence) ->
+	Patterns = ["<<", "#(Fun|Ref|Port)", "<\\d+\\.\\d+", "\\w::\\w", "\\b(Some|None|Ok|Err)\\(", "[A-Z]\\w+\\(\"",
+		"\\b[A-Z][a-z0-9]+([A-Z][a-z0-9]*)+\\b"],
+	%% These are words of the field, and of the manual.
+	Words = ["WebSocket", "ConnPid", "HttpOpts"],
+	Rest = lists:foldl(fun(Word, S) -> string:replace(S, Word, "", all) end, Sentence, Words),
+	[Found || Pattern <- Patterns,
+		{match, [Found|_]} <- [re:run(unicode:characters_to_binary(Rest), Pattern, [{capture, all, list}])]].
 
 %% Every exported function of one argument that isn't Common Test's own is a case.
 all(Suite) ->

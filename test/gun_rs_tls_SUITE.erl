@@ -345,7 +345,7 @@ client_certificate_missing(Config) ->
 			ct:log("~p ~p ~p~n~ts", [Version, When, Alert, Sentence]),
 			true = lists:member(When, Times),
 			true = lists:member(Alert, [certificate_required, handshake_failure, bad_certificate]),
-			do_says(["localhost"], Sentence)
+			do_says(["localhost", "certificate"|["certfile and keyfile" || Alert =:= certificate_required]], Sentence)
 		end || {Version, Times} <- [{'tlsv1.2', [before_up]}, {'tlsv1.3', [before_up, after_up]}]]
 	end).
 
@@ -404,7 +404,9 @@ do_alert(Host, Port, TlsOpts) ->
 
 do_alert(Reason = {tls_alert, {Alert, Text}}) ->
 	true = io_lib:printable_unicode_list(Text),
-	{Alert, unicode:characters_to_list(gun_rs:format_error(Reason))}.
+	Sentence = unicode:characters_to_list(gun_rs:format_error(Reason)),
+	[] = gun_rs_test:debris(Sentence),
+	{Alert, Sentence}.
 
 %% That the server is taken with verify_none shows that it is the certificate which is refused.
 do_refuses(Config, Name, Host, TlsOpts, Alerts, Words) ->

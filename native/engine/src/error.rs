@@ -88,7 +88,7 @@ pub enum ConnectionError {
     #[error("the peer took no data for the send timeout")]
     SendTimeout,
     /// The peer: it did not do in time what was waited for.
-    #[error("timed out: {0:?}")]
+    #[error("{0} did not come in time")]
     Timeout(Wait),
     /// The peer: it refused an upgrade that is repeated, for the time being.
     #[error("the upgrade is refused for now, with status {}", .0.status)]
@@ -114,13 +114,16 @@ pub enum ConnectionError {
 }
 
 /// What the peer had limited time for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Wait {
     /// The answer to an upgrade.
+    #[error("the answer to the upgrade")]
     Upgrade,
     /// The answer to a request.
+    #[error("the response")]
     Response,
     /// The next part of a response's body.
+    #[error("the next part of the body")]
     Body,
 }
 

@@ -41,7 +41,7 @@ impl From<&Error> for TlsError {
         let alert = match error {
             Error::AlertReceived(alert) => {
                 let alert = name(*alert);
-                return Self { alert, text: format!("the server sent the alert {alert}") };
+                return Self { alert, text: received(alert) };
             }
             Error::InvalidCertificate(error) => of_certificate(error),
             Error::InvalidMessage(_)
@@ -57,6 +57,26 @@ impl From<&Error> for TlsError {
         };
         Self { alert, text: describe(error) }
     }
+}
+
+/// An alert of the server's, and what it says where that is known (RFC 8446, 6.2).
+fn received(alert: &str) -> String {
+    let why = match alert {
+        "certificate_required" => "it wants a certificate of this side, and has got none",
+        "handshake_failure" => "it has no algorithms in common with this side, or wants a certificate of it",
+        "protocol_version" => "it has none of the versions of TLS that are offered",
+        "insufficient_security" => "it wants stronger algorithms than those that are offered",
+        "unknown_ca" => "it does not trust the issuer of this side's certificate",
+        "bad_certificate" | "unsupported_certificate" | "certificate_unknown" | "access_denied" => {
+            "it does not accept this side's certificate, or wants one"
+        }
+        "certificate_expired" | "certificate_revoked" => "this side's certificate is not valid any more",
+        "unrecognized_name" => "it has no certificate for this host",
+        "no_application_protocol" => "it speaks none of the protocols that are offered",
+        "internal_error" => "it failed, and its log may say why",
+        _ => return format!("the server sent the alert {alert}"),
+    };
+    format!("the server sent the alert {alert}: {why}")
 }
 
 /// In English: rustls's own texts are made of its identifiers.
@@ -191,5 +211,46 @@ fn name(alert: AlertDescription) -> &'static str {
         AlertDescription::CertificateRequired => "certificate_required",
         AlertDescription::NoApplicationProtocol => "no_application_protocol",
         _ => "unknown_alert",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls::{ContentType, HandshakeType, InvalidMessage, PeerMisbehaved};
+
+    use super::*;
+
+    #[test]
+    fn no_text_is_made_of_identifiers() {
+        for error in [
+            Error::AlertReceived(AlertDescription::UnrecognisedName),
+            Error::InvalidMessage(InvalidMessage::InvalidContentType),
+            Error::InvalidMessage(InvalidMessage::MissingData("ServerHello")),
+            Error::InappropriateMessage { expect_types: vec![ContentType::Alert], got_type: ContentType::Handshake },
+            Error::InappropriateHandshakeMessage {
+                expect_types: vec![HandshakeType::ClientHello],
+                got_type: HandshakeType::ServerHello,
+            },
+            Error::NoApplicationProtocol,
+            Error::PeerIncompatible(PeerIncompatible::ServerDoesNotSupportTls12Or13),
+            Error::PeerIncompatible(PeerIncompatible::NoCipherSuitesInCommon),
+            Error::PeerIncompatible(PeerIncompatible::ExtendedMasterSecretExtensionRequired),
+            Error::PeerSentOversizedRecord,
+            Error::DecryptError,
+            Error::PeerMisbehaved(PeerMisbehaved::SelectedUnofferedCipherSuite),
+            Error::NoCertificatesPresented,
+            Error::InvalidCertificate(CertificateError::BadSignature),
+            Error::General("a FooBar(\"x\")".into()),
+        ] {
+            let TlsError { alert, text } = TlsError::from(&error);
+            assert_ne!(alert, "unknown_alert");
+            for word in text.split_whitespace() {
+                let capitals = word.chars().skip(1).filter(|char| char.is_uppercase()).count();
+                assert!(capitals == 0 || word.starts_with("TLS"), "{text}");
+            }
+            assert!(!text.contains(['"', '{']) && !text.contains("::"), "{text}");
+        }
+        assert_eq!(words(&PeerMisbehaved::SelectedUnofferedCipherSuite), "selected unoffered cipher suite");
+        assert_eq!(words(&InvalidMessage::MissingData("ServerHello")), "missing data");
     }
 }
