@@ -1,3 +1,4 @@
+# help: prints these targets; make alone does the same
 # demo: sets up, builds, and talks to a WebSocket server: "make demo" brings its own, "make demo URL=ws://host:port/path"
 #       talks to any
 # test: sets up, builds, and runs every check and test; "make test STEPS='eunit ct'" runs some
@@ -13,7 +14,13 @@
 #           runs those whose names have that in them
 # clean: removes what was built, and keeps what was downloaded
 
-.PHONY: demo test test-otp compare autobahn bench bench-smoke sanitize clean
+.PHONY: help demo test test-otp compare autobahn bench bench-smoke sanitize clean
+
+# From the comment at the top: a line that begins with a target's name, and those that go on with it.
+help:
+	@awk '/^$$/ { exit } \
+	    match($$0, /^# [a-z-]+: /) { printf "make %-13s%s\n", substr($$0, 3, RLENGTH - 4), substr($$0, RLENGTH + 1); next } \
+	    { sub(/^# +/, ""); printf "%18s%s\n", "", $$0 }' Makefile
 
 demo:
 	@scripts/demo.sh $(if $(URL),'$(URL)')

@@ -56,6 +56,31 @@ library_is_never_unloaded(Config) ->
 			{skip, "Only ELF libraries carry the mark."}
 	end.
 
+library_for_musl(Config) ->
+	doc("For musl, as on Alpine, cargo agrees to make a shared library."),
+	%% Whether it does is known before anything is compiled; what is compiled then fails at once here.
+	Wrapper = filename:join(config(priv_dir, Config), "rustc-that-only-answers"),
+	ok = file:write_file(Wrapper, "#!/bin/sh\n"
+		"case \" $* \" in *' -vV '*|*' --print'*) exec \"$@\" ;; esac\n"
+		"echo asked to compile >&2; exit 1\n"),
+	ok = file:change_mode(Wrapper, 8#755),
+	{Status, Output} = do_run("cargo", ["build", "--locked", "--package", "gun_rs_bridge", "--target",
+		"x86_64-unknown-linux-musl", "--target-dir", filename:join(config(priv_dir, Config), "musl")],
+		config(root, Config), [{"RUSTC_WRAPPER", Wrapper}, {"RUSTFLAGS", false}]),
+	true = Status =/= 0,
+	nomatch = re:run(Output, "cannot produce cdylib"),
+	{match, _} = re:run(Output, "asked to compile").
+
+targets_of_make(Config) ->
+	doc("make alone runs nothing, and prints each target with what it does."),
+	{0, Output} = do_run("make", [], config(root, Config), []),
+	{0, Output} = do_run("make", ["help"], config(root, Config), []),
+	{ok, Makefile} = file:read_file(filename:join(config(root, Config), "Makefile")),
+	{match, [Phony]} = re:run(Makefile, "^\\.PHONY: (.*)$", [multiline, {capture, all_but_first, list}]),
+	Targets = string:lexemes(Phony, " "),
+	true = lists:member("test-otp", Targets),
+	[] = [Target || Target <- Targets, re:run(Output, ["^make ", Target, " +\\S"], [multiline]) =:= nomatch].
+
 no_cargo(Config) ->
 	doc("Without cargo the build stops with one sentence that says what to install."),
 	"gun_rs needs cargo (Rust 1." ++ Rest = do_build_fails(do_tools([], Config), Config),
