@@ -11,7 +11,8 @@ fn inflate_into(inflater: &mut Inflater, mut input: &[u8], message: &mut Vec<u8>
     loop {
         let from = message.len();
         message.resize(from + ROOM, 0);
-        let Step { consumed, produced, goes_on, result } = inflater.inflate(input, message, from);
+        let (before, room) = message.split_at_mut(from);
+        let Step { consumed, produced, goes_on, result } = inflater.inflate(input, before, room);
         message.truncate(from + produced);
         result.ok()?;
         input = &input[consumed..];

@@ -222,20 +222,20 @@ impl Inflater {
         }
     }
 
-    /// Inflates from `input` to `message[from..]`, the room behind what there is of the message.
-    pub fn inflate(&mut self, input: &[u8], message: &mut [u8], from: usize) -> Step {
+    /// Inflates from `input` to `room`, which stands behind what there is of the message.
+    pub fn inflate(&mut self, input: &[u8], message: &[u8], room: &mut [u8]) -> Step {
         let context = self.context.get_or_insert_with(|| Box::new(Inflate::new(false, self.window_bits)));
         let before = (context.total_in(), context.total_out());
-        let status = context.decompress(input, &mut message[from..], InflateFlush::SyncFlush);
+        let status = context.decompress(input, room, InflateFlush::SyncFlush);
         let consumed = usize::try_from(context.total_in() - before.0).unwrap_or(usize::MAX);
         let produced = usize::try_from(context.total_out() - before.1).unwrap_or(usize::MAX);
         let ends = status == Ok(Status::StreamEnd);
         self.ended = ends || self.ended && consumed == 0;
-        let until = from + produced;
-        match &mut self.history {
-            Some(history) => remember(history, &message[from..until], self.window_bits),
-            None if ends => remember(self.history.insert(Vec::new()), &message[..until], self.window_bits),
-            None => {}
+        if ends && self.history.is_none() {
+            remember(self.history.insert(Vec::new()), message, self.window_bits);
+        }
+        if let Some(history) = &mut self.history {
+            remember(history, &room[..produced], self.window_bits);
         }
         let mut result = status.map(|_| ());
         if ends {
@@ -376,7 +376,8 @@ mod tests {
         loop {
             let from = message.len();
             message.resize(from + 1000, 0);
-            let Step { consumed, produced, goes_on, result } = inflater.inflate(input, message, from);
+            let (before, room) = message.split_at_mut(from);
+            let Step { consumed, produced, goes_on, result } = inflater.inflate(input, before, room);
             message.truncate(from + produced);
             result?;
             input = &input[consumed..];

@@ -364,10 +364,15 @@ impl<P: Payload> Assembly<P> {
         loop {
             let left = usize::try_from(max.saturating_sub(self.size())).unwrap_or(usize::MAX);
             let mut beyond = [0];
-            let from = if left == 0 { 0 } else { self.len };
-            let message = if left == 0 { &mut beyond[..] } else { self.inflate_room(bytes.len(), left)? };
-            let size = message.len() - from;
-            let Step { consumed, produced, goes_on, result } = inflater.inflate(bytes, message, from);
+            let len = self.len;
+            let (message, room) = if left == 0 {
+                (&self.payload.bytes()[..len], &mut beyond[..])
+            } else {
+                let (message, room) = self.inflate_room(bytes.len(), left)?.split_at_mut(len);
+                (&*message, room)
+            };
+            let size = room.len();
+            let Step { consumed, produced, goes_on, result } = inflater.inflate(bytes, message, room);
             if left == 0 && produced > 0 {
                 return Err(ProtocolError::MessageTooBig.into());
             }

@@ -374,6 +374,24 @@ async fn a_message_may_end_with_its_final_block_in_whatever_frames_and_pieces() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_message_of_the_largest_size_may_end_with_its_final_block_and_leaves_its_window() {
+    // The second one made with the first as zlib's dictionary.
+    let first = [
+        0x0b, 0xc9, 0x48, 0x55, 0x28, 0xcf, 0xcc, 0x4b, 0xc9, 0x2f, 0x57, 0xc8, 0x2c, 0x56, 0xc8, 0x4e, 0x2d, 0x28,
+        0xd1, 0x03, 0x00,
+    ];
+    let second = [0x0b, 0xc1, 0x14, 0x02, 0x00];
+    let text = "The window is kept.";
+    for max in [text.len() as u64, 100] {
+        let mut options = offering(DeflateOptions::default());
+        options.ws.max_message_size = Some(max);
+        let (mut client, mut peer) = open_with(options, BUFFER, AGREED).await;
+        peer.write([compressed(Opcode::Text, true, &first), compressed(Opcode::Text, true, &second)].concat()).await;
+        client.expect_only(&[Told::Text(STREAM, text.into()), Told::Text(STREAM, text.into())]).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn final_blocks_without_end_are_inflated_turn_by_turn() {
     let (mut client, mut peer) = open_with(offering(DeflateOptions::default()), 1 << 20, AGREED).await;
     let filled = Zlib::new(15).zip(&vec![7; 1 << 15]);
