@@ -93,6 +93,22 @@ index(Config) ->
 	Linked = lists:usort([hd(string:split(Link, "#")) || Link <- do_links(Index)]),
 	[] = (filelib:wildcard("*.md", config(dir, Config)) -- ["index.md"]) -- Linked.
 
+versions(Config) ->
+	doc("The index names the release that the manual describes, and each page those that have changed what it describes."),
+	{ok, Changes} = file:read_file(filename:join(config(dir, Config), "../../CHANGELOG.md")),
+	[Latest|_] = Releases = do_matches("^## (\\d.*)$", Changes),
+	{ok, Latest} = application:get_key(gun_rs, vsn),
+	{ok, Cargo} = file:read_file(filename:join(config(dir, Config), "../../Cargo.toml")),
+	[Latest] = do_matches("^version = \"(.*)\"$", Cargo),
+	[Latest] = do_matches("^This manual describes gun_rs ([\\d.]+\\d), ", do_page("index", Config)),
+	_ = [begin
+		Told = do_matches("^- \\*\\*(.*)\\*\\*: ", do_section("Changelog", do_page(Page, Config))),
+		{Page, [_|_]} = {Page, Told},
+		%% The oldest first; what no release has yet comes last.
+		{Page, Told} = {Page, [Release || Release <- lists:reverse(["Unreleased"|Releases]), lists:member(Release, Told)]}
+	end || Page <- do_pages("*", Config) -- ["index"]],
+	ok.
+
 links(Config) ->
 	doc("No link of the manual leads nowhere."),
 	Dir = config(dir, Config),
