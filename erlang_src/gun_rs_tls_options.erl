@@ -303,26 +303,27 @@ refused(Element) ->
 
 %% What can be said of a value only with the other options, with the files, or by rustls.
 native_refusal({cacertfile, _}) ->
-	"the file cannot be read, or has no certificate in PEM that rustls can use";
+	"the file cannot be read, has no certificate in PEM, or has one that rustls cannot use";
 native_refusal({cacerts, []}) ->
 	"without a root certificate no server can be verified; where tls_opts has neither cacerts "
 	"nor cacertfile the system has none that can be read (they are in the package ca-certificates)";
 native_refusal({cacerts, _}) ->
-	"there is no certificate among them that rustls can use";
+	"there is a certificate among them that rustls cannot use";
 native_refusal({cert, _}) ->
 	"there is no key or keyfile for this certificate";
 native_refusal({certfile, _}) ->
 	"the file cannot be read, has no certificate in PEM, or there is no key for it that "
-	"rustls can use";
+	"rustls can use and that is the key of the first certificate";
 native_refusal({certs_keys, _}) ->
-	"rustls cannot use one of the certificates with its key";
+	"rustls cannot use one of the keys, or it is not the key of its certificate";
 native_refusal({ciphers, _}) ->
 	"none of these suites is one of the versions asked for";
 native_refusal({key, _}) ->
-	"there is no cert or certfile for this key, or rustls cannot use it with that";
+	"there is no cert or certfile for this key, rustls cannot use it, or it is the key of another certificate";
 native_refusal({keyfile, _}) ->
 	"the file cannot be read, has not exactly one private key in PEM, is encrypted with "
-	"another password or none, or there is no cert or certfile that rustls can use with it";
+	"another password or none, there is no cert or certfile for it, rustls cannot use it, or it is the "
+	"key of another certificate";
 native_refusal({verify_fun, _}) ->
 	"it has a host name checked, and with verify_none nothing is verified";
 native_refusal({password, _}) ->

@@ -61,7 +61,7 @@ doc(Sentence) ->
 -spec debris(string()) -> [string()].
 debris(Sentence) ->
 	Patterns = ["<<", "#(Fun|Ref|Port)", "<\\d+\\.\\d+", "\\w::\\w", "\\b(Some|None|Ok|Err)\\(", "[A-Z]\\w+\\(\"",
-		"\\b[A-Z][a-z0-9]+([A-Z][a-z0-9]*)+\\b"],
+		"\\b[A-Z][a-z]+([A-Z][a-z]+)+\\b"],
 	%% These are words of the field, and of the manual.
 	Words = ["WebSocket", "ConnPid", "HttpOpts"],
 	Rest = lists:foldl(fun(Word, S) -> string:replace(S, Word, "", all) end, Sentence, Words),

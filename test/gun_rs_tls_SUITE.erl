@@ -221,7 +221,7 @@ weak_key(Config) ->
 				Versions = ['tlsv1.2' || config(kind, Config) =/= cowboy] ++ ['tlsv1.3'],
 				_ = [begin
 					{insufficient_security, Sentence} = do_alert("localhost", Port, [{versions, [Version]}|TlsOpts]),
-					do_says(["localhost", "key", "2048"], Sentence)
+					do_says(["localhost", "CN=gun_rs weak_key, ", "an RSA key of 1024 bits", "2048"], Sentence)
 				end || Version <- Versions, TlsOpts <- [do_roots(Config), [{verify, verify_none}]]],
 				ok
 			end)

@@ -212,7 +212,9 @@ impl Verifier {
         match check(&key) {
             // A server that need not prove who it is must still have a key that can be used.
             Err(_) if has_weak_key(certificate) => {
-                PROBLEM.set(Some(format!("the server's certificate {}", Objection::WeakKey)));
+                let presented =
+                    Presented { end_entity: certificate, others: &[], anchors: &[], algorithms: &self.algorithms };
+                PROBLEM.set(Some(presented.describe(&Objection::WeakKey.into())));
                 Err(CertificateError::from(Objection::WeakKey).into())
             }
             result => result.map(|()| HandshakeSignatureValid::assertion()),
