@@ -590,6 +590,8 @@ handle_common(cast, {ws_upgrade, StreamRef, ReplyTo, Path, Headers0, Options}, D
 handle_common(cast, {ws_send, Caller, StreamRef, Frames}, _) ->
 	_ = gun_rs_frames:send(self(), Caller, StreamRef, Frames),
 	keep_state_and_data;
+handle_common({call, From}, _, _) ->
+	{keep_state_and_data, {reply, From, {error, bad_call}}};
 handle_common(Type, Event, _) ->
 	%% Whoever sent it finds it here; nothing is lost in silence.
 	logger:warning("gun_rs connection ~p received an unexpected ~tp: ~tp", [self(), Type, Event]),
@@ -786,7 +788,7 @@ info_map(#data{conn=Conn, config=Config, owner=Owner, sockname=SockName, streams
 	Info = #{
 		stats => stats(gun_rs_native:conn_stats(Conn)),
 		owner => Owner,
-		socket => Conn,
+		socket => socket(NativeState, Conn),
 		transport => Transport,
 		state_name => state_name(NativeState),
 		origin_scheme => gun_rs_options:scheme(Config),
@@ -813,6 +815,11 @@ stats(#{uncompressed := Uncompressed, compressed := Compressed}=Stats) ->
 		_ -> Uncompressed / Compressed
 	end,
 	(maps:without([uncompressed, compressed], Stats))#{compression_ratio => Ratio}.
+
+%% As in gun there is none where there is no connection.
+socket(idle, _) -> undefined;
+socket(connecting, _) -> undefined;
+socket(_, Conn) -> Conn.
 
 state_name(idle) -> domain_lookup;
 state_name(connecting) -> connecting;

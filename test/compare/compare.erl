@@ -7,10 +7,10 @@
 -export([main/1]).
 
 %% How often a situation runs before its result counts: a busy machine may let a client see less, or more, at once.
--define(ATTEMPTS, 3).
+-define(ATTEMPTS, 2).
 
 %% How many situations run at once.
--define(WORKERS, 16).
+-define(WORKERS, 24).
 
 %% Situations that differ, and are not to.
 -define(PENDING, []).

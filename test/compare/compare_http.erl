@@ -694,7 +694,7 @@ max_header_block_size() ->
 
 max_trailer_block_size() ->
 	{_, Port} = server([request, {send, ["HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\nx-a: ",
-		lists:duplicate(20000, $a)]}]),
+		lists:duplicate(20000, $a), "\r\n\r\n"]}]),
 	ConnPid = open(Port, #{http_opts => #{max_trailer_block_size => 10000}}),
 	_ = call(get, [ConnPid, "/"]),
 	exit_of(ConnPid).

@@ -278,12 +278,11 @@ down_during_request_reconnects() ->
 	close(ConnPid).
 
 down_pipelined() ->
-	{_, Port} = server([request, {send, "HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\nHello"}, wait, close]),
+	{Server, Port} = server([request, {send, "HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\nHello"}, wait, close]),
 	ConnPid = open(Port),
 	_ = call(get, [ConnPid, "/1"]),
 	_ = call(get, [ConnPid, "/2"]),
 	_ = call(get, [ConnPid, "/3"]),
-	Server = receive {lying_server, Pid, accepted} -> Pid end,
 	_ = until({gun_data, '_', '_', '_', '_'}),
 	lying_server:go(Server),
 	exit_of(ConnPid).

@@ -27,6 +27,9 @@
 
 -include("../gun_rs_test.hrl").
 
+%% In ms: how long what should come is waited for.
+-define(PATIENCE, 4000).
+
 %% Runs a situation for a client, which is a module, and gives its record. A situation that ends too late, or crashes, is
 %% a fault of the comparison's own.
 -spec run(module(), fun(() -> term())) -> [term()].
@@ -100,7 +103,7 @@ server(Script, Opts) ->
 
 %% Records messages until one has come that matches: a pattern of match specifications, or a fun that says so.
 until(Pattern) ->
-	until(Pattern, ?WAIT div 3).
+	until(Pattern, ?PATIENCE).
 
 until(Pattern, Wait) ->
 	until_match(matcher(Pattern), Wait, Pattern).
@@ -109,6 +112,8 @@ until_match(Matches, Wait, Pattern) ->
 	receive
 		{lying_server, _, Event} ->
 			_ = put(pending, get(pending) ++ [Event]),
+			until_match(Matches, Wait, Pattern);
+		{tcp_middle, _, _} ->
 			until_match(Matches, Wait, Pattern);
 		Message ->
 			record(normal(Message)),
@@ -164,7 +169,7 @@ served(Matches, Pattern, [Event|Pending]) ->
 served(Matches, Pattern, []) ->
 	receive
 		{lying_server, _, Event} -> served(Matches, Pattern, [Event])
-	after ?WAIT div 3 ->
+	after ?PATIENCE ->
 		_ = put(served, [{server, nothing, Pattern}|get(served)]),
 		none
 	end.

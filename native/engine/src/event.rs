@@ -206,11 +206,11 @@ pub enum StreamError<'a> {
     Protocol(&'a ProtocolError),
     /// The connection went down under it.
     Closed(&'a DownReason),
-    /// The connection is being shut down, and takes no more requests.
+    /// The connection is being shut down before the request had its turn.
     Closing,
     /// The connection is a WebSocket that is being closed.
     WebsocketClosing,
-    /// The peer closes the connection behind the response before.
+    /// The connection closes behind the response under way, and takes no more requests.
     ConnectionCloses,
     /// The peer did not do in time what was waited for.
     Timeout(Wait),

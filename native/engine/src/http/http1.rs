@@ -497,14 +497,11 @@ impl<K: Sink> Http<'_, K> {
     }
 
     fn wait(&mut self, waiting: Waiting<K>) {
-        let error = if self.closing.is_some() {
-            StreamError::Closing
-        } else if self.ending && !self.connection.options.reconnects {
-            StreamError::ConnectionCloses
+        if self.closing.is_some() || self.ending && !self.connection.options.reconnects {
+            refuse_request(self.connection, &waiting, StreamError::ConnectionCloses);
         } else {
-            return self.waiting.push_back(waiting);
-        };
-        refuse_request(self.connection, &waiting, error);
+            self.waiting.push_back(waiting);
+        }
     }
 
     /// No request follows the one under way, and this is what the end will be. Those that wait are refused, as in gun;
@@ -739,7 +736,12 @@ impl<K: Sink> Http<'_, K> {
                 tell(Event::Response { stream, fin, status: head.status, headers: &head.headers });
                 self.http10 = head.version == Version::HTTP_10;
                 self.connection.served = true;
-                last = last_after(head.version, &head.headers, fin || body.size_hint().exact().is_some());
+                // A server that keeps an HTTP/1.0 connection alive says so, of whatever version it is itself.
+                let version = match self.connection.options.http.version {
+                    HttpVersion::Http10 => Version::HTTP_10,
+                    HttpVersion::Http11 => head.version,
+                };
+                last = last_after(version, &head.headers, fin || body.size_hint().exact().is_some());
                 active.stage = Stage::Body(body);
                 self.deadline = Deadline::new(Wait::Body, active.body_timeout);
                 // A refusal.
