@@ -97,7 +97,7 @@ whatever_open_refuses_gets_a_sentence_that_blames_the_call_test_() ->
 	end} || Args <- [
 		["bad host", 80, #{}], ["localhost", 0, #{}], ["localhost", 80, []],
 		["localhost", 80, #{retry => -1}], ["localhost", 80, #{raw_opts => #{}}],
-		["localhost", 80, #{tls_opts => [{verify_fun, undefined}]}], ["localhost", 80, #{tls_opts => #{}}],
+		["localhost", 80, #{tls_opts => [{verify_fun, {fun lists:foldl/3, []}}]}], ["localhost", 80, #{tls_opts => #{}}],
 		["localhost", 80, #{unknown => 1}],
 		["localhost", 80, #{tcp_opts => [binary]}], ["localhost", 80, #{tcp_opts => undefined}],
 		["localhost", 80, #{ws_opts => #{keepalive => 0}}],

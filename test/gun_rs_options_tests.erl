@@ -209,7 +209,7 @@ every_element_of_tls_opts_is_checked_with_and_without_tls_test_() ->
 	[?_assertEqual({error, {options, {tls_opts, Bad}}},
 		gun_rs_options:open(?HOST, Port, #{tls_opts => TlsOpts}))
 	|| Port <- [80, 443], {TlsOpts, Bad} <- [
-		{[{verify, verify_none}, {verify_fun, undefined}], {verify_fun, undefined}},
+		{[{verify, verify_none}, {verify_fun, none}], {verify_fun, none}},
 		{[{versions, ['tlsv1.1']}], {versions, ['tlsv1.1']}},
 		{#{verify => verify_none}, #{verify => verify_none}},
 		{undefined, undefined}

@@ -194,8 +194,8 @@ impl Verifier {
     }
 
     fn check_name(&self, certificate: &EndEntityCert<'_>, server_name: &ServerName<'_>) -> Result<(), webpki::Error> {
-        let names = self.checks_name.then_some(server_name).into_iter().chain(&self.further_names);
-        names.map(|name| certificate.verify_is_valid_for_subject_name(name)).collect()
+        let mut names = self.checks_name.then_some(server_name).into_iter().chain(&self.further_names);
+        names.try_for_each(|name| certificate.verify_is_valid_for_subject_name(name))
     }
 
     /// The signature of a handshake, by the key alone: what else the certificate holds has been looked at already, or need
