@@ -249,7 +249,7 @@ fault_of_an_authority(Config) ->
 		{future_authority, [certificate_expired], ["gun_rs authority_of_future_authority", "2101-01-01", "2102-02-02"]},
 		{clients_authority, [unsupported_certificate], ["gun_rs authority_of_clients_authority", "for servers"]},
 		{critical_authority, [unknown_ca], ["gun_rs authority_of_critical_authority", "critical extension"]},
-		{sha1_authority, [insufficient_security], ["gun_rs authority_of_sha1_authority", "SHA-1 and ECDSA"]},
+		{sha1_authority, [insufficient_security], ["gun_rs authority_of_sha1_authority", "is signed with SHA-1 and ECDSA, which is not accepted"]},
 		{forged_authority, [bad_certificate], ["gun_rs forged", "signature that is wrong"]},
 		{too_long, [bad_certificate], ["gun_rs lowest", "allows 0"]},
 		{weak_authority, [insufficient_security], ["gun_rs weak_intermediate", "1024", "2048"]}

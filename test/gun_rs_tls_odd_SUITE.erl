@@ -57,9 +57,23 @@ odd_certificate_that_is_verified(Config) ->
 		{same_extension_twice, "has an extension that cannot be read"}
 	]],
 	_ = [{ok, _} = {do_use(Kind, Cert, [{cacertfile, File}]), Name}
-		|| Name <- [negative_serial, long_serial, missing_null, bmp_string, teletex_string, nul_in_its_name, no_utf8],
-		Cert = #{certfile := File} <- [maps:get(Name, config(odd, Config))],
+		|| Name <- [negative_serial, long_serial, missing_null, bmp_string, teletex_string, nul_in_its_name, no_utf8,
+			missing_null_chain],
+		Cert = #{rootfile := File} <- [maps:get(Name, config(odd, Config))],
 		Kind <- do_kinds(Name, 'tlsv1.3')],
+	ok.
+
+certificates_of_public_key(Config) ->
+	doc("The test certificates that public_key makes with RSA of 2048 bits and SHA-256 are good, a client's too."),
+	Spec = [{digest, sha256}, {key, {rsa, 2048, 65537}}],
+	Chain = #{root => Spec, intermediates => [Spec], peer => Spec},
+	#{server_config := ServerConfig, client_config := ClientConfig} =
+		public_key:pkix_test_data(#{server_chain => Chain, client_chain => Chain}),
+	{_, Roots} = lists:keyfind(cacerts, 1, ServerConfig),
+	Opts = #{ssl => [{verify, verify_peer}, {fail_if_no_peer_cert, true}, {cacerts, Roots}]},
+	tls_servers:with(erlang, do_write(ServerConfig, Config), Opts, fun(Server, Port) ->
+		#{client_certificates := 1} = do_facts(Server, Port, [{server_name_indication, disable}|ClientConfig])
+	end),
 	ok.
 
 own_odd_certificate(Config) ->
@@ -95,6 +109,16 @@ do_kinds(empty_serial, _) -> [erlang];
 do_kinds(no_utf8, _) -> [erlang];
 do_kinds(same_extension_twice, 'tlsv1.2') -> [erlang];
 do_kinds(_, _) -> [openssl, erlang].
+
+%% With all that is above it, of which a client asks for no more than it needs.
+do_write(ServerConfig, Config) ->
+	{_, {KeyType, Key}} = lists:keyfind(key, 1, ServerConfig),
+	{_, Cert} = lists:keyfind(cert, 1, ServerConfig),
+	{_, CACerts} = lists:keyfind(cacerts, 1, ServerConfig),
+	Path = filename:join(config(priv_dir, Config), "test_data"),
+	ok = file:write_file(Path ++ ".pem", tls_certs:pem([Cert|CACerts])),
+	ok = file:write_file(Path ++ ".key", public_key:pem_encode([{KeyType, Key, not_encrypted}])),
+	#{certfile => Path ++ ".pem", keyfile => Path ++ ".key"}.
 
 do_facts(Server, Port, TlsOpts) ->
 	case do_open(Port, TlsOpts) of

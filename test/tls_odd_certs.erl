@@ -21,16 +21,31 @@
 	name => binary(),
 	not_before => binary(),
 	unique_id => boolean(),
-	extensions => [binary()]
+	extensions => [binary()],
+	issuer => {Name :: binary(), public_key:private_key()}
 }.
 
 %% Each of them with the files of a server's.
 -spec make(file:filename()) -> #{atom() => #{certfile := file:filename(), chainfile := file:filename(),
-	keyfile := file:filename(), der := binary()}}.
+	keyfile := file:filename(), rootfile := file:filename(), der := binary()}}.
 make(Parent) ->
 	Dir = filename:join(Parent, "odd_" ++ binary_to_list(binary:encode_hex(crypto:strong_rand_bytes(4)))),
 	ok = file:make_dir(Dir),
-	maps:map(fun(Name, Parts) -> write(filename:join(Dir, atom_to_list(Name)), Parts) end, odd()).
+	Odd = maps:map(fun(Name, Parts) -> write(filename:join(Dir, atom_to_list(Name)), Parts) end, odd()),
+	Odd#{missing_null_chain => chain(filename:join(Dir, "missing_null_chain"))}.
+
+%% A root, an authority below it and a server's certificate, each with a key of RSA that lacks its NULL: so are the
+%% certificates that OTP 28 and later make.
+chain(Path) ->
+	Parts = #{key => rsa, null => false},
+	[RootKey, AuthorityKey, Key] = [key(rsa) || _ <- [1, 2, 3]],
+	[RootName, AuthorityName] = [common_name(tlv(16#0c, Name)) || Name <- [<<"root">>, <<"authority">>]],
+	Root = certificate(RootKey, Parts#{name => tlv(16#0c, <<"root">>)}),
+	Constraints = extension(<<16#55, 16#1d, 19>>, true, tlv(16#30, tlv(16#01, <<255>>))),
+	Authority = certificate(AuthorityKey, Parts#{name => tlv(16#0c, <<"authority">>), extensions => [Constraints],
+		issuer => {RootName, RootKey}}),
+	Leaf = certificate(Key, Parts#{issuer => {AuthorityName, AuthorityKey}}),
+	write_files(Path, Key, [Leaf, Authority], Root).
 
 -spec odd() -> #{atom() => parts()}.
 odd() ->
@@ -55,20 +70,26 @@ odd() ->
 write(Path, Parts) ->
 	Key = key(maps:get(key, Parts, ec)),
 	Der = certificate(Key, Parts),
+	write_files(Path, Key, [Der], Der).
+
+write_files(Path, Key, [Der|Chain], Root) ->
 	CertFile = Path ++ ".pem",
+	RootFile = Path ++ ".root.pem",
 	ChainFile = Path ++ ".chain.pem",
 	KeyFile = Path ++ ".key",
-	ok = file:write_file(CertFile, tls_certs:pem([Der])),
-	ok = file:write_file(ChainFile, []),
+	ok = file:write_file(CertFile, tls_certs:pem([Der|Chain])),
+	ok = file:write_file(ChainFile, tls_certs:pem(Chain)),
+	ok = file:write_file(RootFile, tls_certs:pem([Root])),
 	ok = file:write_file(KeyFile, public_key:pem_encode([public_key:pem_entry_encode('PrivateKeyInfo', Key)])),
-	#{certfile => CertFile, chainfile => ChainFile, keyfile => KeyFile, der => Der}.
+	#{certfile => CertFile, chainfile => ChainFile, keyfile => KeyFile, rootfile => RootFile, der => Der}.
 
 key(ec) -> public_key:generate_key({namedCurve, secp256r1});
 key(rsa) -> public_key:generate_key({rsa, 2048, 65537}).
 
 certificate(Key, Parts) ->
-	Algorithm = algorithm(Key, Parts),
-	Name = tlv(16#30, tlv(16#31, tlv(16#30, [?OID(<<16#55, 4, 3>>), maps:get(name, Parts, tlv(16#0c, <<"local">>))]))),
+	Name = common_name(maps:get(name, Parts, tlv(16#0c, <<"local">>))),
+	{Issuer, IssuerKey} = maps:get(issuer, Parts, {Name, Key}),
+	Algorithm = algorithm(IssuerKey, Parts),
 	Tbs = tlv(16#30, [
 		case maps:get(version, Parts, 2) of
 			none -> [];
@@ -76,7 +97,7 @@ certificate(Key, Parts) ->
 		end,
 		tlv(16#02, maps:get(serial, Parts, <<1>>)),
 		Algorithm,
-		Name,
+		Issuer,
 		tlv(16#30, [maps:get(not_before, Parts, tlv(16#17, <<"200101000000Z">>)), tlv(16#18, <<"21200101000000Z">>)]),
 		Name,
 		spki(Key, Parts),
@@ -86,7 +107,10 @@ certificate(Key, Parts) ->
 			Extensions -> tlv(16#a3, tlv(16#30, Extensions))
 		end
 	]),
-	tlv(16#30, [Tbs, Algorithm, tlv(16#03, [0, public_key:sign(Tbs, sha256, Key)])]).
+	tlv(16#30, [Tbs, Algorithm, tlv(16#03, [0, public_key:sign(Tbs, sha256, IssuerKey)])]).
+
+common_name(String) ->
+	tlv(16#30, tlv(16#31, tlv(16#30, [?OID(<<16#55, 4, 3>>), String]))).
 
 alternatives() ->
 	extension(<<16#55, 16#1d, 17>>, false, tlv(16#30, tlv(16#82, <<"localhost">>))).

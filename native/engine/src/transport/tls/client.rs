@@ -11,6 +11,7 @@ use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, KeyLog, KeyLogFile, SignatureScheme, SupportedProtocolVersion, version};
 
 use super::roots::{self, Anchors};
+use super::signatures;
 use super::verifier::Verifier;
 use super::x509::Certificate;
 use super::{Identity, Key, Name, Roots, TlsOptions};
@@ -107,7 +108,7 @@ impl TlsClient {
 
 fn config(options: &TlsOptions, system: Option<Anchors>) -> Result<ClientConfig, TlsOptionError> {
     let provider = provider(options)?;
-    let algorithms = provider.signature_verification_algorithms;
+    let algorithms = signatures::algorithms();
     let anchors = match &options.roots {
         _ if !options.verify => None,
         Roots::System => system,

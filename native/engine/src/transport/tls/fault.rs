@@ -123,7 +123,13 @@ impl Presented<'_> {
             Error::UnsupportedSignatureAlgorithmForPublicKeyContext(context) => {
                 let id = context.signature_algorithm_id.as_slice();
                 let at = is_at_fault(&|_, one| one.signature_algorithm == id);
-                (at, "is signed with a key of a kind or a length that is not accepted, that of its issuer".into())
+                let how = x509::algorithm_name(id);
+                (
+                    at,
+                    format!(
+                        "is signed with {how}, which does not fit the key of its issuer, or that is of no accepted kind"
+                    ),
+                )
             }
             Error::RequiredEkuNotFoundContext(_) | Error::EmptyEkuExtension => {
                 (is_at_fault(&|_, one| !one.is_for_servers()), "is not meant for servers".into())
@@ -237,7 +243,7 @@ fn listed(hosts: &[String]) -> String {
 }
 
 fn unsupported_signature(algorithm: &[u8]) -> String {
-    format!("has a signature that is not accepted, by {}", x509::algorithm_name(algorithm))
+    format!("is signed with {}, which is not accepted", x509::algorithm_name(algorithm))
 }
 
 /// What webpki does not take in a certificate of its own.

@@ -5,6 +5,7 @@ mod client;
 mod fault;
 mod path;
 mod roots;
+mod signatures;
 mod stream;
 mod verifier;
 mod x509;

@@ -280,7 +280,7 @@ fn is_drawn(char: char) -> bool {
 
 /// How a certificate is signed, as people call it; the object identifier of what has no name here.
 pub(super) fn algorithm_name(identifier: &[u8]) -> String {
-    let Some((tag::OID, oid, _)) = element(identifier) else { return "an unknown algorithm".into() };
+    let Some((tag::OID, oid, parameters)) = element(identifier) else { return "an unknown algorithm".into() };
     let name = match oid {
         b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x02" => "MD2 and RSA",
         b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x04" => "MD5 and RSA",
@@ -301,7 +301,12 @@ pub(super) fn algorithm_name(identifier: &[u8]) -> String {
         b"\x2b\x65\x71" => "Ed448",
         _ => return format!("the algorithm {}", dotted(oid)),
     };
-    name.into()
+    // NULL is as good as none; only those of RSA-PSS say something (RFC 5758, 3.2).
+    match parameters {
+        [] | [0x05, 0x00] => name.into(),
+        _ if name == "RSA-PSS" => name.into(),
+        _ => format!("{name} and parameters that do not belong there"),
+    }
 }
 
 /// An object identifier as `1.2.840` (X.690, 8.19).
@@ -453,6 +458,9 @@ mod tests {
         assert_eq!(algorithm_name(b"\x06\x03\x2a\x86\x48\x05\x00"), "the algorithm 1.2.840");
         assert_eq!(algorithm_name(b"\x06\x02\x88\x37"), "the algorithm 2.999");
         assert_eq!(algorithm_name(b""), "an unknown algorithm");
+        let with_a_curve = b"\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x02\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07";
+        assert_eq!(algorithm_name(&with_a_curve[..10]), "SHA-256 and ECDSA");
+        assert_eq!(algorithm_name(with_a_curve), "SHA-256 and ECDSA and parameters that do not belong there");
     }
 
     #[test]
