@@ -28,6 +28,7 @@ main() {
     if [ "$1" = test ]; then
         check_cargo_components
         have_peers || unpack_peers
+        have_broker || unpack_broker
     fi
 }
 
@@ -126,7 +127,8 @@ have_peers() {
 unpack_peers() {
     have apt-get || stop "The tests need Cowboy and gun in $peers/lib; unpack Debian's rabbitmq-server there."
     mkdir -p "$peers"
-    have_package || download_package || stop "Debian's package rabbitmq-server could not be downloaded."
+    have_package rabbitmq-server || download_package rabbitmq-server ||
+        stop "Debian's package rabbitmq-server could not be downloaded."
     rm -rf "${peers:?}/rabbitmq" "${peers:?}/lib"
     dpkg -x "$peers"/rabbitmq-server_*.deb "$peers/rabbitmq"
     mkdir "$peers/lib"
@@ -138,27 +140,63 @@ unpack_peers() {
     have_peers || stop "Debian's package rabbitmq-server holds no cowboy, cowlib, gun and ranch as it used to."
 }
 
+# An MQTT broker that speaks WebSocket. An installed one is started, so it is only unpacked too, with those of its
+# libraries that the system lacks.
+have_broker() {
+    [ -d "$peers/mosquitto" ]
+}
+
+unpack_broker() {
+    have apt-get || stop "The tests need Mosquitto in $peers/mosquitto; unpack Debian's mosquitto there."
+    rm -rf "${peers:?}/mosquitto" "$peers/mosquitto.new"
+    packages=mosquitto seen=' '
+    while [ -n "$packages" ]; do
+        for package in $packages; do
+            have_package "$package" || download_package "$package" ||
+                stop "Debian's package $package could not be downloaded."
+            dpkg -x "$peers/${package}"_*.deb "$peers/mosquitto.new"
+            seen="$seen$package "
+        done
+        packages=$(missing_libraries "$packages")
+    done
+    mv "$peers/mosquitto.new" "$peers/mosquitto"
+}
+
+# The libraries that the packages $1 depend on, and that are neither installed nor unpacked.
+missing_libraries() {
+    for package in $1; do
+        dpkg-deb -f "$peers/${package}"_*.deb Depends
+    done | tr ',' '\n' | sed -n 's/^ *\(lib[^ (|:]*\).*/\1/p' | sort -u | while read -r library; do
+        dpkg-query -W -f '${Status}' "$library" 2>/dev/null | grep -q ' installed$' && continue
+        case $seen in
+            *" $library "*) ;;
+            *) echo "$library" ;;
+        esac
+    done
+}
+
+# Whether the package $1 has been downloaded.
 have_package() {
-    set -- "$peers"/rabbitmq-server_*.deb
+    set -- "$peers/$1"_*.deb
     [ -f "$1" ]
 }
 
 download_package() {
-    if ! known rabbitmq-server; then
+    if ! known "$1"; then
         [ "$(id -u)" = 0 ] || stop "The tests need Debian's package lists; run: sudo apt-get update"
         apt-get update -q
     fi
-    fetch_package && return
+    fetch_package "$1" && return
     [ "$(id -u)" = 0 ] || return 1
-    apt-get update -q && fetch_package
+    apt-get update -q && fetch_package "$1"
 }
 
 # A cut download must not pass for the package. The user _apt, as which root downloads, cannot write here.
 fetch_package() {
     rm -rf "$peers/download"
-    mkdir "$peers/download"
-    (cd "$peers/download" && apt-get download -q -o APT::Sandbox::User="$(id -un)" rabbitmq-server) &&
-        mv "$peers"/download/rabbitmq-server_*.deb "$peers/" &&
+    mkdir -p "$peers/download"
+    (cd "$peers/download" && apt-get download -q -o APT::Sandbox::User="$(id -un)" "$1") &&
+        mv "$peers/download/$1"_*.deb "$peers/" &&
         rmdir "$peers/download"
 }
 

@@ -9,7 +9,7 @@ set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 scripts/setup.sh test </dev/null || exit
 
-all_steps=(fmt clippy cargo fuzz compile xref dialyzer eunit ct bench autobahn)
+all_steps=(fmt clippy cargo fuzz compile xref dialyzer eunit ct compat bench autobahn)
 logs=_build/test-logs
 mkdir -p "$logs"
 
@@ -52,6 +52,7 @@ run() {
         dialyzer) check dialyzer rebar3 as check dialyzer ;;
         eunit) tests eunit env ERL_LIBS="$peers" rebar3 eunit ;;
         ct) tests ct common_test ;;
+        compat) tests compat compat_tests ;;
         bench) tests bench make --no-print-directory bench-smoke ;;
         # Sections 12 and 13, compression, take minutes: make autobahn runs them too.
         autobahn) tests autobahn scripts/autobahn.sh '1.*' '2.*' '3.*' '4.*' '5.*' '6.*' '7.*' '9.*' '10.*' ;;
@@ -66,6 +67,12 @@ formatted() {
 common_test() {
     cargo build --locked --package gun_rs_testserver &&
         env ERL_LIBS="$peers" GUN_RS_TESTSERVER="$target/debug/gun_rs_testserver" rebar3 ct
+}
+
+# The tests of compat/gun: the real gun must not be there.
+compat_tests() {
+    cargo build --locked --package gun_rs_testserver &&
+        env GUN_RS_TESTSERVER="$target/debug/gun_rs_testserver" rebar3 as compat ct --dir=test/compat
 }
 
 # Runs a command that either passes or fails.
@@ -162,6 +169,10 @@ count_eunit() {
 
 # "All 5 tests passed." or "Failed 1 tests. Skipped 3 (1, 2) tests. Passed 2 tests.": of the skipped, the second number
 # are those whose preparation failed. A suite that cannot be loaded is told on the way, and in no number.
+count_compat() {
+    count_ct "$1"
+}
+
 count_ct() {
     awk '/error_in_suite: FAILED/ { f++ }
          /^All [0-9]+ tests passed/ { p = $2 }
