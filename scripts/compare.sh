@@ -22,4 +22,4 @@ $inside erlc +debug_info -Werror -o "$compare/test" test/compare/*.erl test/lyin
 
 ERL_LIBS=$PWD/$libs:/peers/lib
 export ERL_LIBS
-exec $inside erl -noshell -pa "$PWD/$compare/test" -run compare main doc/differences.md "$@"
+exec $inside erl -noshell -pa "$PWD/$compare/test" -run compare main test/differences.config "$@"

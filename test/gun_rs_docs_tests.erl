@@ -1,4 +1,4 @@
-%% What h/1,2,3 show in the shell.
+%% What h/1,2,3 show in the shell, and the tests that show what doc/differences.md says.
 -module(gun_rs_docs_tests).
 
 -include_lib("eunit/include/eunit.hrl").
@@ -24,14 +24,14 @@ every_function_of_the_api_is_there() ->
 %% What the manual has of the options.
 
 every_option_is_in_the_manual_with_its_default_test_() ->
-	{ok, Page} = file:read_file(filename:join(gun_rs_test:root(), "doc/manual/opts.md")),
+	{ok, Page} = file:read_file(root("doc/manual/opts.md")),
 	[{lists:concat([Section, " ", Key]), fun() ->
 		{Key, Default} = lists:keyfind(Key, 1, Documented),
 		?assertEqual(default(Table, Key), Default)
 	end} || {Section, Table} <- sections(), {Documented, Keys} <- [{documented(Page, Section), keys(Table)}], Key <- Keys].
 
 no_option_is_in_the_manual_alone_test_() ->
-	{ok, Page} = file:read_file(filename:join(gun_rs_test:root(), "doc/manual/opts.md")),
+	{ok, Page} = file:read_file(root("doc/manual/opts.md")),
 	[?_assertEqual([], [Key || {Key, _} <- documented(Page, Section)] -- keys(Table)) || {Section, Table} <- sections()].
 
 sections() ->
@@ -64,3 +64,44 @@ in_words(_, invalid_request_headers) -> "`raise`";
 in_words(_, reply_to) -> "the caller";
 in_words(req, Timeout) when Timeout =:= body_timeout; Timeout =:= response_timeout -> "`infinity`";
 in_words(_, _) -> "none".
+
+%% Each line of doc/differences.md has tests in test/differences.config, and those exist.
+
+each_difference_from_gun_has_tests_test() ->
+	{ok, Shown} = file:consult(root("test/differences.config")),
+	Lines = [Line || {Line, _} <- Shown],
+	?assertEqual([], differences() -- Lines),
+	?assertEqual([], Lines -- differences()),
+	?assertEqual([], [Line || {Line, []} <- Shown]).
+
+the_tests_of_the_differences_exist_test_() ->
+	{ok, Shown} = file:consult(root("test/differences.config")),
+	_ = [load(File) || File <- filelib:wildcard(root("test/compare/*.erl"))],
+	Compared = [Name || Module <- compare:modules(), {Name, _} <- Module:situations()],
+	[{Line, fun() -> ?assertEqual([], [Test || Test <- Tests, not exists(Test, Compared)]) end} || {Line, Tests} <- Shown].
+
+%% The first cells of the lines.
+differences() ->
+	{ok, Text} = file:read_file(root("doc/differences.md")),
+	[_, _|Rows] = [Line || Line= <<"|", _/binary>> <- binary:split(Text, <<"\n">>, [global])],
+	[unicode:characters_to_list(string:trim(lists:nth(2, binary:split(Row, <<"|">>, [global])))) || Row <- Rows].
+
+exists({compare, Name}, Compared) ->
+	lists:member(Name, Compared);
+exists({cargo, Name}, _) ->
+	Files = filelib:wildcard(root("native/*/src/**/*.rs")),
+	lists:any(fun(File) -> has(File, ["fn ", atom_to_list(Name), "("]) end, Files);
+exists({Module, Test}, _) ->
+	has(root("test/" ++ atom_to_list(Module) ++ ".erl"), ["\n", atom_to_list(Test), "("]).
+
+%% The modules of the comparison are compiled for OTP 29, where they run.
+load(File) ->
+	{ok, Module, Beam} = compile:file(File, [binary, report]),
+	{module, Module} = code:load_binary(Module, File, Beam).
+
+has(File, Text) ->
+	{ok, Source} = file:read_file(File),
+	binary:match(Source, iolist_to_binary(Text)) =/= nomatch.
+
+root(File) ->
+	filename:join(gun_rs_test:root(), File).

@@ -1,10 +1,11 @@
 %% Compares gun_rs with gun: runs each situation once with either, over the same servers, and prints where they differ.
 %%
-%% What differs must stand in doc/differences.md, in a line that names the situation: <!-- compare: NAME -->. The
-%% comparison fails on a difference that no line names, and on a situation that a line names and that no longer differs.
+%% What differs must stand in doc/differences.md, and the situation beside that line in test/differences.config. The
+%% comparison fails on a difference that does not, and on a situation that stands there and no longer differs.
 -module(compare).
 
 -export([main/1]).
+-export([modules/0]).
 
 %% How often a situation runs before its result counts: a busy machine may let a client see less, or more, at once.
 -define(ATTEMPTS, 2).
@@ -16,14 +17,14 @@
 -define(PENDING, []).
 
 -spec main([string()]) -> no_return().
-main([Document|Names]) ->
+main([File|Names]) ->
 	ok = logger:set_primary_config(level, none),
 	{ok, _} = application:ensure_all_started(cowboy),
 	{ok, _} = application:ensure_all_started(gun),
 	{ok, _} = application:ensure_all_started(gun_rs),
 	All = situations(),
 	[] = [Name || {Name, _} <- All, length([Name || {N, _} <- All, N =:= Name]) > 1],
-	Listed = listed(Document),
+	Listed = listed(File),
 	Chosen = [Situation || Situation={Name, _} <- All, Names =:= [] orelse lists:member(atom_to_list(Name), Names)],
 	Results = in_parallel(fun(Situation={Name, _}) -> result(Situation, lists:member(Name, Listed)) end, Chosen),
 	Unlisted = [Name || {Name, differs} <- Results, not lists:member(Name, Listed), not lists:member(Name, ?PENDING)],
@@ -44,8 +45,12 @@ main([Document|Names]) ->
 	end).
 
 situations() ->
-	lists:append([Module:situations() || Module <- [compare_open, compare_http, compare_ws, compare_life, compare_tls,
-		compare_programs]]).
+	lists:append([Module:situations() || Module <- modules()]).
+
+%% Those that have situations.
+-spec modules() -> [module()].
+modules() ->
+	[compare_open, compare_http, compare_ws, compare_life, compare_tls, compare_programs].
 
 %% Most of them wait most of the time.
 in_parallel(Fun, Elements) ->
@@ -124,12 +129,7 @@ diff(Old=[O|OldTail], New=[N|NewTail], Memo0) ->
 common(Lines) ->
 	length([same || {" ", _} <- Lines]).
 
-%% The situations that the document names.
-listed(Document) ->
-	{ok, Text} = file:read_file(Document),
-	case re:run(Text, "<!-- test: ([^>]*) -->", [global, {capture, [1], binary}]) of
-		nomatch -> [];
-		{match, Found} ->
-			lists:usort([binary_to_atom(Name) || [Tests] <- Found, Test <- string:lexemes(Tests, ", "),
-				[<<"compare">>, Name] <- [binary:split(Test, <<":">>)]])
-	end.
+%% The situations that stand beside a line of the document.
+listed(File) ->
+	{ok, Lines} = file:consult(File),
+	lists:usort([Name || {_, Tests} <- Lines, {compare, Name} <- Tests]).

@@ -46,8 +46,9 @@ request(Pool, Method, Path, Headers, Body) ->
 upload(Pool, Path, Headers, Parts) ->
 	with_conn(Pool, fun(ConnPid, MRef) ->
 		StreamRef = ?GUN:headers(ConnPid, <<"POST">>, Path, Headers, ?REQ_OPTS),
-		_ = [ok = ?GUN:data(ConnPid, StreamRef, nofin, Part) || Part <- Parts],
-		ok = ?GUN:data(ConnPid, StreamRef, fin, <<>>),
+		{First, [Last]} = lists:split(length(Parts) - 1, Parts),
+		_ = [ok = ?GUN:data(ConnPid, StreamRef, nofin, Part) || Part <- First],
+		ok = ?GUN:data(ConnPid, StreamRef, fin, Last),
 		response(ConnPid, StreamRef, MRef)
 	end).
 

@@ -188,6 +188,8 @@ shutdown_then_get() ->
 	_ = call(get, [ConnPid, "/"]),
 	_ = served({request, '_'}),
 	_ = call(shutdown, [ConnPid]),
+	%% When it answers, it has come to the shutdown.
+	_ = quietly(info, [ConnPid]),
 	_ = call(get, [ConnPid, "/late"]),
 	exit_of(ConnPid).
 
@@ -210,14 +212,15 @@ set_owner() ->
 	ConnPid = open(Port),
 	StreamRef = call(get, [ConnPid, "/"]),
 	_ = served({request, '_'}),
-	Other = other(),
+	Other = spawn_link(fun() -> receive {tell, Pid} -> Pid ! {others, element(2, process_info(self(), messages))} end end),
 	_ = call(set_owner, [ConnPid, Other]),
 	note(owner, maps:get(owner, quietly(info, [ConnPid])) =:= Other),
 	lying_server:go(Server),
 	_ = answer(ConnPid, StreamRef),
 	lying_server:go(Server),
-	_ = until({other, {gun_down, '_', '_', '_', '_'}}),
-	exit_of(ConnPid).
+	_ = exit_of(ConnPid),
+	Other ! {tell, self()},
+	until({others, '_'}).
 
 set_owner_by_other() ->
 	{_, Port} = server([]),

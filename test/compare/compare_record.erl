@@ -49,7 +49,7 @@ run(Client, Situation) ->
 			Log ++ Served;
 		{'DOWN', MRef, process, Pid, Reason} ->
 			[{broken, Reason}]
-	after 2 * ?WAIT ->
+	after ?WAIT ->
 		Where = process_info(Pid, [current_stacktrace, messages, dictionary]),
 		exit(Pid, kill),
 		demonitor(MRef, [flush]),
@@ -117,6 +117,7 @@ until_match(Matches, Wait, Pattern) ->
 			until_match(Matches, Wait, Pattern);
 		Message ->
 			record(normal(Message)),
+			_ = [put({down, element(4, Message)}, true) || element(1, Message) =:= 'DOWN'],
 			case Matches(Message) of
 				true -> Message;
 				false -> until_match(Matches, Wait, Pattern)
@@ -149,7 +150,10 @@ answer(ConnPid, StreamRef) ->
 
 %% Records everything until the connection's process ends.
 exit_of(ConnPid) ->
-	until({'DOWN', '_', process, ConnPid, '_'}).
+	case get({down, ConnPid}) of
+		undefined -> until({'DOWN', '_', process, ConnPid, '_'});
+		true -> ok
+	end.
 
 close(ConnPid) ->
 	_ = call(close, [ConnPid]),
@@ -217,6 +221,7 @@ normal(Number) when is_integer(Number) ->
 normal({request, Request}) when is_binary(Request) -> {request, headers_of(Request, get(ordered))};
 normal({badstate, Text=[_|_]}) -> {badstate, text(Text)};
 normal({connection_error, Name, Text=[_|_]}) -> {connection_error, Name, text(Text)};
+normal({tls_alert, {Name, Text=[_|_]}}) -> {tls_alert, {Name, text(Text)}};
 normal({invalid_request_header, Name, Text=[_|_]}) -> {invalid_request_header, normal(Name), text(Text)};
 normal({<<"date">>, _}) -> {<<"date">>, date};
 normal({<<"sec-websocket-accept">>, _}) -> {<<"sec-websocket-accept">>, key};
