@@ -112,11 +112,11 @@ waiting() ->
 	{Socket, Port} = gun_rs_test:refused_port(),
 	Self = self(),
 	{ok, ConnPid} = call(open, ["127.0.0.1", Port, #{retry => 1, retry_fun => fun(Left, _) ->
-		Self ! waits,
+		Self ! {waits},
 		#{retries => Left - 1, timeout => 60000}
 	end}]),
 	_ = watch(ConnPid),
-	_ = until(waits),
+	_ = until({waits}),
 	{ConnPid, Socket}.
 
 close_waiting() ->

@@ -9,15 +9,13 @@
 situations() ->
 	[{program_gateway, fun gateway/0}, {program_bridge, fun bridge/0}].
 
-%% One client at a time has the module's name.
+%% One client at a time has the module's name: a situation runs with one after the other.
 with_program(Module, Fun) ->
-	global:trans({Module, self()}, fun() ->
-		File = filename:join("test/compare", atom_to_list(Module) ++ ".erl"),
-		{ok, Module, Beam} = compile:file(File, [binary, report, {d, 'GUN', get(client)}]),
-		_ = code:purge(Module),
-		{module, Module} = code:load_binary(Module, File, Beam),
-		Fun()
-	end).
+	File = filename:join("test/compare", atom_to_list(Module) ++ ".erl"),
+	{ok, Module, Beam} = compile:file(File, [binary, report, {d, 'GUN', get(client)}]),
+	_ = code:purge(Module),
+	{module, Module} = code:load_binary(Module, File, Beam),
+	Fun().
 
 %% The server drops the first connection, sends the second away, and refuses the third for good.
 gateway() ->

@@ -2,6 +2,7 @@
 -module(compare_tls).
 
 -export([situations/0]).
+-export([prepare/0]).
 -export([server_opts/2]).
 -export([roots/0]).
 
@@ -39,20 +40,12 @@ situations() ->
 	].
 
 cert(Name) ->
-	maps:get(Name, certs()).
+	maps:get(Name, persistent_term:get(?MODULE)).
 
-%% Made once for all situations.
-certs() ->
-	global:trans({?MODULE, self()}, fun() ->
-		case persistent_term:get(?MODULE, none) of
-			none ->
-				Certs = tls_certs:make("/tmp"),
-				persistent_term:put(?MODULE, Certs),
-				Certs;
-			Certs ->
-				Certs
-		end
-	end).
+%% Makes the certificates, once for all situations.
+-spec prepare() -> ok.
+prepare() ->
+	persistent_term:put(?MODULE, tls_certs:make("/tmp")).
 
 roots() ->
 	[{cacerts, [maps:get(der, cert(root))]}].

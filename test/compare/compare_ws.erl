@@ -558,16 +558,20 @@ ws_close_reconnects() ->
 	close(ConnPid).
 
 ws_dropped() ->
-	{ConnPid, _, _} = upgraded([{send, frame(text, "last")}, close]),
+	{ConnPid, _, Server} = upgraded([{send, frame(text, "last")}, wait, close]),
+	_ = until({gun_ws, '_', '_', '_'}),
+	lying_server:go(Server),
 	exit_of(ConnPid).
 
 ws_dropped_reconnects() ->
-	{ConnPid, _, _} = upgraded([close], #{retry => 1}, #{}),
+	{ConnPid, _, Server} = upgraded([wait, close], #{retry => 1}, #{}),
+	lying_server:go(Server),
 	_ = until({gun_up, '_', '_'}),
 	close(ConnPid).
 
 ws_reset() ->
-	{ConnPid, _, _} = upgraded([reset]),
+	{ConnPid, _, Server} = upgraded([wait, reset]),
+	lying_server:go(Server),
 	exit_of(ConnPid).
 
 ws_keepalive() ->
