@@ -476,9 +476,9 @@ connected(info, {gun_rs_native, {down, Protocol, Reason, Next, Killed, Served}},
 	down(Reason, Next, Served, Data#data{sockname=undefined, handler=undefined, asked=undefined,
 		streams=gun_rs_streams:down(Killed, Streams)});
 connected(cast, shutdown, Data) ->
-	start_closing(shutdown, Data);
+	start_closing(shutdown, shutdown, Data);
 connected(info, {'DOWN', OwnerRef, process, _, Reason}, Data=#data{owner_ref=OwnerRef}) ->
-	start_closing(owner_down(Reason), Data);
+	start_closing(owner_down, owner_down(Reason), Data);
 connected(Type, Event, Data) ->
 	handle_common(Type, Event, Data).
 
@@ -611,8 +611,8 @@ in_our_name({error, Why}, StreamRef, ReplyTo, Request, Data=#data{streams=Stream
 	Message = {gun_error, self(), StreamRef, invalid(Why, Request)},
 	{keep_state, Data#data{streams=gun_rs_streams:message(ReplyTo, Message, Streams)}}.
 
-start_closing(Status, Data=#data{conn=Conn}) ->
-	ok = gun_rs_native:conn_shutdown(Conn),
+start_closing(Cause, Status, Data=#data{conn=Conn}) ->
+	ok = gun_rs_native:conn_shutdown(Conn, Cause),
 	{next_state, closing, Data#data{status=Status}}.
 
 %% The older ones had a list for what the server had not begun with, which HTTP/1.1 cannot

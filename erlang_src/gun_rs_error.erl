@@ -219,6 +219,8 @@ english(not_found) ->
 english(keepalive_timeout) ->
 	"The server gave no sign of life for more keepalive pings than keepalive_tolerance allows; it is "
 	"overloaded, or it or the network is gone.";
+english(owner_down) ->
+	"The owner of the connection exited.";
 english({owner_down, Reason}) ->
 	sentence("The owner of the connection exited (~ts)", [reason(Reason)]);
 english({closed, Reason}) ->

@@ -13,7 +13,7 @@
 -export([conn_new_dirty/5]).
 -export([tls_config/1]).
 -export([conn_connect/2]).
--export([conn_shutdown/1]).
+-export([conn_shutdown/2]).
 -export([conn_end/1]).
 -export([conn_set_owner/2]).
 -export([conn_state/1]).
@@ -43,7 +43,7 @@
 -export([is_public_suffix/1]).
 
 -nifs([runtime_start/1, runtime_stop/1, runtime_is_running/0, stats/0,
-	tls_config/1, conn_new/5, conn_new_dirty/5, conn_connect/2, conn_shutdown/1, conn_end/1, conn_set_owner/2,
+	tls_config/1, conn_new/5, conn_new_dirty/5, conn_connect/2, conn_shutdown/2, conn_end/1, conn_set_owner/2,
 	conn_state/1, conn_stats/1,
 	conn_silence/1, is_conn/1, conn_dialect/1, debug_panic/1, http_request/5, http_request_dirty/5, http_data/5, http_data_dirty/5,
 	http_cancel/3,
@@ -188,9 +188,9 @@ tls_config(_Options) -> ?NOT_LOADED.
 -spec conn_connect(conn(), tls_config() | undefined) -> ok.
 conn_connect(_Conn, _Tls) -> ?NOT_LOADED.
 
-%% @doc Begins the graceful end.
--spec conn_shutdown(conn()) -> ok.
-conn_shutdown(_Conn) -> ?NOT_LOADED.
+%% @doc Begins the graceful end. Cause is what the reasons of the streams that it ends say.
+-spec conn_shutdown(conn(), Cause :: shutdown | owner_down) -> ok.
+conn_shutdown(_Conn, _Cause) -> ?NOT_LOADED.
 
 %% @doc Ends the connection at once, for the process behind it, which is about to end.
 %% Nobody finds the connection any more, so that nothing more is sent to the process.

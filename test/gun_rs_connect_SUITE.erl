@@ -378,7 +378,7 @@ info(Config) ->
 	end}),
 	?EXPECT(failed),
 	true = eventually(fun() -> maps:get(state_name, gun_rs:info(ConnPid2)) =:= domain_lookup end),
-	Info3 = gun_rs:info(ConnPid2),
+	Info3 = #{socket := undefined} = gun_rs:info(ConnPid2),
 	[] = Always -- maps:keys(Info3),
 	Connected = Connected -- maps:keys(Info3),
 	ok = gun_rs:close(ConnPid2),

@@ -253,6 +253,8 @@ reasons() ->
 		{{closed, {error, keepalive_timeout}}, ["pings"]},
 		{{closed, shutdown}, ["shut down"]},
 		{{closing, shutdown}, ["shut down"]},
+		{{closed, owner_down}, ["owner"]},
+		{{closing, owner_down}, ["owner"]},
 		{{shutdown, econnrefused}, ["econnrefused"]},
 		{{shutdown, {owner_down, some_crash}}, ["some_crash"]},
 		{{error, econnreset}, ["econnreset"]},

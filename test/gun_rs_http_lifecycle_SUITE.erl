@@ -213,7 +213,7 @@ shutdown_in_a_response(_) ->
 	?EXPECT({gun_error, ConnPid, StreamRef2, {closing, shutdown}}),
 	?EXPECT({gun_error, ConnPid, StreamRef3, {closing, shutdown}}),
 	StreamRef4 = gun_rs:get(ConnPid, "/"),
-	?EXPECT({gun_error, ConnPid, StreamRef4, {closing, shutdown}}),
+	?EXPECT({gun_error, ConnPid, StreamRef4, closing}),
 	lying_server:go(Server),
 	?EXPECT({gun_data, ConnPid, StreamRef1, fin, <<"world">>}),
 	?EXPECT({'DOWN', MRef, process, ConnPid, shutdown}),
@@ -278,6 +278,23 @@ owner_exits(_) ->
 	end || {Exit, Reason} <- [{normal, normal}, {{shutdown, because}, {shutdown, because}},
 		{oops, {shutdown, {owner_down, oops}}}]],
 	ok.
+
+owner_exits_without_an_end(_) ->
+	doc("When the response does not end after the owner's exit, its stream is told that the owner has gone, as those behind it."),
+	{Server, Port} = lying_server:start([request, {send, ?HALF}]),
+	Self = self(),
+	Owner = spawn(fun() ->
+		ConnPid = open(Port, #{http_opts => #{closing_timeout => 100}}),
+		Streams = [gun_rs:get(ConnPid, "/", [], #{reply_to => Self}) || _ <- [1, 2]],
+		Self ! {self(), ConnPid, Streams},
+		receive exit -> ok end
+	end),
+	{ConnPid, [StreamRef1, StreamRef2]} = ?EXPECT({Owner, C, S}, {C, S}),
+	?EXPECT({gun_data, ConnPid, StreamRef1, nofin, <<"Hello">>}),
+	Owner ! exit,
+	?EXPECT({gun_error, ConnPid, StreamRef2, {closing, owner_down}}),
+	?EXPECT({gun_error, ConnPid, StreamRef1, {closed, owner_down}}),
+	lying_server:stop(Server).
 
 closed_and_killed(_) ->
 	doc("close/1 and a kill end the socket at once, in the middle of a response, and the streams are told nothing."),

@@ -352,12 +352,12 @@ sys(Config) ->
 	ok = gun_rs:close(ConnPid).
 
 stray_messages(Config) ->
-	doc("ConnPid survives messages, calls and casts that it doesn't know."),
+	doc("ConnPid survives messages and casts that it doesn't know, and answers such a call with an error."),
 	{ConnPid, StreamRef} = open_ws(config(port, Config), "/websocket"),
 	_ = [ConnPid ! Msg || Msg <- [hello, {'DOWN', make_ref(), process, self(), x}, {'EXIT', self(), x},
 		{gun_ws, self(), make_ref(), close}, {timeout, make_ref(), x}]],
 	ok = gen_server:cast(ConnPid, unheard_of),
-	_ = ?CATCH(gen_server:call(ConnPid, unheard_of, 1000)),
+	{error, bad_call} = gen_server:call(ConnPid, unheard_of, ?WAIT),
 	ok = gun_rs:ws_send(ConnPid, StreamRef, {text, "still there"}),
 	?EXPECT({gun_ws, ConnPid, StreamRef, {text, <<"still there">>}}),
 	#{protocol := ws} = gun_rs:info(ConnPid),

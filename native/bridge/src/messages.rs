@@ -14,7 +14,7 @@ use gun_rs_engine::event::{Next, StreamError, StreamInfo};
 use gun_rs_engine::{Data, Event, Message, Protocol, Sink};
 use http::HeaderMap;
 use rustler::env::SavedTerm;
-use rustler::{Encoder, Env, LocalPid, NewBinary, OwnedEnv, Term};
+use rustler::{Atom, Encoder, Env, LocalPid, NewBinary, OwnedEnv, Term};
 
 use crate::payload::{BinaryPayload, HeldBinary};
 use crate::reasons;
@@ -59,6 +59,7 @@ mod atoms {
         sent,
         settle,
         shut_down,
+        shutdown,
         state,
         stopping,
         stream_info,
@@ -198,8 +199,13 @@ impl Stream {
     }
 }
 
-/// A command to the sink: a new owner.
-pub(crate) struct SetOwner(pub(crate) Receiver);
+/// A command to the sink.
+pub(crate) enum Control {
+    /// A new owner.
+    Owner(Receiver),
+    /// The connection is about to be shut down: the word for why, in the reasons of its streams.
+    ShutDown(Atom),
+}
 
 /// Which gun's messages a connection sends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -227,6 +233,8 @@ pub(crate) struct BeamSink {
     processed: bool,
     /// Messages that come with the end of the connection.
     ending: Vec<Kept>,
+    /// Why it is shut down, once it is.
+    shutdown_cause: Atom,
     /// Set when nothing may be told any more.
     silent: Arc<AtomicBool>,
 }
@@ -241,7 +249,17 @@ impl BeamSink {
         processed: bool,
         silent: Arc<AtomicBool>,
     ) -> Self {
-        Self { connection, owner, dialect, handled: false, relayed: processed, processed, ending: Vec::new(), silent }
+        Self {
+            connection,
+            owner,
+            dialect,
+            handled: false,
+            relayed: processed,
+            processed,
+            ending: Vec::new(),
+            shutdown_cause: atoms::shutdown(),
+            silent,
+        }
     }
 
     /// To the owner, or to a stream's reply_to.
@@ -322,12 +340,15 @@ impl Sink for BeamSink {
     type StreamId = StreamId;
     type Caller = Receiver;
     type Receipt = Kept;
-    type Control = SetOwner;
+    type Control = Control;
     type Payload = BinaryPayload;
     type Source = HeldBinary;
 
-    fn control(&mut self, SetOwner(owner): SetOwner) {
-        self.owner = owner;
+    fn control(&mut self, control: Control) {
+        match control {
+            Control::Owner(owner) => self.owner = owner,
+            Control::ShutDown(cause) => self.shutdown_cause = cause,
+        }
     }
 
     fn relays(&self, stream: &Stream) -> bool {
@@ -508,24 +529,24 @@ impl BeamSink {
     }
 
     fn stream_error(&mut self, stream: &Stream, error: &StreamError<'_>) {
-        let (pid, dialect) = (self.connection, self.dialect);
+        let (pid, dialect, cause) = (self.connection, self.dialect, self.shutdown_cause);
         match error {
             // The closing handshake follows.
             StreamError::Protocol(_) => {
                 self.send_by_process(&stream.reply_to, |env| {
-                    gun_error(env, pid, dialect, stream_ref(env, &stream.id), error)
+                    gun_error(env, pid, dialect, stream_ref(env, &stream.id), error, cause)
                 });
             }
             StreamError::Handshake(_) | StreamError::Closed(_) | StreamError::Timeout(_) | StreamError::ShutDown => {
                 self.send_with_end(&stream.reply_to, |env| {
-                    gun_error(env, pid, dialect, stream_ref(env, &stream.id), error)
+                    gun_error(env, pid, dialect, stream_ref(env, &stream.id), error, cause)
                 });
             }
             StreamError::Closing
             | StreamError::WebsocketClosing
             | StreamError::ConnectionCloses
             | StreamError::BadState(_) => {
-                self.tell_stream(stream, |env, stream_ref| gun_error(env, pid, dialect, stream_ref, error));
+                self.tell_stream(stream, |env, stream_ref| gun_error(env, pid, dialect, stream_ref, error, cause));
             }
         }
         if ends_stream(error) {
@@ -554,12 +575,13 @@ fn gun_error<'a>(
     dialect: Dialect,
     stream_ref: Term<'a>,
     error: &StreamError<'_>,
+    shutdown_cause: Atom,
 ) -> Term<'a> {
     let reason = match (dialect, error) {
         (Dialect::Gun1 | Dialect::Gun1Pre | Dialect::Gun0, StreamError::Closed(DownReason::Closed)) => {
             reasons::connection_lost(env)
         }
-        _ => reasons::stream_error(env, error),
+        _ => reasons::stream_error(env, error, shutdown_cause),
     };
     (atoms::gun_error(), pid, stream_ref, reason).encode(env)
 }

@@ -13,7 +13,7 @@ use http::{HeaderName, HeaderValue, Method, Uri};
 use rustler::{Atom, Binary, Encoder, Env, Error, LocalPid, NifResult, ResourceArc, Term};
 
 use crate::frames::{Encoded, Refused, Scheduler, encode_frames};
-use crate::messages::{BeamSink, Kept, Receiver, SetOwner, Stream};
+use crate::messages::{BeamSink, Control, Kept, Receiver, Stream};
 use crate::registry::{Connection, Own, WsOptsOfOpen};
 use crate::stream_id::StreamId;
 use crate::{messages, options, reasons, registry, runtime, tls};
@@ -155,14 +155,15 @@ fn tls_client(tls: Term<'_>) -> NifResult<Option<Arc<TlsClient>>> {
 }
 
 #[rustler::nif]
-fn conn_shutdown(connection: Own) -> Atom {
+fn conn_shutdown(connection: Own, cause: Atom) -> Atom {
+    connection.handle.send(Command::Control(Box::new(Control::ShutDown(cause))));
     connection.handle.send(Command::Shutdown);
     atoms::ok()
 }
 
 #[rustler::nif]
 fn conn_set_owner(connection: Own, owner: Term<'_>) -> Atom {
-    connection.handle.send(Command::Control(Box::new(SetOwner(owner.into()))));
+    connection.handle.send(Command::Control(Box::new(Control::Owner(owner.into()))));
     atoms::ok()
 }
 

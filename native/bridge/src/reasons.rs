@@ -101,8 +101,8 @@ pub(crate) fn connection_error<'a>(env: Env<'a>, error: &ConnectionError) -> Ter
     }
 }
 
-/// Why a stream failed.
-pub(crate) fn stream_error<'a>(env: Env<'a>, error: &StreamError<'_>) -> Term<'a> {
+/// Why a stream failed; where that is a shutdown, with the word for its cause.
+pub(crate) fn stream_error<'a>(env: Env<'a>, error: &StreamError<'_>, shutdown_cause: Atom) -> Term<'a> {
     match error {
         StreamError::Handshake(error) => handshake_error(env, error),
         StreamError::Protocol(error) => protocol_error(env, error),
@@ -110,8 +110,8 @@ pub(crate) fn stream_error<'a>(env: Env<'a>, error: &StreamError<'_>) -> Term<'a
         StreamError::Closed(reason) => (atoms::closed(), down_reason(env, reason)).encode(env),
         StreamError::Timeout(wait) => timed_out(env, *wait),
         StreamError::WebsocketClosing | StreamError::ConnectionCloses => atoms::closing().encode(env),
-        StreamError::ShutDown => (atoms::closed(), atoms::shutdown()).encode(env),
-        StreamError::Closing => (atoms::closing(), atoms::shutdown()).encode(env),
+        StreamError::ShutDown => (atoms::closed(), shutdown_cause).encode(env),
+        StreamError::Closing => (atoms::closing(), shutdown_cause).encode(env),
         StreamError::BadState(error) => bad_state(env, *error),
     }
 }
