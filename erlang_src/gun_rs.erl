@@ -53,6 +53,8 @@
 -export([update_flow/3]).
 -export([cancel/2]).
 -export([stream_info/2]).
+-export([ping/1]).
+-export([ping/2]).
 -export([await/2]).
 -export([await/3]).
 -export([await/4]).
@@ -478,6 +480,23 @@ cancel(ConnPid, StreamRef) when is_pid(ConnPid) ->
 	-> {ok, map() | undefined} | {error, not_connected}.
 stream_info(ConnPid, StreamRef) when is_pid(ConnPid) ->
 	gun_rs_conn:stream_info(ConnPid, StreamRef).
+
+%% @doc Pings the server with a ping of HTTP, which HTTP/1.1 does not have: the connection
+%% goes down with `{error, {ping_unsupported_by_protocol, PingRef}}', as in gun. On a
+%% WebSocket, which is pinged by `ws_send', and while the connection is being shut down,
+%% the caller receives a gun_error.
+-spec ping(ConnPid :: pid()) -> PingRef :: reference().
+ping(ConnPid) ->
+	ping(ConnPid, #{}).
+
+%% @doc The same; of the options of a request, reply_to counts.
+-spec ping(ConnPid :: pid(), req_opts()) -> PingRef :: reference().
+ping(ConnPid, ReqOpts) when is_pid(ConnPid) ->
+	ok = gun_rs_options:request(ReqOpts),
+	PingRef = make_ref(),
+	ReplyTo = maps:get(reply_to, ReqOpts, self()),
+	ok = done(gun_rs_conn:ping(ConnPid, ReplyTo, PingRef), ConnPid, {ping, ReplyTo, undefined, PingRef}),
+	PingRef.
 
 %% @doc Waits for the next message of a stream. The third argument is a timeout in ms
 %% or a monitor reference; the default timeout is 5000.

@@ -19,6 +19,7 @@
 -export([ws_upgrade/6]).
 -export([ws_send_sync/3]).
 -export([update_flow/3]).
+-export([ping/3]).
 -export([deliver/2]).
 -export([cast/2]).
 -export([native_loaded/0]).
@@ -330,6 +331,11 @@ update_flow(ConnPid, StreamRef, Flow) when node(ConnPid) =:= node() ->
 update_flow(ConnPid, StreamRef, Flow) ->
 	cast(ConnPid, {update_flow, StreamRef, Flow}).
 
+%% By the process, so that it comes behind a shutdown.
+-spec ping(pid(), gun_rs_options:reply_to(), reference()) -> done().
+ping(ConnPid, ReplyTo, PingRef) ->
+	cast(ConnPid, {ping, ReplyTo, PingRef}).
+
 -spec cast(pid(), term()) -> done().
 cast(ConnPid, Message) when node(ConnPid) =:= node() ->
 	case gun_rs_native:is_conn(ConnPid) of
@@ -563,6 +569,9 @@ handle_common(cast, {data, Caller, StreamRef, IsFin, Data}, _) ->
 handle_common(cast, {cancel, Caller, StreamRef}, Data=#data{streams=Streams}) ->
 	_ = cancel(self(), Caller, StreamRef),
 	{keep_state, Data#data{streams=gun_rs_streams:forget(StreamRef, Streams)}};
+handle_common(cast, {ping, ReplyTo, PingRef}, #data{conn=Conn}) ->
+	ok = gun_rs_native:conn_ping(Conn, ReplyTo, PingRef),
+	keep_state_and_data;
 handle_common(cast, {update_flow, StreamRef, Flow}, _) ->
 	_ = update_flow(self(), StreamRef, Flow),
 	keep_state_and_data;

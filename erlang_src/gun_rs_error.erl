@@ -216,6 +216,8 @@ english(noconnection) ->
 english(not_found) ->
 	"The process is no connection that gun_rs supervises; one opened with supervise => "
 	"false ends with its parent or by gun_rs:shutdown/1.";
+english({ping_unsupported_by_protocol, _}) ->
+	"The connection was pinged with gun_rs:ping, and HTTP/1.1 has no ping: as in gun, it ends by that; leave the call out.";
 english(keepalive_timeout) ->
 	"The server gave no sign of life for more keepalive pings than keepalive_tolerance allows; it is "
 	"overloaded, or it or the network is gone.";

@@ -16,6 +16,7 @@
 -export([conn_shutdown/2]).
 -export([conn_end/1]).
 -export([conn_set_owner/2]).
+-export([conn_ping/3]).
 -export([conn_state/1]).
 -export([conn_stats/1]).
 -export([conn_silence/1]).
@@ -44,6 +45,7 @@
 
 -nifs([runtime_start/1, runtime_stop/1, runtime_is_running/0, stats/0,
 	tls_config/1, conn_new/5, conn_new_dirty/5, conn_connect/2, conn_shutdown/2, conn_end/1, conn_set_owner/2,
+	conn_ping/3,
 	conn_state/1, conn_stats/1,
 	conn_silence/1, is_conn/1, conn_dialect/1, debug_panic/1, http_request/5, http_request_dirty/5, http_data/5, http_data_dirty/5,
 	http_cancel/3,
@@ -199,6 +201,11 @@ conn_end(_Conn) -> ?NOT_LOADED.
 
 -spec conn_set_owner(conn(), Owner :: pid()) -> ok.
 conn_set_owner(_Conn, _Owner) -> ?NOT_LOADED.
+
+%% @doc The owner's gun_down names PingRef where the protocol has no ping. ReplyTo is told where the
+%% state allows none.
+-spec conn_ping(conn(), ReplyTo :: gun_rs_options:reply_to(), PingRef :: reference()) -> ok.
+conn_ping(_Conn, _ReplyTo, _PingRef) -> ?NOT_LOADED.
 
 -spec conn_state(conn()) -> idle | connecting | http | ws | closing.
 conn_state(_Conn) -> ?NOT_LOADED.

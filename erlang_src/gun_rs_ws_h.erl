@@ -13,14 +13,15 @@
 -record(state, {
 	reply_to :: gun_rs_options:reply_to(),
 	stream_ref :: reference(),
+	silence_pings :: boolean(),
 	%% The fragments so far, the last one first.
 	fragments = [] :: [binary()]
 }).
 
 -spec init(gun_rs_options:reply_to(), reference(), [{binary(), binary()}], gun_rs_options:ws_opts())
 	-> {ok, #state{}}.
-init(ReplyTo, StreamRef, _Headers, _Opts) ->
-	{ok, #state{reply_to=ReplyTo, stream_ref=StreamRef}}.
+init(ReplyTo, StreamRef, _Headers, Opts) ->
+	{ok, #state{reply_to=ReplyTo, stream_ref=StreamRef, silence_pings=maps:get(silence_pings, Opts, true)}}.
 
 -spec handle(gun_rs_ws_protocol:frame(), #state{}) -> {ok, 0 | 1, #state{}}.
 handle({fragment, nofin, _, Payload}, State=#state{fragments=Fragments}) ->
@@ -28,6 +29,9 @@ handle({fragment, nofin, _, Payload}, State=#state{fragments=Fragments}) ->
 handle({fragment, fin, Type, Payload}, State=#state{fragments=Fragments}) ->
 	Message = iolist_to_binary(lists:reverse(Fragments, [Payload])),
 	tell({Type, Message}, State#state{fragments=[]});
+handle(Frame, State=#state{silence_pings=true})
+		when Frame =:= ping; Frame =:= pong; element(1, Frame) =:= ping; element(1, Frame) =:= pong ->
+	{ok, 0, State};
 handle(Frame, State) ->
 	tell(Frame, State).
 

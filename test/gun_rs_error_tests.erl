@@ -244,6 +244,7 @@ reasons() ->
 		{{timeout, body}, ["body_timeout"]},
 		{{upgrade_refused, 503}, ["503", "retry_statuses"]},
 		{keepalive_timeout, ["pings", "keepalive_tolerance"]},
+		{{ping_unsupported_by_protocol, make_ref()}, ["gun_rs:ping", "HTTP/1.1"]},
 		{request_too_short, ["content-length"]},
 		{{closed, {error, request_too_short}}, ["content-length"]},
 		{not_connected, ["not up"]},

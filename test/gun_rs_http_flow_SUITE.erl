@@ -36,6 +36,27 @@ end_per_suite(Config) ->
 
 %% What flow does.
 
+parts_are_reads(_) ->
+	doc("What one read brings of a body is one gun_data and costs one of the flow, in however many chunks it came."),
+	{Server, Port} = lying_server:start([
+		request,
+		{send, "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\na\r\n2\r\nbc\r\n3\r\nd"},
+		wait, {send, "ef\r\n1\r\ng\r\n"},
+		wait, {send, "1\r\nh\r\n1\r\ni\r\n0\r\n\r\n"}
+	]),
+	ConnPid = open(Port),
+	StreamRef = gun_rs:get(ConnPid, "/", [], #{flow => 1}),
+	?EXPECT({gun_response, ConnPid, StreamRef, nofin, 200, _}),
+	?EXPECT({gun_data, ConnPid, StreamRef, nofin, <<"abcd">>}),
+	lying_server:go(Server),
+	?REFUTE({gun_data, _, _, _, _}),
+	ok = gun_rs:update_flow(ConnPid, StreamRef, 2),
+	?EXPECT({gun_data, ConnPid, StreamRef, nofin, <<"efg">>}),
+	lying_server:go(Server),
+	?EXPECT({gun_data, ConnPid, StreamRef, fin, <<"hi">>}),
+	ok = gun_rs:close(ConnPid),
+	lying_server:stop(Server).
+
 one_by_one(_) ->
 	doc("With flow 1, one part of the body arrives, and the next after update_flow; other messages cost nothing."),
 	{Server, Port} = lying_server:start([

@@ -349,6 +349,54 @@ no_connection(_) ->
 
 %% Nothing is left.
 
+ping(Config) ->
+	doc("HTTP/1.1 has no ping: the connection goes down by one, which is named, as in gun; one that is asked for before "
+		"the connection is up waits for it."),
+	{Server, Port} = lying_server:start([request, wait]),
+	{ok, ConnPid} = gun_rs:open("127.0.0.1", Port, #{retry => 0}),
+	MRef = monitor(process, ConnPid),
+	?EXPECT({gun_up, ConnPid, http}),
+	StreamRef = gun_rs:get(ConnPid, "/"),
+	PingRef = gun_rs:ping(ConnPid),
+	true = is_reference(PingRef),
+	Reason = {ping_unsupported_by_protocol, PingRef},
+	?EXPECT({gun_error, ConnPid, StreamRef, {closed, {error, Reason}}}),
+	?EXPECT({gun_down, ConnPid, http, {error, Reason}, [StreamRef]}),
+	?EXPECT({'DOWN', MRef, process, ConnPid, {shutdown, {error, Reason}}}),
+	lying_server:stop(Server),
+	{ok, Waiting} = gun_rs:open("127.0.0.1", config(port, Config), #{retry => 1}),
+	WaitingRef = gun_rs:ping(Waiting, #{}),
+	?EXPECT({gun_up, Waiting, http}),
+	?EXPECT({gun_down, Waiting, http, {error, {ping_unsupported_by_protocol, WaitingRef}}, []}),
+	?EXPECT({gun_up, Waiting, http}),
+	ok = gun_rs:close(Waiting).
+
+ping_in_another_state(_) ->
+	doc("On a WebSocket and in a shutdown, reply_to is told that a ping cannot be sent; gun never answers."),
+	Self = self(),
+	{Server, Port} = lying_server:start([upgrade, frames]),
+	{ok, ConnPid} = gun_rs:open("127.0.0.1", Port, #{retry => 0}),
+	?EXPECT({gun_up, ConnPid, http}),
+	StreamRef = gun_rs:ws_upgrade(ConnPid, "/"),
+	?EXPECT({gun_upgrade, ConnPid, StreamRef, _, _}),
+	_ = gun_rs:ping(ConnPid),
+	?EXPECT({gun_error, ConnPid, {badstate, _}}),
+	_ = gun_rs:ping(ConnPid, #{reply_to => fun(Msg) -> Self ! {told, Msg} end}),
+	?EXPECT({told, {gun_error, ConnPid, {badstate, _}}}),
+	{'EXIT', {{badmatch, {error, {options, {req, {tunnel, StreamRef}}}}}, _}} =
+		?CATCH(gun_rs:ping(ConnPid, #{tunnel => StreamRef})),
+	ok = gun_rs:close(ConnPid),
+	lying_server:stop(Server),
+	{Server2, Port2} = lying_server:start([request, wait]),
+	{ok, ConnPid2} = gun_rs:open("127.0.0.1", Port2, #{retry => 0}),
+	?EXPECT({gun_up, ConnPid2, http}),
+	_ = gun_rs:get(ConnPid2, "/"),
+	ok = gun_rs:shutdown(ConnPid2),
+	_ = gun_rs:ping(ConnPid2),
+	?EXPECT({gun_error, ConnPid2, {badstate, _}}),
+	ok = gun_rs:close(ConnPid2),
+	lying_server:stop(Server2).
+
 many_requests(Config) ->
 	doc("10,000 requests, one after the other on one connection, leave nothing: no process, task, descriptor or memory."),
 	ConnPid = open(config(port, Config)),

@@ -160,7 +160,7 @@ space_before_the_colon(_) ->
 	]]).
 
 nul_and_other_controls(_) ->
-	doc("NUL and other control characters in a head are a fault, in a name and in a value."),
+	doc("NUL in a head is a fault, and so is another control character in a name, or in a value that responses end by."),
 	do_fault([
 		[Head, "hello", ?SMUGGLED]
 	|| Head <- [
@@ -168,10 +168,24 @@ nul_and_other_controls(_) ->
 		?OK "content-length\0: 5\r\n\r\n",
 		?OK "content-length: 5\r\nx: y\0z\r\n\r\n",
 		?OK "content-length: 5\r\nx\0: y\r\n\r\n",
-		?OK "content-length: 5\r\nx: \1\r\n\r\n",
-		?OK "content-length: 5\r\nx: \177\r\n\r\n",
+		?OK "content-length: 5\r\nx\1: y\r\n\r\n",
+		?OK "content-length: 5\1\r\n\r\n",
+		?OK "content-length: 5\r\nConnection: keep-alive\1\r\n\r\n",
+		?OK "transfer-encoding: chunked\177\r\n\r\n",
 		?OK "transfer-encoding: \vchunked\r\ncontent-length: 5\r\n\r\n"
 	]]).
+
+harmless_controls(_) ->
+	doc("Another control character in the value of another header is a space; the response is delivered, as in gun."),
+	{Server, Port} = lying_server:start([request, {send, [
+		?OK "content-length: 5\r\nx: \1y\177z\e[0m\ta\r\nset-cookie: a=\vb\r\n\r\nhello"
+	]}, request, {send_bytewise, [?OK "x: a\1b\r\ncontent-length: 2\r\n\r\n\1\2"]}]),
+	ConnPid = open(Port),
+	{200, [{<<"content-length">>, <<"5">>}, {<<"x">>, <<"y z [0m\ta">>}, {<<"set-cookie">>, <<"a= b">>}], <<"hello">>} =
+		answer(ConnPid, gun_rs:get(ConnPid, "/")),
+	{200, [{<<"x">>, <<"a b">>}, {<<"content-length">>, <<"2">>}], <<1, 2>>} = answer(ConnPid, gun_rs:get(ConnPid, "/")),
+	ok = gun_rs:close(ConnPid),
+	lying_server:stop(Server).
 
 %% Chunks.
 

@@ -149,13 +149,16 @@ do_calls_to() ->
 		{fun(M, Pid) -> M:ws_send(Pid, Ref, [ping, {binary, <<"x">>}]) end, {ws_send, Self, Ref, [ping, {binary, <<"x">>}]}},
 		{fun(M, Pid) -> M:ws_send(Pid, Ref, []) end, {ws_send, Self, Ref, []}},
 		{fun(M, Pid) -> M:set_owner(Pid, Self) end, {set_owner, Self, Self}},
-		{fun(M, Pid) -> M:shutdown(Pid) end, shutdown}
+		{fun(M, Pid) -> M:shutdown(Pid) end, shutdown},
+		{fun(M, Pid) -> M:ping(Pid) end, {ping, Self, undefined, ref}},
+		{fun(M, Pid) -> M:ping(Pid, #{reply_to => Self}) end, {ping, Self, undefined, ref}}
 	].
 
 %% What has been cast, with ref where it has the reference that the call has returned.
 do_cast(Returned) ->
 	case ?EXPECT({'$gen_cast', C}, C) of
 		Cast when is_reference(Returned), element(3, Cast) =:= Returned -> setelement(3, Cast, ref);
+		Cast when is_reference(Returned), element(4, Cast) =:= Returned -> setelement(4, Cast, ref);
 		Cast when Returned =:= ok -> Cast
 	end.
 

@@ -264,13 +264,13 @@ request(ConnPid, Method, Path, Headers, Body, ReqOpts) ->
 data(ConnPid, StreamRef, IsFin, Data) ->
 	gun_rs:data(ConnPid, StreamRef, IsFin, Data).
 
--spec ping(pid()) -> no_return().
-ping(_ConnPid) ->
-	?NOT_BUILT(ping, 1).
+-spec ping(pid()) -> reference().
+ping(ConnPid) ->
+	gun_rs:ping(ConnPid).
 
--spec ping(pid(), req_opts()) -> no_return().
-ping(_ConnPid, _ReqOpts) ->
-	?NOT_BUILT(ping, 2).
+-spec ping(pid(), req_opts()) -> reference().
+ping(ConnPid, ReqOpts) ->
+	gun_rs:ping(ConnPid, ReqOpts).
 
 -spec connect(pid(), connect_destination()) -> no_return().
 connect(_ConnPid, _Destination) ->

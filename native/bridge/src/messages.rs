@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use gun_rs_engine::error::{BadState, DownReason};
+use gun_rs_engine::error::{BadState, ConnectionError, DownReason};
 use gun_rs_engine::event::{Next, StreamError, StreamInfo};
 use gun_rs_engine::{Data, Event, Message, Protocol, Sink};
 use http::HeaderMap;
@@ -24,6 +24,7 @@ mod atoms {
     rustler::atoms! {
         binary,
         close,
+        closed,
         closed_by_user,
         connect_failed,
         deliver,
@@ -49,6 +50,7 @@ mod atoms {
         ok,
         panic,
         ping,
+        ping_unsupported_by_protocol,
         pong,
         r#ref = "ref",
         relay_check,
@@ -202,9 +204,11 @@ impl Stream {
 /// A command to the sink.
 pub(crate) enum Control {
     /// A new owner.
-    Owner(Receiver),
+    SetOwner(Receiver),
     /// The connection is about to be shut down: the word for why, in the reasons of its streams.
     ShutDown(Atom),
+    /// The connection is about to end by the ping of this name.
+    PingedBy(StreamId),
 }
 
 /// Which gun's messages a connection sends.
@@ -235,6 +239,8 @@ pub(crate) struct BeamSink {
     ending: Vec<Kept>,
     /// Why it is shut down, once it is.
     shutdown_cause: Atom,
+    /// The ping that the connection ends by.
+    pinged_by: Option<StreamId>,
     /// Set when nothing may be told any more.
     silent: Arc<AtomicBool>,
 }
@@ -258,6 +264,7 @@ impl BeamSink {
             processed,
             ending: Vec::new(),
             shutdown_cause: atoms::shutdown(),
+            pinged_by: None,
             silent,
         }
     }
@@ -346,8 +353,9 @@ impl Sink for BeamSink {
 
     fn control(&mut self, control: Control) {
         match control {
-            Control::Owner(owner) => self.owner = owner,
+            Control::SetOwner(owner) => self.owner = owner,
             Control::ShutDown(cause) => self.shutdown_cause = cause,
+            Control::PingedBy(ping) => self.pinged_by = Some(ping),
         }
     }
 
@@ -379,8 +387,10 @@ impl Sink for BeamSink {
             }
             // The process sends gun_down, so that nothing comes between that and its exit.
             Event::Down { protocol, reason, killed, next, served } => {
+                let ping = ping_at_fault(self.pinged_by.take(), reason);
                 self.end(|env| {
-                    let (reason, killed) = (reasons::down_reason(env, reason), stream_refs(env, killed));
+                    let reason = ping.map_or_else(|| reasons::down_reason(env, reason), |ping| pinged_by(env, &ping));
+                    let killed = stream_refs(env, killed);
                     let next = match next {
                         Next::Nothing => atoms::undefined().encode(env),
                         Next::ClosedByUser => atoms::closed_by_user().encode(env),
@@ -537,6 +547,12 @@ impl BeamSink {
                     gun_error(env, pid, dialect, stream_ref(env, &stream.id), error, cause)
                 });
             }
+            StreamError::Closed(reason) if let Some(ping) = ping_at_fault(self.pinged_by.clone(), reason) => {
+                self.send_with_end(&stream.reply_to, |env| {
+                    let reason = (atoms::closed(), pinged_by(env, &ping));
+                    (atoms::gun_error(), pid, stream_ref(env, &stream.id), reason).encode(env)
+                });
+            }
             StreamError::Handshake(_) | StreamError::Closed(_) | StreamError::Timeout(_) | StreamError::ShutDown => {
                 self.send_with_end(&stream.reply_to, |env| {
                     gun_error(env, pid, dialect, stream_ref(env, &stream.id), error, cause)
@@ -566,6 +582,16 @@ impl BeamSink {
         self.relayed |= matches!(stream.reply_to, Receiver::Elsewhere(_));
         self.send(&stream.reply_to, |env| build(env, stream_ref(env, &stream.id)));
     }
+}
+
+/// The ping, where the connection ends by it.
+fn ping_at_fault(pinged_by: Option<StreamId>, reason: &DownReason) -> Option<StreamId> {
+    pinged_by.filter(|_| matches!(reason, DownReason::Error(ConnectionError::PingUnsupported)))
+}
+
+/// The reason of an end by a ping: it names the ping, as in gun.
+fn pinged_by<'a>(env: Env<'a>, ping: &StreamId) -> Term<'a> {
+    (atoms::error(), (atoms::ping_unsupported_by_protocol(), stream_ref(env, ping))).encode(env)
 }
 
 /// What a stream's receiver is told of its failure.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use gun_rs_engine::command::Reply;
+use gun_rs_engine::command::{Ping, Reply};
 use gun_rs_engine::connection::QueueFull;
 use gun_rs_engine::transport::tls::TlsClient;
 use gun_rs_engine::{Body, Command, Outgoing, Request, RequestData, State, Upgrade};
@@ -163,7 +163,7 @@ fn conn_shutdown(connection: Own, cause: Atom) -> Atom {
 
 #[rustler::nif]
 fn conn_set_owner(connection: Own, owner: Term<'_>) -> Atom {
-    connection.handle.send(Command::Control(Box::new(Control::Owner(owner.into()))));
+    connection.handle.send(Command::Control(Box::new(Control::SetOwner(owner.into()))));
     atoms::ok()
 }
 
@@ -462,6 +462,14 @@ fn http_cancel(env: Env<'_>, pid: LocalPid, caller: Term<'_>, stream_ref: Term<'
 #[rustler::nif]
 fn stream_info(connection: Own, receipt: Term<'_>, stream_ref: Term<'_>) -> Atom {
     connection.handle.send(Command::StreamInfo(Box::new((StreamId::new(stream_ref), Kept::new(receipt)))));
+    atoms::ok()
+}
+
+/// Pings the peer by this reference; `reply_to` is told where the state allows no ping.
+#[rustler::nif]
+fn conn_ping(connection: Own, reply_to: Term<'_>, ping_ref: Term<'_>) -> Atom {
+    let name = Control::PingedBy(StreamId::new(ping_ref));
+    connection.handle.send(Command::Ping(Box::new(Ping { caller: reply_to.into(), name })));
     atoms::ok()
 }
 

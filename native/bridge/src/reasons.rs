@@ -39,6 +39,7 @@ mod atoms {
         nxdomain,
         opcode,
         panic,
+        ping_unsupported_by_protocol,
         posix,
         request_too_short,
         reserved_bits,
@@ -97,6 +98,7 @@ pub(crate) fn connection_error<'a>(env: Env<'a>, error: &ConnectionError) -> Ter
             (atoms::connection_error(), atoms::limit_reached(), string(env, text)).encode(env)
         }
         ConnectionError::RequestTooShort => atoms::request_too_short().encode(env),
+        ConnectionError::PingUnsupported => atoms::ping_unsupported_by_protocol().encode(env),
         ConnectionError::OutOfMemory(_) => atoms::enomem().encode(env),
     }
 }

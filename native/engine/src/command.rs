@@ -43,6 +43,9 @@ pub enum Command<K: Sink> {
     RelayGrant,
     /// The receiver has had its chance to answer: the answer to [`crate::Event::Settle`].
     Settled,
+    /// Pings the peer, where that can be told from all else: what is spoken here has no such ping. HTTP/1.1 ends by it, as
+    /// in gun, with [`crate::error::ConnectionError::PingUnsupported`].
+    Ping(Box<Ping<K>>),
     /// Ends the connection gracefully: answered by `ShutDown`, instead of `Down`.
     Shutdown,
     /// For the sink.
@@ -145,6 +148,14 @@ impl<K: Sink> RequestData<K> {
     pub(crate) fn cost(&self) -> usize {
         COMMAND + self.data.len()
     }
+}
+
+/// A ping.
+pub struct Ping<K: Sink> {
+    /// Who is told when the state allows none.
+    pub caller: K::Caller,
+    /// What the sink is told before the connection ends by it.
+    pub name: K::Control,
 }
 
 /// A request to upgrade to WebSocket.

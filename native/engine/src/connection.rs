@@ -498,6 +498,7 @@ impl<K: Sink> Connection<K> {
             command @ (Command::Request(_)
             | Command::Data(_)
             | Command::Cancel(_)
+            | Command::Ping(_)
             | Command::UpdateFlow(Some(_), _)
             | Command::Upgrade(_)) => kept.push_back(command),
             Command::Send(outgoing)

@@ -108,6 +108,9 @@ pub enum ConnectionError {
     /// The caller: it ended a request's body before the length that it had announced.
     #[error("the request's body is shorter than its content-length")]
     RequestTooShort,
+    /// The caller: the protocol has no ping that it could be told the answer of.
+    #[error("the protocol has no ping")]
+    PingUnsupported,
     /// This machine.
     #[error(transparent)]
     OutOfMemory(#[from] OutOfMemory),
@@ -254,6 +257,9 @@ pub enum BadState {
     /// The end of the data before the length that the request has announced.
     #[error("The data ends before the content-length of the request.")]
     BodyTooShort,
+    /// A ping, but the connection is a WebSocket or is being shut down.
+    #[error("The connection cannot be pinged: a Websocket is pinged with a frame, and not while it is closing.")]
+    Ping,
     /// A body without a length, but the connection speaks HTTP/1.0.
     #[error("A request body over an HTTP/1.0 connection needs a content-length.")]
     ChunkedOverHttp10,

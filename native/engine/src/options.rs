@@ -159,7 +159,7 @@ pub struct WsOptions {
     pub reupgrade: Option<ReupgradeOptions>,
     /// How long the peer may take to answer the upgrade; `None` is unlimited.
     pub upgrade_timeout: Option<Duration>,
-    /// Whether pings and pongs are kept from the user.
+    /// Whether pings and pongs are kept from the user, where messages are told whole.
     pub silence_pings: bool,
     /// The subprotocols to offer, in order of preference.
     pub subprotocols: Vec<String>,

@@ -130,6 +130,7 @@ pub(crate) enum Reason {
     Http,
     LimitReached,
     RequestTooShort,
+    PingUnsupported,
     OutOfMemory,
 }
 
@@ -274,6 +275,7 @@ impl From<&ConnectionError> for Reason {
             ConnectionError::Http(_) => Self::Http,
             ConnectionError::LimitReached(_) => Self::LimitReached,
             ConnectionError::RequestTooShort => Self::RequestTooShort,
+            ConnectionError::PingUnsupported => Self::PingUnsupported,
             ConnectionError::OutOfMemory(_) => Self::OutOfMemory,
         }
     }

@@ -3,6 +3,14 @@
 /// Where the status code stands, behind `HTTP/1.1 `.
 const STATUS_AT: usize = 9;
 
+/// The headers, in lowercase, on which it depends where a response ends and what follows it. Whoever stands between us
+/// and the server must find the same in them, so that nothing of them is mended.
+const FRAMING: [&[u8]; 6] =
+    [b"connection", b"content-length", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"];
+
+/// What the names of those that complete the handshake begin with.
+const HANDSHAKE: &[u8] = b"sec-websocket-";
+
 /// What is wrong with what a server has sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum HeadError {
@@ -39,10 +47,49 @@ pub(crate) struct Head {
     bytes: usize,
     /// The header lines of this head.
     lines: u32,
+    name: Name,
     /// The informational responses so far.
     informs: u32,
     /// And their bytes.
     inform_bytes: usize,
+}
+
+/// The name of the header under way, as far as it matters.
+#[derive(Debug, Clone, Copy)]
+struct Name {
+    bytes: [u8; LONGEST],
+    len: usize,
+    /// It is followed by its value, which may be mended.
+    mendable: bool,
+}
+
+const LONGEST: usize = b"transfer-encoding".len();
+
+impl Name {
+    const NONE: Self = Self { bytes: [0; LONGEST], len: 0, mendable: false };
+
+    /// Takes the next byte of the line, which may be mended; what is to stand in its place.
+    fn take(&mut self, byte: u8) -> u8 {
+        if self.mendable {
+            return mended(byte);
+        }
+        if byte == b':' {
+            let name = self.bytes.get(..self.len);
+            self.mendable = name.is_none_or(|name| !FRAMING.contains(&name)) && !self.bytes.starts_with(HANDSHAKE);
+        } else {
+            if let Some(next) = self.bytes.get_mut(self.len) {
+                *next = byte.to_ascii_lowercase();
+            }
+            self.len = self.len.saturating_add(1);
+        }
+        byte
+    }
+}
+
+/// A space for a control character (RFC 9110, 5.5), except for those that are dangerous anywhere: a NUL, and what ends
+/// lines. hyper refuses all of them.
+fn mended(byte: u8) -> u8 {
+    if byte.is_ascii_control() && !matches!(byte, b'\0' | b'\t' | b'\r' | b'\n') { b' ' } else { byte }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,7 +113,7 @@ const STATUS_LINE: At = At::StatusLine { len: 0, status: [0; 3], cr: false };
 impl Head {
     /// A response is awaited.
     pub(crate) fn new() -> Self {
-        Self { at: STATUS_LINE, bytes: 0, lines: 0, informs: 0, inform_bytes: 0 }
+        Self { at: STATUS_LINE, bytes: 0, lines: 0, name: Name::NONE, informs: 0, inform_bytes: 0 }
     }
 
     /// None is.
@@ -84,22 +131,24 @@ impl Head {
         self.bytes <= limits.bytes && self.lines <= limits.lines
     }
 
-    /// Follows what was received.
+    /// Follows what was received, and puts spaces for the control characters that gun takes and hyper does not.
     ///
     /// # Errors
     /// What is wrong with it, and from which byte on.
-    pub(crate) fn check(&mut self, received: &[u8], limits: &Limits) -> Result<(), (usize, HeadError)> {
-        for (at, byte) in received.iter().enumerate() {
+    pub(crate) fn check(&mut self, received: &mut [u8], limits: &Limits) -> Result<(), (usize, HeadError)> {
+        for (at, byte) in received.iter_mut().enumerate() {
             if self.is_done() {
                 break;
             }
-            self.take(*byte, limits).map_err(|error| (at, error))?;
+            *byte = self.take(*byte, limits).map_err(|error| (at, error))?;
         }
         Ok(())
     }
 
-    fn take(&mut self, byte: u8, limits: &Limits) -> Result<(), HeadError> {
-        let (At::StatusLine { cr, .. } | At::Field { cr, .. }) = self.at else { return Ok(()) };
+    /// Takes a byte; what is to stand in its place.
+    fn take(&mut self, byte: u8, limits: &Limits) -> Result<u8, HeadError> {
+        let mut kept = byte;
+        let (At::StatusLine { cr, .. } | At::Field { cr, .. }) = self.at else { return Ok(byte) };
         if cr != (byte == b'\n') {
             return Err(HeadError::BareLineEnd);
         }
@@ -112,20 +161,28 @@ impl Head {
                 self.at = At::Field { empty: true, informational, cr: false };
             }
             At::StatusLine { len, status, .. } => {
-                if let Some(digit) = usize::from(*len).checked_sub(STATUS_AT).and_then(|at| status.get_mut(at)) {
-                    *digit = byte;
+                match usize::from(*len).checked_sub(STATUS_AT).map(|at| status.get_mut(at)) {
+                    None => {}
+                    Some(Some(digit)) => *digit = byte,
+                    // The reason phrase, which nobody is told.
+                    Some(None) => kept = mended(byte),
                 }
                 *len = len.saturating_add(1);
             }
-            At::Field { empty: true, informational: true, .. } if byte == b'\n' => return self.inform(limits),
+            At::Field { empty: true, informational: true, .. } if byte == b'\n' => self.inform(limits)?,
             At::Field { empty: true, .. } if byte == b'\n' => self.at = At::Done,
             At::Field { empty, cr, .. } => {
                 (*empty, *cr) = (byte == b'\n', false);
                 self.lines = self.lines.saturating_add(u32::from(*empty));
+                if *empty {
+                    self.name = Name::NONE;
+                } else {
+                    kept = self.name.take(byte);
+                }
             }
             At::Done => {}
         }
-        Ok(())
+        Ok(kept)
     }
 
     /// The end of an informational response; another head follows it.
@@ -156,7 +213,7 @@ mod tests {
             if head.is_done() {
                 return Ok(&received[at..]);
             }
-            head.check(&[byte], &LIMITS).map_err(|(_, error)| error)?;
+            head.check(&mut [byte], &LIMITS).map_err(|(_, error)| error)?;
         }
         Ok(if head.is_done() { "" } else { "unfinished" })
     }
@@ -164,7 +221,7 @@ mod tests {
     /// Whether the head of the answer is within the limits.
     fn fits(received: &str) -> bool {
         let mut head = Head::new();
-        head.check(received.as_bytes(), &LIMITS).unwrap();
+        head.check(&mut received.to_owned().into_bytes(), &LIMITS).unwrap();
         assert!(head.is_done());
         head.fits(&LIMITS)
     }
@@ -201,13 +258,36 @@ mod tests {
     }
 
     #[test]
+    fn a_control_character_becomes_a_space_where_nothing_depends_on_it() {
+        let limits = Limits { informs: 2, bytes: 10_000, lines: 100 };
+        let spaced = |value: &str| value.replace(|c: char| c.is_ascii_control() && c != '\t' && c != '\0', " ");
+        let odd = "a\u{1}b\u{7f}c\td\u{1b}[0m\0é\u{b}";
+        let mended = ["x-one", "Set-Cookie", "a-name-that-is-longer-than-all-that-matter", "upgrade-insecure-requests"];
+        let kept = ["Content-Length", "transfer-encoding", "CONNECTION", "Upgrade", "keep-alive", "proxy-connection"];
+        let handshake = ["sec-websocket-accept", "Sec-WebSocket-Extensions"];
+        for name in mended.iter().chain(&kept).chain(&handshake) {
+            let value = if mended.contains(name) { spaced(odd) } else { odd.to_owned() };
+            let (status, phrase) = ("HTTP/1.1 200 O\u{1}K\r\n", "HTTP/1.1 200 O K\r\n");
+            let received = format!("{status}{name}:{odd}\r\nx: {odd}\r\n\r\n{odd}");
+            let expected = format!("{phrase}{name}:{value}\r\nx: {}\r\n\r\n{odd}", spaced(odd));
+            for size in [1, 7, received.len()] {
+                let (mut head, mut bytes) = (Head::new(), received.clone().into_bytes());
+                for piece in bytes.chunks_mut(size) {
+                    head.check(piece, &limits).unwrap();
+                }
+                assert_eq!(String::from_utf8(bytes).unwrap(), expected);
+            }
+        }
+    }
+
+    #[test]
     fn informational_responses_are_counted_and_what_came_before_one_too_many_is_good() {
         let inform = "HTTP/1.1 103 Early Hints\r\n\r\n";
         let answer = "HTTP/1.1 200 OK\r\n\r\n";
         assert_eq!(rest(&format!("{inform}{inform}{answer}!")), Ok("!"));
         let received = [inform, inform, inform].concat();
         let error = (received.len() - 1, HeadError::TooManyInforms);
-        assert_eq!(Head::new().check(received.as_bytes(), &LIMITS), Err(error));
+        assert_eq!(Head::new().check(&mut received.into_bytes(), &LIMITS), Err(error));
         let inform = format!("HTTP/1.1 103 Early Hints\r\nlink: {}\r\n\r\n", "a".repeat(20));
         assert_eq!(rest(&format!("{inform}{inform}")), Err(HeadError::InformsTooLarge));
     }

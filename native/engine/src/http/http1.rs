@@ -12,10 +12,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::header::{CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
-use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::http1::{Builder, Connection as Dispatcher, SendRequest};
 use hyper_util::rt::TokioIo;
@@ -83,12 +82,48 @@ struct Active<K: Sink> {
     stage: Stage,
     /// How many parts of the body may still be told.
     credit: Credit,
+    /// What came of the body and is not told yet, since more of the same read may follow.
+    part: Option<Part>,
     /// The request's body, where it came in parts.
     upload: Option<Arc<Upload>>,
     /// How long the peer may take from one part of the response's body to the next.
     body_timeout: Option<Duration>,
     /// Whether the stream was cancelled: what comes of it is thrown away.
     cancelled: bool,
+}
+
+/// What one read has brought of a body, which hyper gives chunk by chunk. As in gun, it is told at once, and costs one of
+/// the flow.
+struct Part {
+    first: Bytes,
+    /// The first too, once there is more than that.
+    joint: BytesMut,
+    /// How often hyper had wanted to read when it came, and how often it had.
+    reads: u64,
+    reads_done: u64,
+    /// Whether it is the last.
+    fin: bool,
+}
+
+impl Part {
+    /// Whether nothing more of the same read can follow.
+    fn is_whole(&self, control: &Control) -> bool {
+        self.fin || control.reads() != self.reads
+    }
+
+    fn append(&mut self, data: &Bytes) {
+        if data.is_empty() {
+            return;
+        }
+        if self.joint.is_empty() {
+            self.joint.extend_from_slice(&self.first);
+        }
+        self.joint.extend_from_slice(data);
+    }
+
+    fn into_data(self) -> Bytes {
+        if self.joint.is_empty() { self.first } else { self.joint.freeze() }
+    }
 }
 
 enum Stage {
@@ -103,7 +138,12 @@ type ResponseFuture = Pin<Box<dyn Future<Output = hyper::Result<http::Response<I
 /// What the request under way has come to.
 enum Progress {
     Response(hyper::Result<http::Response<Incoming>>),
-    Data { data: Bytes, fin: bool },
+    Data {
+        data: Bytes,
+        fin: bool,
+    },
+    /// The part of the body under way has come whole.
+    Whole,
     Trailers(HeaderMap),
     Failed(hyper::Error),
 }
@@ -213,8 +253,8 @@ async fn serve_in_turns<S: ByteStream, K: Sink>(
                 // leave a request unanswered whose turn came together with the end of the connection.
                 Some(active) => {
                     active.credit = Credit::new(Flow::Unlimited, false);
-                    let progress =
-                        pin!(progress(&mut http.active, false)).poll(&mut Context::from_waker(Waker::noop()));
+                    let progress = pin!(progress(&mut http.active, &http.control, false))
+                        .poll(&mut Context::from_waker(Waker::noop()));
                     let reason = match progress {
                         Poll::Ready(progress) => http.progress(progress),
                         Poll::Pending => Some(match result {
@@ -246,14 +286,16 @@ async fn serve_in_turns<S: ByteStream, K: Sink>(
         }
         let idle = http.active.is_none() && http.waiting.is_empty();
         let blocked = http.connection.options.tcp.send_timeout.map(|_| http.stalled.is_some());
+        let active = http.active.as_ref().filter(|active| !active.is_held_up(&http.relay));
+        let reads = active.and_then(|active| active.part.as_ref()).map(|part| part.reads);
         tokio::select! {
             biased;
-            progress = progress(&mut http.active, http.relay.is_exhausted()) => {
+            progress = progress(&mut http.active, &http.control, http.relay.is_exhausted()) => {
                 if let Some(reason) = http.progress(progress) {
                     return http.down(reason);
                 }
             }
-            result = dispatch(&mut dispatcher, &http.informs, &http.control, blocked), if done.is_none() => {
+            result = dispatch(&mut dispatcher, &http.informs, &http.control, blocked, reads), if done.is_none() => {
                 http.inform();
                 done = result;
             }
@@ -297,17 +339,19 @@ fn limits(options: &HttpOptions) -> Limits {
     Limits { informs: options.max_informs, bytes: options.max_header_block_size, lines: options.max_headers }
 }
 
-/// Lets hyper do its work until it is done, has come upon an informational response, or the peer has begun or ceased to
-/// take nothing, if that is not what it is known for.
+/// Lets hyper do its work until it is done, has come upon an informational response, wants to read for the first time
+/// since a part of a body came, or the peer has begun or ceased to take nothing, if that is not what it is known for.
 async fn dispatch<S: ByteStream>(
     dispatcher: &mut Dispatcher<TokioIo<Wire<S>>, RequestBody>,
     informs: &Informs,
     control: &Control,
     blocked: Option<bool>,
+    reads: Option<u64>,
 ) -> Option<hyper::Result<()>> {
     poll_fn(|cx| match dispatcher.poll_without_shutdown(cx) {
         Poll::Ready(result) => Poll::Ready(Some(result)),
         Poll::Pending if !informs.lock().unwrap_or_else(PoisonError::into_inner).is_empty() => Poll::Ready(None),
+        Poll::Pending if reads.is_some_and(|reads| reads != control.reads()) => Poll::Ready(None),
         Poll::Pending if blocked.is_some_and(|blocked| blocked != control.blocked_at().is_some()) => Poll::Ready(None),
         Poll::Pending => Poll::Pending,
     })
@@ -334,18 +378,24 @@ async fn expiry(timer: Option<&mut Timer>) {
 
 /// The next thing to come of the request under way; with `held_up`, of one that is told of nothing, whoever hands things
 /// on must first keep up.
-async fn progress<K: Sink>(active: &mut Option<Active<K>>, held_up: bool) -> Progress {
+async fn progress<K: Sink>(active: &mut Option<Active<K>>, control: &Control, held_up: bool) -> Progress {
     let Some(active) = active else { return pending().await };
+    let part = &active.part;
     match &mut active.stage {
         _ if held_up && !active.cancelled => pending().await,
         Stage::Response(response) => Progress::Response(response.await),
         // Not to read on is what holds the server back: hyper reads no further than this body is taken.
         Stage::Body(_) if active.credit.is_held_up() && !active.cancelled => pending().await,
         Stage::Body(body) => loop {
-            match body.frame().await {
-                None => return Progress::Data { data: Bytes::new(), fin: true },
-                Some(Err(error)) => return Progress::Failed(error),
-                Some(Ok(frame)) => match frame.into_data() {
+            let frame = poll_fn(|cx| match Pin::new(&mut *body).poll_frame(cx) {
+                Poll::Pending if part.as_ref().is_some_and(|part| part.is_whole(control)) => Poll::Ready(None),
+                poll => poll.map(Some),
+            });
+            match frame.await {
+                None => return Progress::Whole,
+                Some(None) => return Progress::Data { data: Bytes::new(), fin: true },
+                Some(Some(Err(error))) => return Progress::Failed(error),
+                Some(Some(Ok(frame))) => match frame.into_data() {
                     Ok(data) => return Progress::Data { data, fin: body.is_end_stream() },
                     Err(frame) => {
                         if let Ok(trailers) = frame.into_trailers() {
@@ -399,6 +449,14 @@ impl<K: Sink> Http<'_, K> {
                 Some(_) => self.refuse(&outgoing, BadState::Reconnecting),
                 None => self.refuse(&outgoing, BadState::NotWebsocket),
             },
+            Command::Ping(ping) if self.closing.is_some() => {
+                let event = Event::BadState { stream: None, caller: &ping.caller, error: BadState::Ping };
+                self.connection.sink.event(event);
+            }
+            Command::Ping(ping) => {
+                self.connection.sink.control(ping.name);
+                return Some(ConnectionError::PingUnsupported.into());
+            }
             Command::Shutdown => {
                 for waiting in self.waiting.drain() {
                     refuse_request(self.connection, &waiting, StreamError::Closing);
@@ -656,7 +714,8 @@ impl<K: Sink> Http<'_, K> {
         let wait = if upgrade.is_some() { Wait::Upgrade } else { Wait::Response };
         self.deadline = Deadline::new(wait, timeouts.answer);
         let (body_timeout, cancelled) = (timeouts.body, false);
-        self.active = Some(Active { stream, upgrade, repeated, stage, credit, upload, body_timeout, cancelled });
+        self.active =
+            Some(Active { stream, upgrade, repeated, stage, credit, part: None, upload, body_timeout, cancelled });
         if closes {
             self.end_with(DownReason::Normal);
         }
@@ -691,11 +750,21 @@ impl<K: Sink> Http<'_, K> {
         // They came before it.
         self.inform();
         self.control.spend_event();
+        match progress {
+            Progress::Data { data, fin } => {
+                self.data_came(data, fin);
+                return None;
+            }
+            Progress::Whole => {
+                self.tell_part();
+                return None;
+            }
+            _ => self.tell_part(),
+        }
         let len = match &progress {
             Progress::Response(Ok(response)) => headers_len(response.headers()),
-            Progress::Data { data, .. } => data.len(),
             Progress::Trailers(trailers) => headers_len(trailers),
-            Progress::Response(Err(_)) | Progress::Failed(_) => 0,
+            _ => 0,
         };
         let sink = &mut self.connection.sink;
         let active = self.active.as_mut()?;
@@ -750,17 +819,7 @@ impl<K: Sink> Http<'_, K> {
                 }
                 fin
             }
-            Progress::Data { data, fin } => {
-                active.credit.spend(len);
-                if let Some(deadline) = &mut self.deadline {
-                    deadline.restart(Instant::now());
-                }
-                tell(Event::Data { stream, fin, data });
-                if !fin && let Some((messages, bytes)) = active.credit.ask() {
-                    tell(Event::FlowCheck { stream, messages, bytes });
-                }
-                fin
-            }
+            Progress::Data { .. } | Progress::Whole => false,
             Progress::Trailers(trailers) => {
                 if len > self.connection.options.http.max_trailer_block_size {
                     return Some(ConnectionError::LimitReached(TRAILERS_TOO_LARGE).into());
@@ -781,16 +840,68 @@ impl<K: Sink> Http<'_, K> {
             None => {}
         }
         self.told(len);
-        let active = self.active.as_mut()?;
         if fin {
-            // A server that answers before it has the whole request may leave the rest unread.
-            if active.upload.as_ref().is_some_and(|upload| !upload.is_complete()) {
-                self.end_with(DownReason::Normal);
-            }
-            (self.active, self.deadline) = (None, None);
-            self.keepalive = self.connection.options.http.keepalive.map(timer);
+            self.response_ends();
         }
         None
+    }
+
+    /// Takes a part of the body; it is told when nothing more of the same read can follow.
+    fn data_came(&mut self, data: Bytes, fin: bool) {
+        if let Some(deadline) = &mut self.deadline {
+            deadline.restart(Instant::now());
+        }
+        let (reads, reads_done) = (self.control.reads(), self.control.reads_done());
+        let ends = data.is_empty();
+        // hyper looks for what follows a response as soon as it has found the end.
+        let later = |part: &Part| {
+            let later = if ends { part.reads_done != reads_done } else { part.reads != reads };
+            later && !part.fin
+        };
+        if self.active.as_ref().and_then(|active| active.part.as_ref()).is_some_and(later) {
+            self.tell_part();
+        }
+        let Some(active) = &mut self.active else { return };
+        match &mut active.part {
+            Some(part) => {
+                part.append(&data);
+                part.fin |= fin;
+            }
+            None => active.part = Some(Part { first: data, joint: BytesMut::new(), reads, reads_done, fin }),
+        }
+        if fin && !active.is_held_up(&self.relay) {
+            self.tell_part();
+        }
+    }
+
+    /// Tells what came of the body and is not told yet.
+    fn tell_part(&mut self) {
+        let Some(active) = &mut self.active else { return };
+        let Some(part) = active.part.take() else { return };
+        let fin = part.fin;
+        if !active.cancelled {
+            let data = part.into_data();
+            let (sink, stream, len) = (&mut self.connection.sink, &active.stream, data.len());
+            active.credit.spend(len);
+            sink.event(Event::Data { stream, fin, data });
+            if !fin && let Some((messages, bytes)) = active.credit.ask() {
+                sink.event(Event::FlowCheck { stream, messages, bytes });
+            }
+            self.told(len);
+        }
+        if fin {
+            self.response_ends();
+        }
+    }
+
+    fn response_ends(&mut self) {
+        let Some(active) = &self.active else { return };
+        // A server that answers before it has the whole request may leave the rest unread.
+        if active.upload.as_ref().is_some_and(|upload| !upload.is_complete()) {
+            self.end_with(DownReason::Normal);
+        }
+        (self.active, self.deadline) = (None, None);
+        self.keepalive = self.connection.options.http.keepalive.map(timer);
     }
 
     /// The request under way has waited as long as it may: the reason, unless it isn't the peer that it has waited for.
@@ -842,6 +953,7 @@ impl<K: Sink> Http<'_, K> {
 
     /// The connection is over: its streams are told, and named.
     fn down<S>(mut self, reason: DownReason) -> End<S, K> {
+        self.tell_part();
         let shutdown = self.closing.is_some();
         let sink = &mut self.connection.sink;
         if let DownReason::Error(error @ ConnectionError::LimitReached(_)) = &reason {
@@ -899,7 +1011,8 @@ impl<K: Sink> Http<'_, K> {
     }
 
     /// The shutdown waits no longer for the request under way.
-    fn shut_down<S>(self) -> End<S, K> {
+    fn shut_down<S>(mut self) -> End<S, K> {
+        self.tell_part();
         if let Some(Active { stream, cancelled: false, .. }) = self.active {
             let event = Event::StreamError { stream: &stream, error: StreamError::ShutDown };
             self.connection.sink.event(event);

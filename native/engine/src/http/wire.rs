@@ -2,7 +2,8 @@
 //!
 //! hyper takes a lone LF for the end of a header line. Whoever stands between us and the server may not, and would see
 //! other headers than we do, so that one response could be made to look like two: a response's head with a bare CR or
-//! LF is an error here. hyper neither counts the informational responses before an answer, nor ends its turn as long as
+//! LF is an error here. hyper refuses control characters in the values of headers, which gun does not: they become spaces
+//! where nothing depends on them. hyper neither counts the informational responses before an answer, nor ends its turn as long as
 //! more of them can be read: both are bounded here. It reads what has come before a request was sent as the response to
 //! it, which no honest server means: that is an error, too. And hyper has no way to send an empty line between requests,
 //! which is how gun keeps an idle connection from being forgotten.
@@ -49,6 +50,10 @@ pub(crate) struct Control {
     written: AtomicU64,
     /// What is left of the turn.
     turn: AtomicUsize,
+    /// How often hyper has wanted to read.
+    reads: AtomicU64,
+    /// How often it has, the end and faults included.
+    done: AtomicU64,
 }
 
 impl Control {
@@ -63,6 +68,8 @@ impl Control {
             blocked: AtomicBool::new(false),
             written: AtomicU64::new(0),
             turn: AtomicUsize::new(TURN),
+            reads: AtomicU64::new(0),
+            done: AtomicU64::new(0),
         }
     }
 
@@ -107,6 +114,16 @@ impl Control {
         self.turn.store(self.turn.load(Ordering::Relaxed).saturating_sub(bytes), Ordering::Relaxed);
     }
 
+    /// How often hyper has wanted to read: it does when it has done with all that it has.
+    pub(crate) fn reads(&self) -> u64 {
+        self.reads.load(Ordering::Relaxed)
+    }
+
+    /// How often hyper has read, the end and faults included.
+    pub(crate) fn reads_done(&self) -> u64 {
+        self.done.load(Ordering::Relaxed)
+    }
+
     /// Whether others have their turn before more is received.
     pub(crate) fn is_turn_over(&self) -> bool {
         self.turn.load(Ordering::Relaxed) == 0
@@ -143,7 +160,7 @@ impl<S> Wire<S> {
     }
 
     /// Looks at what was received; how many bytes of it hyper may have.
-    fn check(&mut self, received: &[u8]) -> io::Result<usize> {
+    fn check(&mut self, received: &mut [u8]) -> io::Result<usize> {
         self.begin_request();
         if received.is_empty() {
             return Ok(0);
@@ -227,7 +244,9 @@ impl<S: ByteStream> Wire<S> {
 impl<S: ByteStream> AsyncRead for Wire<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        this.control.reads.fetch_add(1, Ordering::Relaxed);
         if let Some(error) = this.fault.take() {
+            this.control.done.fetch_add(1, Ordering::Relaxed);
             return Poll::Ready(Err(invalid(error)));
         }
         if this.control.is_turn_over() {
@@ -235,8 +254,10 @@ impl<S: ByteStream> AsyncRead for Wire<S> {
             return Poll::Pending;
         }
         let before = buf.filled().len();
-        ready!(Pin::new(&mut this.io).poll_read(cx, buf))?;
-        let good = this.check(buf.filled().get(before..).unwrap_or_default())?;
+        let result = ready!(Pin::new(&mut this.io).poll_read(cx, buf));
+        this.control.done.fetch_add(1, Ordering::Relaxed);
+        result?;
+        let good = this.check(buf.filled_mut().get_mut(before..).unwrap_or_default())?;
         buf.set_filled(before + good);
         Poll::Ready(Ok(()))
     }

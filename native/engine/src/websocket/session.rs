@@ -183,7 +183,8 @@ impl<'a, S: ByteStream, K: Sink> Session<'a, S, K> {
             closing_timeout: options.closing_timeout,
             keepalive_interval: options.keepalive,
             keepalive_tolerance: options.keepalive_tolerance,
-            silence_pings: options.silence_pings,
+            // A module of the user's is told of them in any case.
+            silence_pings: options.silence_pings && !fragments,
             send_timeout,
             bytes_received: received.len() as u64,
             undecoded: received.into(),
@@ -314,6 +315,9 @@ impl<K: Sink> Core<'_, K> {
                     StreamInfo::Unknown
                 };
                 self.sink.event(Event::StreamInfo { receipt: &receipt, info });
+            }
+            Command::Ping(ping) => {
+                self.sink.event(Event::BadState { stream: None, caller: &ping.caller, error: BadState::Ping });
             }
             Command::Shutdown => self.start_shutdown(),
             Command::Control(control) => self.sink.control(*control),

@@ -78,9 +78,11 @@ async fn a_turn_ends_however_much_there_is_to_be_received() {
         let (client, mut peer) = connected(with_http(http), 2 * 1024 * 1024);
         client.handle.send(get(1));
         peer.request().await;
-        peer.write(flood).await;
         let (mut told, mut turns) = (0, 0);
-        while told < 40_000 {
+        // The parts of the body are told read by read.
+        let all = if flood.starts_with("HTTP/1.1 102") { 40_000 } else { 4 };
+        peer.write(flood).await;
+        while told < all {
             tokio::task::yield_now().await;
             let before = std::mem::replace(&mut told, client.told.len());
             // A read of 256 KiB may be followed by another of as many; of these responses they hold 20,164.

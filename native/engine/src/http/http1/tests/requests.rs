@@ -295,24 +295,38 @@ async fn http_1_0_is_spoken_where_it_is_asked_for() {
 }
 
 /// A response in chunks of a byte, as many as that.
-fn in_chunks(count: usize) -> Vec<u8> {
-    let mut response = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n".to_vec();
-    response.extend(b"1\r\nx\r\n".repeat(count));
-    response.extend(b"0\r\n\r\n");
-    response
+/// A response in so many chunks, each of which is read by itself where nothing holds that up.
+async fn respond_in_chunks(peer: &mut Peer, count: usize) {
+    peer.request().await;
+    peer.write("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").await;
+    for _ in 0..count {
+        peer.write("1\r\nx\r\n").await;
+        settle().await;
+    }
+    peer.write("0\r\n\r\n").await;
 }
 
-/// Everything that is told until nothing more is: the parts of bodies are counted.
-async fn parts(client: &mut Client) -> (usize, Vec<Told>) {
-    settle().await;
-    let (mut parts, mut others) = (0, Vec::new());
-    while let Ok(told) = client.told.try_recv() {
-        match told {
-            Told::Data(_, Fin::NoFin, _) => parts += 1,
-            other => others.push(other),
+/// Everything that is told until nothing more is: the parts of bodies are counted, and their bytes.
+async fn parts(client: &mut Client) -> (usize, usize, Vec<Told>) {
+    let (mut parts, mut bytes, mut others) = (0, 0, Vec::new());
+    // The clock is paused: it goes on when nothing is left to happen meanwhile.
+    let mut quiet = 0;
+    while quiet < 50 {
+        settle().await;
+        quiet += 1;
+        while let Ok(told) = client.told.try_recv() {
+            quiet = 0;
+            match told {
+                Told::Data(_, fin, data) => {
+                    parts += 1;
+                    bytes += data.len();
+                    others.extend((fin == Fin::Fin).then(|| Told::Data(0, fin, String::new())));
+                }
+                other => others.push(other),
+            }
         }
     }
-    (parts, others)
+    (parts, bytes, others)
 }
 
 #[tokio::test(start_paused = true)]
@@ -323,22 +337,19 @@ async fn whoever_hands_responses_on_is_waited_for_all_streams_together() {
     }
     let respond = tokio::spawn(async move {
         for _ in 0..3 {
-            peer.request().await;
-            peer.write(in_chunks(100)).await;
+            respond_in_chunks(&mut peer, 100).await;
         }
         peer
     });
     let response = Told::Response(RELAYED, Fin::NoFin, 200);
     // The head of a response is told too.
-    let (told, others) = parts(&mut client).await;
+    let (told, mut all, others) = parts(&mut client).await;
     assert_eq!(others.iter().filter(|told| **told == Told::RelayCheck).count(), 1);
     let heads = others.iter().filter(|told| **told == response).count();
-    let ends = others.len() - heads - 1;
-    assert_eq!(told + heads + ends, 128);
-    let mut all = told;
+    assert_eq!(told + heads, 128, "{others:?}");
     for _ in 0..2 {
         client.handle.send(Command::RelayGrant);
-        all += parts(&mut client).await.0;
+        all += parts(&mut client).await.1;
     }
     assert_eq!(all, 300);
     respond.await.unwrap();
@@ -352,19 +363,75 @@ async fn a_receiver_of_a_response_is_asked_under_auto_and_cancelled_streams_are_
         request.flow = Flow::Auto;
         client.handle.send(Command::Request(request));
     }
-    peer.request().await;
-    peer.write(in_chunks(10_000)).await;
+    respond_in_chunks(&mut peer, 5000).await;
     let asked = [Told::Response(1, Fin::NoFin, 200), Told::FlowCheck(1, 2048)];
-    let (told, others) = parts(&mut client).await;
-    assert_eq!((told, &others[..]), (4096, &asked[..]));
+    let (told, bytes, others) = parts(&mut client).await;
+    assert_eq!((told, bytes, &others[..]), (4096, 4096, &asked[..]));
     // That is another's.
     client.handle.send(Command::FlowGrant(Box::new(2)));
-    assert_eq!(parts(&mut client).await, (0, vec![]));
+    assert_eq!(parts(&mut client).await, (0, 0, vec![]));
     client.handle.send(Command::FlowGrant(Box::new(1)));
-    assert_eq!(parts(&mut client).await.0, 4096);
-    client.handle.send(Command::Cancel(Box::new((1, CALLER))));
+    // The second one is asked for by now.
+    let (told, bytes, others) = parts(&mut client).await;
+    assert_eq!((bytes, others), (904, vec![Told::Data(0, Fin::Fin, String::new())]));
+    assert!(told <= 4, "what has piled up came in {told} parts");
+    client.handle.send(Command::Cancel(Box::new((2, CALLER))));
+    respond_in_chunks(&mut peer, 5000).await;
+    assert_eq!(parts(&mut client).await, (0, 0, vec![]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_one_read_brings_of_a_body_is_told_at_once() {
+    let (mut client, mut peer) = connected(options(), 1 << 20);
+    for stream in 1..=2 {
+        client.handle.send(get(stream));
+    }
     peer.request().await;
-    peer.write(in_chunks(10)).await;
-    let (told, others) = parts(&mut client).await;
-    assert_eq!((told, others.len()), (10, 2));
+    let part = |stream, fin, text: &str| Told::Data(stream, fin, text.into());
+    peer.write("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\na\r\n2\r\nbc\r\n3\r\nd").await;
+    client.expect_only(&[Told::Response(1, Fin::NoFin, 200), part(1, Fin::NoFin, "abcd")]).await;
+    peer.write("ef\r\n1;x=y\r\ng\r\n").await;
+    client.expect_only(&[part(1, Fin::NoFin, "efg")]).await;
+    peer.write("1\r\nh\r\n1\r\ni\r\n0\r\n\r\n").await;
+    client.expect_only(&[part(1, Fin::Fin, "hi")]).await;
+    peer.request().await;
+    peer.write("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").await;
+    client.expect_only(&[Told::Response(2, Fin::NoFin, 200)]).await;
+    peer.write("1\r\na\r\n1\r\nb\r\n0\r\nx: y\r\n\r\n").await;
+    client.expect_only(&[part(2, Fin::NoFin, "ab"), Told::Trailers(2, vec![("x".into(), "y".into())])]).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_read_brought_before_a_fault_or_the_end_is_told_before_it() {
+    for (rest, reason) in [("1\r\nb\r\nX", Reason::Http), ("1\r\nb\r\n", Reason::Closed)] {
+        let (mut client, mut peer) = connected(options(), BUFFER);
+        client.handle.send(get(1));
+        peer.request().await;
+        peer.write(format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\na\r\n{rest}")).await;
+        drop(peer);
+        let (told, bytes, others) = parts(&mut client).await;
+        assert_eq!((told, bytes), (1, 2), "{rest}");
+        assert_eq!(others.last(), Some(&Told::Down(Http, reason, vec![1])), "{rest}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ping_ends_http_and_is_refused_where_it_would_mean_nothing() {
+    let ping = || Command::Ping(Box::new(crate::command::Ping { caller: CALLER, name: 9 }));
+    let (mut client, mut peer) = connected(options(), BUFFER);
+    client.handle.send(get(1));
+    peer.request().await;
+    client.handle.send(ping());
+    let reason = Reason::PingUnsupported;
+    client.expect_only(&[Told::Control(9), Told::Closed(1, reason.clone()), Told::Down(Http, reason, vec![1])]).await;
+    let refused = Told::BadState(CALLER, crate::error::BadState::Ping);
+    let (mut client, mut peer) = connected(options(), BUFFER);
+    client.handle.send(get(1));
+    peer.request().await;
+    client.handle.send(Command::Shutdown);
+    client.handle.send(ping());
+    client.expect_only(std::slice::from_ref(&refused)).await;
+    let (mut client, _peer) = open(options(), BUFFER).await;
+    client.handle.send(ping());
+    client.expect_only(&[refused]).await;
 }
