@@ -121,8 +121,8 @@ large_arguments_go_to_dirty_schedulers(Config) ->
 		{[http_data], fun() -> gun_rs:data(Http, make_ref(), fin, "small") end},
 		{[http_data_dirty], fun() -> gun_rs:data(Http, make_ref(), fin, Binary) end},
 		{[http_cancel], fun() -> gun_rs:cancel(Http, [make_ref(), make_ref()]) end},
-		{[conn_new], fun() -> {ok, Pid} = gun_rs:open("127.0.0.1", Port), gun_rs:close(Pid) end},
-		{[conn_new_dirty], fun() ->
+		{[conn_new, conn_dialect], fun() -> {ok, Pid} = gun_rs:open("127.0.0.1", Port), gun_rs:close(Pid) end},
+		{[conn_new_dirty, conn_dialect], fun() ->
 			{ok, Pid} = gun_rs:open("127.0.0.1", Port, #{ws_opts => #{user_opts => List, reply_to => LargeFun}}),
 			gun_rs:close(Pid)
 		end},
