@@ -503,6 +503,9 @@ closing(cast, {set_owner, Caller, _}, _) ->
 	_ = deliver(Caller, {gun_error, self(), {badstate,
 		"The owner of the connection cannot be changed once the connection is being shut down."}}),
 	keep_state_and_data;
+%% As in gun, also while a response is waited for.
+closing({call, From}, info, Data) ->
+	{keep_state_and_data, {reply, From, (info_map(Data))#{state_name := closing}}};
 closing(Type, Event, Data) ->
 	handle_common(Type, Event, Data).
 

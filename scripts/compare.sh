@@ -12,7 +12,7 @@ rebar3 compile >/dev/null
 compare=_build/compare
 libs=$compare/lib
 mkdir -p "$compare/test" "$libs/gun_rs/ebin"
-rm -f "$compare"/test/*.beam
+rm -rf "$compare"/test/*.beam "$compare"/certs_*
 ln -sfn ../../../../priv "$libs/gun_rs/priv"
 cp _build/default/lib/gun_rs/ebin/gun_rs.app "$libs/gun_rs/ebin/"
 inside="scripts/otp-root.sh 29 run"

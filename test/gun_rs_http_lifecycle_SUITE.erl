@@ -212,6 +212,7 @@ shutdown_in_a_response(_) ->
 	ok = gun_rs:shutdown(ConnPid),
 	?EXPECT({gun_error, ConnPid, StreamRef2, {closing, shutdown}}),
 	?EXPECT({gun_error, ConnPid, StreamRef3, {closing, shutdown}}),
+	#{state_name := closing, protocol := http} = gun_rs:info(ConnPid),
 	StreamRef4 = gun_rs:get(ConnPid, "/"),
 	?EXPECT({gun_error, ConnPid, StreamRef4, closing}),
 	lying_server:go(Server),

@@ -19,6 +19,9 @@ situations() ->
 		{request_transfer_encoding_gzip, fun request_transfer_encoding_gzip/0},
 		{request_connection_close, fun request_connection_close/0},
 		{request_connection_upgrade, fun request_connection_upgrade/0},
+		{request_upgrade_to_other, fun request_upgrade_to_other/0},
+		{request_options_as_body, fun request_options_as_body/0},
+		{reply_to_dead, fun reply_to_dead/0},
 		{request_connect, fun request_connect/0},
 		{request_http_1_0, fun request_http_1_0/0},
 		{request_http_1_0_streamed, fun request_http_1_0_streamed/0},
@@ -261,6 +264,34 @@ request_connection_close() ->
 
 request_connection_upgrade() ->
 	method(get, ["/", [{<<"connection">>, <<"upgrade">>}, {<<"upgrade">>, <<"other">>}]]).
+
+%% An upgrade to something else than WebSocket, which the server takes.
+request_upgrade_to_other() ->
+	{_, Port} = server([request, {send, "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: other\r\n\r\nHello"}]),
+	ConnPid = open(Port),
+	StreamRef = call(get, [ConnPid, "/", [{<<"connection">>, <<"upgrade">>}, {<<"upgrade">>, <<"other">>}]]),
+	_ = answer(ConnPid, StreamRef),
+	quietly(close, [ConnPid]).
+
+%% A map in the place of the body: the body follows.
+request_options_as_body() ->
+	{_, Port} = server([{http, fun(_, _) -> lying_server:ok("") end}]),
+	ConnPid = open(Port),
+	StreamRef = call(put, [ConnPid, "/", [], #{reply_to => self()}]),
+	_ = call(data, [ConnPid, StreamRef, fin, <<"body">>]),
+	_ = answer(ConnPid, StreamRef),
+	_ = served({body, '_'}),
+	close(ConnPid).
+
+%% A receiver that is dead holds nothing up.
+reply_to_dead() ->
+	{_, Port} = server([{http, fun(_, _) -> lying_server:ok("one") end}, {http, fun(_, _) -> lying_server:ok("two") end}]),
+	ConnPid = open(Port),
+	{Pid, MRef} = spawn_monitor(fun() -> ok end),
+	receive {'DOWN', MRef, process, Pid, _} -> ok end,
+	_ = call(get, [ConnPid, "/", [], #{reply_to => Pid}]),
+	_ = answer(ConnPid, call(get, [ConnPid, "/"])),
+	close(ConnPid).
 
 request_connect() ->
 	method(request, [<<"CONNECT">>, "example.org:80", [], <<>>]).
@@ -558,9 +589,9 @@ reply_to(ReplyTo, Until) ->
 	{_, Port} = server([{http, fun(_, _) -> lying_server:ok("Hello") end}]),
 	ConnPid = open(Port),
 	_ = call(get, [ConnPid, "/", [], #{reply_to => ReplyTo}]),
-	case Until of
-		none -> _ = until({never}, 200), ok;
-		_ -> _ = until(Until), ok
+	_ = case Until of
+		none -> until({'DOWN', '_', '_', '_', '_'}, 1000);
+		_ -> until(Until)
 	end,
 	_ = quietly(close, [ConnPid]),
 	exit_of(ConnPid).

@@ -8,6 +8,9 @@
 -spec situations() -> [{atom(), fun(() -> term())}].
 situations() ->
 	options() ++ hosts() ++ [
+		{functions, fun functions/0},
+		{open_no_map, fun() -> call(open, ["127.0.0.1", 80, []]) end},
+		{open_bad_port, fun open_bad_port/0},
 		{open_refused, fun open_refused/0},
 		{open_retries, fun open_retries/0},
 		{open_retry_fun, fun open_retry_fun/0},
@@ -25,6 +28,7 @@ situations() ->
 		{info_values, fun info_values/0},
 		{info_socket, fun info_socket/0},
 		{info_not_connected, fun info_not_connected/0},
+		{info_shutdown, fun info_shutdown/0},
 		{info_dead, fun info_dead/0},
 		{info_closing, fun info_closing/0},
 		{dead_calls, fun dead_calls/0},
@@ -140,6 +144,22 @@ host(Host) ->
 			end;
 		_ ->
 			ok
+	end.
+
+%% Which of gun's functions there are; ping has a situation of its own.
+functions() ->
+	Functions = [{open, [2, 3]}, {open_unix, [2]}, {await_up, [1, 2, 3]}, {info, [1]}, {set_owner, [2]}, {shutdown, [1]},
+		{close, [1]}, {get, [2, 3, 4]}, {head, [2, 3, 4]}, {options, [2, 3, 4]}, {delete, [2, 3, 4]}, {patch, [3, 4, 5]},
+		{post, [3, 4, 5]}, {put, [3, 4, 5]}, {request, [5, 6]}, {headers, [4, 5]}, {data, [4]}, {connect, [2, 3, 4]},
+		{ws_upgrade, [2, 3, 4]}, {ws_send, [3]}, {await, [2, 3, 4]}, {await_body, [2, 3, 4]}, {flush, [1]},
+		{update_flow, [3]}, {cancel, [2]}, {stream_info, [2]}],
+	Exports = (get(client)):module_info(exports),
+	note(missing, [{Name, Arity} || {Name, Arities} <- Functions, Arity <- Arities, not lists:member({Name, Arity}, Exports)]).
+
+open_bad_port() ->
+	case call(open, ["127.0.0.1", 70000, #{retry => 0}]) of
+		{ok, ConnPid} -> _ = watch(ConnPid), exit_of(ConnPid);
+		_ -> ok
 	end.
 
 open_refused() ->
@@ -274,6 +294,15 @@ info_not_connected() ->
 	note(socket, maps:get(socket, quietly(info, [ConnPid]))),
 	_ = close(ConnPid),
 	gun_rs_test:release_port(Socket).
+
+info_shutdown() ->
+	{_, Port} = server([request]),
+	ConnPid = open(Port),
+	_ = call(get, [ConnPid, "/"]),
+	_ = compare_record:served({request, '_'}),
+	_ = call(shutdown, [ConnPid]),
+	note(info, maps:with([state_name, protocol, owner], quietly(info, [ConnPid]))),
+	close(ConnPid).
 
 info_dead() ->
 	call(info, [dead()]).

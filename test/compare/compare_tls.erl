@@ -45,7 +45,7 @@ cert(Name) ->
 %% Makes the certificates, once for all situations.
 -spec prepare() -> ok.
 prepare() ->
-	persistent_term:put(?MODULE, tls_certs:make("/tmp")).
+	persistent_term:put(?MODULE, tls_certs:make("_build/compare")).
 
 roots() ->
 	[{cacerts, [maps:get(der, cert(root))]}].

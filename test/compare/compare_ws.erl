@@ -13,6 +13,7 @@ situations() ->
 	answers() ++ frames() ++ sends() ++ upgrade_options() ++ [
 		{upgrade_header_order, fun upgrade_header_order/0},
 		{upgrade_header_order_all, fun upgrade_header_order_all/0},
+		{upgrade_headers_map, fun() -> upgrade_request(#{<<"x-a">> => <<"1">>, "X-B" => "2", x_c => <<"3">>}) end},
 		{upgrade_host_header, fun upgrade_host_header/0},
 		{upgrade_own_key, fun upgrade_own_key/0},
 		{upgrade_own_version, fun upgrade_own_version/0},
@@ -616,9 +617,14 @@ ws_max_frame_size() -> too_large(#{max_frame_size => 100}, frame(text, binary:co
 
 ws_max_frame_size_default() -> too_large(#{silence_pings => true}, frame(binary, binary:copy(<<"a">>, 1000001))).
 
+%% Two fragments, each within the limit: whether the client closes after them.
 ws_max_frame_size_fragments() ->
-	too_large(#{max_frame_size => 100}, [frame(0, 0, 1, undefined, binary:copy(<<"a">>, 60)),
-		frame(1, 0, 0, undefined, binary:copy(<<"a">>, 60))]).
+	{ConnPid, _, _} = upgraded([{send, [frame(0, 0, 1, undefined, binary:copy(<<"a">>, 60)),
+		frame(1, 0, 0, undefined, binary:copy(<<"a">>, 60))]}, frame], #{}, #{max_frame_size => 100}),
+	_ = until({gun_ws, '_', '_', '_'}),
+	note(close, receive {lying_server, _, {frame, close, Code}} -> Code after 300 -> none end),
+	_ = quietly(close, [ConnPid]),
+	exit_of(ConnPid).
 
 ws_max_frame_size_inflated() ->
 	deflated(#{max_frame_size => 100}, deflate(binary:copy(<<"a">>, 1000))).
