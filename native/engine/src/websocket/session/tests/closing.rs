@@ -210,7 +210,7 @@ async fn a_shutdown_during_the_upgrade_closes_the_websocket_as_soon_as_it_is_ope
     let request = peer.request().await;
     client.handle.send(Command::Shutdown);
     client.upgrade(2);
-    client.expect_only(&[Told::Closing(2)]).await;
+    client.expect_only(&[Told::ConnectionCloses(2)]).await;
     peer.write([switching(&request), frame(Opcode::Text, b"early")].concat()).await;
     client.expect_only(&[Told::Upgraded(STREAM), Told::Text(STREAM, "early".into())]).await;
     peer.expect_close(1001).await;
