@@ -49,8 +49,7 @@ english({options, {port, Port}}) ->
 	sentence("The port must be an integer from 1 to 65535 and not ~ts; correct the call",
 		[term(Port)]);
 english({options, {tcp_opts, Element}}) ->
-	sentence("In tcp_opts, ~ts is no list, or an element that is unknown, ill-typed, "
-		"contradicts another one or cannot be honoured; correct the call", [term(Element)]);
+	sentence("In tcp_opts, ~ts ~ts; correct the call", [term(Element), gun_rs_tcp_options:refusal(Element)]);
 english({options, {tls_opts, Element}}) ->
 	sentence("~ts; correct the call", [gun_rs_tls_options:refusal(Element)]);
 english({options, {transport_opts, Element}}) when Element =/= hidden ->

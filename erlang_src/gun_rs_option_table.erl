@@ -146,7 +146,7 @@ rows(open) ->
 		{retry_timeout, milliseconds, 5000, erlang},
 		{socks_opts, planned, none, erlang},
 		{supervise, boolean, true, erlang},
-		{tcp_opts, {elements, fun gun_rs_tcp_options:check/1}, none, erlang},
+		{tcp_opts, {elements, fun check_tcp/1}, none, erlang},
 		{tls_handshake_timeout, timeout, 30000, erlang},
 		{tls_opts, {elements, fun check_tls/1}, none, erlang},
 		{trace, {fun(Trace) -> Trace =:= false end, "false, since this release cannot trace,"}, false, erlang},
@@ -303,6 +303,12 @@ are_content_handlers(Handlers) ->
 
 is_spelling(Fun) ->
 	is_function(Fun, 1) andalso gun_rs_request:spelling(Fun) =/= other.
+
+check_tcp(TcpOpts) ->
+	case gun_rs_tcp_options:check(tcp, TcpOpts) of
+		{ok, _} -> ok;
+		Error -> Error
+	end.
 
 check_tls(TlsOpts) ->
 	case gun_rs_tls_options:check(TlsOpts) of

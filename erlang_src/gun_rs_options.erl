@@ -199,7 +199,7 @@
 	retry_fun := undefined | retry_fun(),
 	retry_timeout := milliseconds(),
 	supervise := boolean(),
-	tcp_opts := map(),
+	tcp_opts := gun_rs_tcp_options:tcp(),
 	tls_handshake_timeout := milliseconds() | infinity,
 	tls_opts := [gun_rs_tls_options:tls_opt()],
 	trace := false,
@@ -290,11 +290,11 @@ open_unix(Path0, Opts) ->
 			{error, {options, {path, Path0}}}
 	end.
 
-%% Of the options of a TCP socket, those for all sockets.
-check_unix(Opts=#{tcp_opts := TcpOpts}) when ?IS_PROPER_LIST(TcpOpts) ->
-	case [Opt || Opt <- TcpOpts, not is_tuple(Opt) orelse not lists:member(element(1, Opt), [send_timeout, send_timeout_close])] of
-		[] -> check_unix_opts(Opts);
-		[Opt|_] -> {error, {options, {tcp_opts, Opt}}}
+%% A Unix domain socket has not all options of a TCP socket.
+check_unix(Opts=#{tcp_opts := TcpOpts}) ->
+	case gun_rs_tcp_options:check(unix, TcpOpts) of
+		{ok, _} -> check_unix_opts(Opts);
+		{error, Element} -> {error, {options, {tcp_opts, Element}}}
 	end;
 check_unix(Opts) ->
 	check_unix_opts(Opts).
@@ -455,7 +455,7 @@ check_negotiation(_, _) ->
 %% Defaults.
 
 config(Host, Port, Opts0) ->
-	{ok, Tcp} = gun_rs_tcp_options:parse(maps:get(tcp_opts, Opts0, [{send_timeout, 15000}])),
+	{ok, Tcp} = gun_rs_tcp_options:check(tcp, maps:get(tcp_opts, Opts0, [{send_timeout, 15000}])),
 	TlsOpts = gun_rs_tls_options:without_decoded(maps:get(tls_opts, Opts0, [])),
 	%% Every connection has a copy of them.
 	Opts = case Opts0 of

@@ -518,11 +518,11 @@ decide(Opt) ->
 is_socket_option(Element) when is_tuple(Element), tuple_size(Element) > 0 ->
 	is_socket_option(element(1, Element));
 is_socket_option(Key) ->
-	lists:member(Key, [active, binary, buffer, delay_send, deliver, exit_on_close,
-			fd, header, high_watermark, ifaddr, inet, inet6, inet_backend, ip, ipv6_v6only,
-			keepalive, linger, list, local, low_watermark, mode, nodelay, packet, packet_size,
-			port, priority, raw, recbuf, reuseaddr, send_timeout, send_timeout_close,
-			show_econnreset, sndbuf, tclass, tos, ttl]).
+	lists:member(Key, [active, binary, bind_to_device, buffer, delay_send, deliver, exit_on_close,
+		fd, header, high_msgq_watermark, high_watermark, ifaddr, inet, inet6, inet_backend, ip, ipv6_v6only,
+		keepalive, line_delimiter, linger, list, local, low_msgq_watermark, low_watermark, mode, nodelay, packet,
+		packet_size, port, priority, raw, recbuf, reuseaddr, reuseport, reuseport_lb, send_timeout,
+		send_timeout_close, show_econnreset, sndbuf, tclass, tos, ttl, user_timeout]).
 
 decide_groups(Groups) ->
 	case gun_rs_tls_algorithms:groups(Groups) of

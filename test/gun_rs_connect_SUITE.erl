@@ -211,6 +211,51 @@ source_address(_) ->
 	ok = gun_rs:close(ConnPid),
 	lying_server:stop(Server).
 
+options_of_gen_tcp(Config) ->
+	doc("What programs give to gun in tcp_opts is taken: set on the socket, or without effect where only a port has it."),
+	TcpOpts = [binary, {active, false}, {packet, 0}, {mode, binary}, {reuseaddr, true}, {nodelay, true},
+		{keepalive, true}, {linger, {true, 5}}, {buffer, 65536}, {recbuf, 65536}, {sndbuf, 65536}, {delay_send, true},
+		{high_watermark, 65536}, {low_watermark, 32768}, {exit_on_close, false}, {tos, 16}, {tclass, 16}, {ttl, 64},
+		{ipv6_v6only, true}, {show_econnreset, true}, {send_timeout, 5000}, {send_timeout_close, true}]
+		++ case os:type() of
+			{unix, linux} -> [{priority, 5}, {bind_to_device, <<"lo">>}, {user_timeout, 5000},
+				{raw, 6, 18, <<6000:32/native>>}, {raw, 6, 4, <<60:32/native>>}, {raw, 6, 12, <<1:32/native>>}];
+			_ -> []
+		end,
+	{ok, ConnPid} = gun_rs:open("127.0.0.1", config(port, Config), #{retry => 0, tcp_opts => TcpOpts}),
+	{ok, http} = gun_rs:await_up(ConnPid, ?WAIT),
+	{404, _, _} = gun_rs_test:answer(ConnPid, gun_rs:get(ConnPid, "/")),
+	ok = gun_rs:close(ConnPid).
+
+linger(_) ->
+	doc("With linger 0 a close resets the connection; without it the server sees its end."),
+	_ = [begin
+		{ok, Listener} = gen_tcp:listen(0, [binary, {active, false}, {ip, {127, 0, 0, 1}}, {show_econnreset, true}]),
+		{ok, Port} = inet:port(Listener),
+		{ok, ConnPid} = gun_rs:open("127.0.0.1", Port, #{retry => 0, tcp_opts => TcpOpts}),
+		{ok, Socket} = gen_tcp:accept(Listener, ?WAIT),
+		{ok, http} = gun_rs:await_up(ConnPid, ?WAIT),
+		ok = gun_rs:close(ConnPid),
+		{error, Seen} = gen_tcp:recv(Socket, 0, ?WAIT),
+		ok = gen_tcp:close(Listener)
+	end || {TcpOpts, Seen} <- [
+		{[], closed},
+		{[{linger, {false, 0}}], closed},
+		{[{linger, {true, 1}}], closed},
+		{[{linger, {true, 0}}], econnreset}
+	]],
+	ok.
+
+device_that_there_is_not(Config) ->
+	doc("A bind_to_device that there is not ends in its POSIX reason."),
+	case os:type() of
+		{unix, linux} ->
+			{shutdown, enodev} = exit_of("127.0.0.1", config(port, Config),
+				#{retry => 0, tcp_opts => [{bind_to_device, <<"no-such-device">>}]});
+		_ ->
+			ok
+	end.
+
 source_address_of_nobody(_) ->
 	doc("An ip of tcp_opts that this host doesn't have ends in its POSIX reason."),
 	{Server, Port} = lying_server:start([upgrade]),

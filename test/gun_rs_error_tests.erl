@@ -99,7 +99,7 @@ whatever_open_refuses_gets_a_sentence_that_blames_the_call_test_() ->
 		["localhost", 80, #{retry => -1}], ["localhost", 80, #{raw_opts => #{}}],
 		["localhost", 80, #{tls_opts => [{verify_fun, {fun lists:foldl/3, []}}]}], ["localhost", 80, #{tls_opts => #{}}],
 		["localhost", 80, #{unknown => 1}],
-		["localhost", 80, #{tcp_opts => [binary]}], ["localhost", 80, #{tcp_opts => undefined}],
+		["localhost", 80, #{tcp_opts => [list]}], ["localhost", 80, #{tcp_opts => undefined}],
 		["localhost", 80, #{ws_opts => #{keepalive => 0}}],
 		["localhost", 80, #{ws_opts => #{compress => #{level => 10}}}],
 		["localhost", 80, #{ws_opts => #{compress => #{levle => 1}}}],
@@ -298,7 +298,8 @@ option_errors() ->
 		http_opts, notify_retries, protocols, retry, retry_backoff, retry_fun, retry_timeout, supervise,
 		tls_handshake_timeout, trace, transport, ws_opts, unknown, <<"retry">>, "retry", {a, b}
 		|element(2, gun_rs_option_table:keys(open))]] ++
-	[{options, {tcp_opts, Element}} || Element <- [undefined, binary, {packet, 4}]] ++
+	[{options, {tcp_opts, Element}} || Element <- [undefined, list, {packet, 4}, inet, {nodelay, true}, {nodelay, 1}, {raw, 1, 2, <<>>},
+		{bind_to_device, 1}, {send_timeout_close, false}]] ++
 	[{options, {http, {Key, bad}}} || Key <- [content_handlers, cookie_ignore_informational, max_informs, version,
 		unknown|element(2, gun_rs_option_table:keys(http))]] ++
 	[{options, {cookies_list, {Key, bad}}} || Key <- [max_cookies, max_cookies_per_domain, unknown]] ++

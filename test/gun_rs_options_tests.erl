@@ -134,8 +134,7 @@ open_fills_in_every_default_test() ->
 		retry_fun => undefined,
 		retry_timeout => 5000,
 		supervise => true,
-		tcp_opts => #{family => any, ip => undefined, keepalive => false, nodelay => true,
-			recbuf => undefined, send_timeout => 15000, sndbuf => undefined},
+		tcp_opts => (tcp_defaults())#{send_timeout := 15000},
 		tls_handshake_timeout => 30000,
 		tls_opts => [],
 		trace => false,
@@ -392,9 +391,7 @@ the_authority_leaves_out_port_443_on_tls_test_() ->
 
 every_element_of_tcp_opts_reaches_the_native_library_test_() ->
 	[{title("tcp_opts", L), fun() ->
-		Expected = maps:merge(#{family => any, ip => undefined, keepalive => false,
-			nodelay => true, recbuf => undefined, send_timeout => infinity,
-			sndbuf => undefined}, Changes),
+		Expected = maps:merge(tcp_defaults(), Changes),
 		?assertEqual(Expected, maps:get(tcp, native(?HOST, 80, #{tcp_opts => L})))
 	end} || {L, Changes} <- [
 		{[], #{}},
@@ -417,11 +414,39 @@ every_element_of_tcp_opts_reaches_the_native_library_test_() ->
 		{[{send_timeout, ?MAX_MS}], #{send_timeout => ?MAX_MS}},
 		{[{send_timeout, infinity}], #{}},
 		{[{send_timeout_close, true}], #{}},
+		{[{reuseaddr, true}, {reuseport, true}], #{reuseaddr => true, reuseport => true}},
+		{[{reuseport_lb, true}], #{reuseport => true}},
+		{[{linger, {false, 0}}], #{linger => false}},
+		{[{linger, {true, 0}}], #{linger => true}},
+		%% The system sends what is left without being waited for.
+		{[{linger, {true, 5}}], #{linger => false}},
+		{[{tos, 0}, {tclass, 255}, {ttl, 64}], #{tos => 0, tclass => 255, ttl => 64}},
+		{[{ipv6_v6only, false}], #{ipv6_v6only => false}},
+		{[{priority, 6}], #{priority => 6}},
+		{[{bind_to_device, <<"lo">>}], #{bind_to_device => <<"lo">>}},
+		{[{user_timeout, 5000}], #{user_timeout => 5000}},
+		{[{raw, 6, 18, <<5000:32/native>>}], #{user_timeout => 5000}},
+		{[{raw, 6, 4, <<60:32/native>>}, {raw, 6, 5, <<10:32/native>>}, {raw, 6, 6, <<3:32/native>>}],
+			#{keepidle => 60, keepintvl => 10, keepcnt => 3}},
+		{[{raw, 6, 12, <<1:32/native>>}, {raw, 6, 1, <<0:32>>}], #{quickack => true, nodelay => false}},
+		{[{raw, 1, 9, <<1:32/native>>}, {raw, 1, 7, <<4096:32/native>>}], #{keepalive => true, sndbuf => 4096}},
+		{[{raw, 0, 1, <<16:32/native>>}, {raw, 41, 67, <<32:32/native>>}], #{tos => 16, tclass => 32}},
+		%% What only concerns a port.
+		{[binary, {mode, binary}, {packet, 0}, {packet, raw}, {active, true}, {active, once}, {active, -5},
+			{active, false}, {delay_send, true}, {exit_on_close, false}, {show_econnreset, true}, {buffer, 65536},
+			{high_watermark, 8192}, {low_watermark, 4096}, {high_msgq_watermark, 8192}, {low_msgq_watermark, 4096},
+			{deliver, term}, {header, 0}, {line_delimiter, $\n}, {packet_size, 0}], #{}},
 		{[{keepalive, true}, {nodelay, false}, {sndbuf, 4096}, inet],
 			#{keepalive => true, nodelay => false, sndbuf => 4096, family => inet}},
 		%% The last one counts.
 		{[{sndbuf, 1}, {sndbuf, 2}], #{sndbuf => 2}}
 	]].
+
+tcp_defaults() ->
+	Undefined = [bind_to_device, ip, ipv6_v6only, keepcnt, keepidle, keepintvl, linger, priority, quickack, recbuf,
+		sndbuf, tclass, tos, ttl, user_timeout],
+	maps:merge(maps:from_list([{Key, undefined} || Key <- Undefined]), #{family => any, keepalive => false,
+		nodelay => true, reuseaddr => false, reuseport => false, send_timeout => infinity}).
 
 without_tcp_opts_a_send_times_out_after_15_seconds_test() ->
 	?assertMatch(#{tcp := #{send_timeout := 15000}}, native(?HOST, 80, #{})).
@@ -442,13 +467,29 @@ every_other_element_of_tcp_opts_is_refused_by_name_test_() ->
 		{recbuf, [0, -1, 1.0, 16#80000000, infinity]},
 		{send_timeout, [0, -1, 1.0, ?MAX_MS + 1, undefined]},
 		{send_timeout_close, [false, 1, undefined]},
-		{active, [true, once]},
-		{packet, [4]},
-		{reuseaddr, [true]},
-		{linger, [{true, 0}]},
+		{active, [undefined, 32768, -32769]},
+		{packet, [4, line, http]},
+		{mode, [list, octets]},
+		{header, [1]},
+		{reuseaddr, [1, undefined]},
+		{linger, [true, {true}, {true, -1}, {true, 65536}, {1, 1}]},
+		{priority, [-1, 16, 1.0]},
+		{tos, [-1, 256]},
+		{tclass, [-1, 256]},
+		{ttl, [0, 256]},
+		{ipv6_v6only, [1]},
+		{bind_to_device, ["lo", <<>>, <<"a", 0>>, <<"0123456789abcdef">>]},
+		{user_timeout, [0, -1, infinity]},
+		{buffer, [0, infinity]},
+		{delay_send, [1]},
+		{high_watermark, [0]},
+		{fd, [3]},
+		{port, [1024]},
+		{netns, ["/var/run/netns/x"]},
 		{unknown, [1]}
-	]) ++ [binary, list, inet7, local, {raw, 6, 1, <<1:32>>}, {nodelay}, {ip, 1, 2}, 1, "x",
-		#{}]].
+	]) ++ [list, inet7, local, {raw, 6, 2, <<1:32/native>>}, {raw, 6, 18, <<1>>}, {raw, 6, 18, <<0:32>>},
+		{raw, 6, 4, <<0:32>>}, {raw, 6, 4, <<32768:32/native>>}, {raw, 6, 6, <<128:32/native>>}, {raw, 0, 1, <<256:32/native>>},
+		{raw, a, b, c}, {nodelay}, {ip, 1, 2}, 1, "x", #{}]].
 
 contradicting_address_families_are_refused_by_name_test_() ->
 	V4 = {ip, {127, 0, 0, 1}},
@@ -651,6 +692,8 @@ the_options_of_open_unix_are_those_of_open_but_for_tcp_test_() ->
 		{#{transport => quic}, {transport, quic}},
 		{#{tcp_opts => [{send_timeout, 1}, {nodelay, true}]}, {tcp_opts, {nodelay, true}}},
 		{#{tcp_opts => [inet]}, {tcp_opts, inet}},
+		{#{tcp_opts => [binary, {sndbuf, 4096}, {recbuf, 4096}, {buffer, 1}, {linger, {true, 0}}]},
+			{tcp_opts, {linger, {true, 0}}}},
 		{#{tcp_opts => inet}, {tcp_opts, inet}},
 		{[], []}
 	]].
@@ -843,8 +886,7 @@ native_open_is_complete_test() ->
 			max_trailer_block_size => 10000, title_case_headers => false, version => 'HTTP/1.1'},
 		processed => false,
 		reconnects => true,
-		tcp => #{family => any, ip => undefined, keepalive => false, nodelay => true,
-			recbuf => undefined, send_timeout => 15000, sndbuf => undefined},
+		tcp => (tcp_defaults())#{send_timeout := 15000},
 		tls_handshake_timeout => 30000,
 		ws => #{closing_timeout => 15000, compress => undefined, flow => infinity,
 			fragments => [], fragments_by_default => false, keepalive => infinity,

@@ -65,6 +65,30 @@ pub struct TcpOptions {
     pub nodelay: bool,
     /// `SO_KEEPALIVE`.
     pub keepalive: bool,
+    /// When `SO_KEEPALIVE` sends its first probe, in seconds, how many seconds later the next ones, and how many.
+    pub keepalive_probes: (Option<u32>, Option<u32>, Option<u32>),
+    /// `SO_REUSEADDR`.
+    pub reuse_address: bool,
+    /// `SO_REUSEPORT`.
+    pub reuse_port: bool,
+    /// Whether `SO_LINGER` lets a close reset the connection and drop what is not sent.
+    pub reset_on_close: Option<bool>,
+    /// `SO_PRIORITY`.
+    pub priority: Option<u32>,
+    /// `IP_TOS`, of IPv4.
+    pub tos: Option<u32>,
+    /// `IPV6_TCLASS`.
+    pub traffic_class: Option<u32>,
+    /// `IP_TTL`, or the hop limit of IPv6.
+    pub ttl: Option<u32>,
+    /// `IPV6_V6ONLY`.
+    pub only_v6: Option<bool>,
+    /// `SO_BINDTODEVICE`.
+    pub device: Option<Vec<u8>>,
+    /// `TCP_USER_TIMEOUT`.
+    pub user_timeout: Option<Duration>,
+    /// `TCP_QUICKACK`.
+    pub quick_ack: Option<bool>,
     /// `SO_SNDBUF` in bytes.
     pub send_buffer: Option<u32>,
     /// `SO_RCVBUF` in bytes.

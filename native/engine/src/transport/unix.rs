@@ -4,9 +4,11 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::net::UnixStream;
 use tokio::time::{Instant, sleep};
 
+use super::tcp::set_buffers;
 use super::within;
 use crate::error::ConnectError;
 use crate::options::ConnectOptions;
@@ -22,7 +24,9 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(1), Duration::from_m
 /// # Errors
 /// See [`ConnectError`].
 pub async fn connect(path: &Path, options: &ConnectOptions) -> Result<UnixStream, ConnectError> {
-    within(options.connect_timeout, async { Ok(connect_within(path, MAX_WAIT).await?) }).await
+    let stream = within(options.connect_timeout, async { Ok(connect_within(path, MAX_WAIT).await?) }).await?;
+    set_buffers(&SockRef::from(&stream), &options.tcp)?;
+    Ok(stream)
 }
 
 /// While the server's backlog is full the operating system refuses another connection at once, where over TCP the
