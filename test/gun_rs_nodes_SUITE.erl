@@ -305,6 +305,15 @@ flow_from_another_node(Config) ->
 	exit(Remote, kill),
 	ok.
 
+ping_from_another_node(Config) ->
+	doc("A ping from another node ends the connection too, by the name that it was given there."),
+	{ok, ConnPid} = gun_rs:open("127.0.0.1", config(port, Config), #{retry => 1}),
+	?EXPECT({gun_up, ConnPid, http}),
+	PingRef = do_there(do_remote(Config), fun() -> gun_rs:ping(ConnPid) end),
+	?EXPECT({gun_down, ConnPid, http, {error, {ping_unsupported_by_protocol, PingRef}}, []}),
+	?EXPECT({gun_up, ConnPid, http}),
+	ok = gun_rs:close(ConnPid).
+
 cancel_from_another_node(Config) ->
 	doc("cancel works from another node, and what it cannot find is told there; stream_info is answered there."),
 	ConnPid = open(config(port, Config)),
@@ -405,6 +414,7 @@ no_connection_on_another_node(Config) ->
 		ok = gun_rs:data(Pid, Ref, fin, "Hello?"),
 		ok = gun_rs:cancel(Pid, Ref),
 		ok = gun_rs:update_flow(Pid, Ref, 1),
+		true = is_reference(gun_rs:ping(Pid)),
 		{'EXIT', _} = ?CATCH(gun_rs:stream_info(Pid, Ref)),
 		ok = gun_rs:set_owner(Pid, self()),
 		ok = gun_rs:shutdown(Pid),
