@@ -161,6 +161,34 @@ dependency_of_a_mix_application(Config) ->
 	{match, _} = re:run(Output, "^(1 test, 0 failures|Result: 1 passed)$", [multiline]),
 	do_stop_server(Server).
 
+gun_of_a_rebar3_application(Config) ->
+	doc("A library that asks for gun 2.1 or newer runs over compat/gun in a rebar3 application, unchanged."),
+	Root = config(root, Config),
+	Lib = do_copy("chat_lib", Config),
+	Dir = do_copy("rebar3_chat", Config),
+	ok = filelib:ensure_dir(filename:join(Dir, "_checkouts/gun")),
+	_ = [ok = file:make_symlink(Target, filename:join([Dir, "_checkouts", Name]))
+		|| {Name, Target} <- [{"chat_lib", Lib}, {"gun", filename:join(Root, "compat/gun")}, {"gun_rs", Root}]],
+	{Server, Port} = do_start_server(Config),
+	{0, Output} = do_run("rebar3", ["eunit"], Dir, [{"ECHO_PORT", integer_to_list(Port)}]),
+	{match, _} = re:run(Output, "2 tests, 0 failures"),
+	do_stop_server(Server).
+
+gun_of_a_mix_application(Config) ->
+	doc("The same in a mix application."),
+	Lib = do_copy("chat_lib", Config),
+	Dir = do_copy("mix_chat", Config),
+	{Server, Port} = do_start_server(Config),
+	{0, Output} = do_run("mix", ["test"], Dir, [
+		{"ECHO_PORT", integer_to_list(Port)},
+		{"CHAT_LIB", Lib},
+		{"GUN_RS", config(root, Config)},
+		{"MIX_REBAR3", os:find_executable("rebar3")},
+		{"MIX_HOME", filename:join(Dir, "mix_home")}
+	]),
+	{match, _} = re:run(Output, "^(1 test, 0 failures|Result: 1 passed)$", [multiline]),
+	do_stop_server(Server).
+
 erlang_example_of_the_readme(Config) ->
 	doc("The README's Erlang example talks to a server."),
 	{ok, Readme} = file:read_file(filename:join(config(root, Config), "README.md")),
