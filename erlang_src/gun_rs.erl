@@ -231,8 +231,7 @@ done(no_conn, Pid, Cast) -> gun_rs_stand_in:cast(Pid, Cast).
 
 %% @doc Ends the connection at once. `{error, not_found}' if it lives and is not
 %% supervised, or is no connection; `{error, simple_one_for_one}' if it is no pid.
--spec close(ConnPid :: pid()) -> ok | {error, not_found};
-	(NoPid :: term()) -> {error, simple_one_for_one}.
+-spec close(ConnPid :: pid() | term()) -> ok | {error, not_found | simple_one_for_one}.
 close(ConnPid) when is_pid(ConnPid) ->
 	%% Nothing else remembers it then.
 	Old = [Dialect || node(ConnPid) =:= node(), Dialect <- [gun_rs_conn:dialect(ConnPid)], Dialect =/= gun_2],
