@@ -314,6 +314,19 @@ ping_from_another_node(Config) ->
 	?EXPECT({gun_up, ConnPid, http}),
 	ok = gun_rs:close(ConnPid).
 
+no_connection_of_another_node(Config) ->
+	doc("A process of another node that is no connection is sent nothing; one of this node is sent gun's casts."),
+	Remote = do_remote(Config),
+	Calls = [fun(Pid) -> gun_rs:shutdown(Pid) end, fun(Pid) -> gun_rs:ws_send(Pid, make_ref(), ping) end,
+		fun(Pid) -> gun_rs:get(Pid, "/") end],
+	_ = [Call(Remote) || Call <- Calls],
+	?REFUTE({Remote, got, _}),
+	_ = [begin
+		_ = Call(self()),
+		?EXPECT({'$gen_cast', _})
+	end || Call <- Calls],
+	exit(Remote, kill).
+
 cancel_from_another_node(Config) ->
 	doc("cancel works from another node, and what it cannot find is told there; stream_info is answered there."),
 	ConnPid = open(config(port, Config)),

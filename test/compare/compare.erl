@@ -14,8 +14,7 @@
 -define(WORKERS, 24).
 
 %% Situations that differ until what they need is built.
--define(PENDING, [many_headers, option_http2_opts, option_http2_opts_unknown, option_ws_opts_compress_compat, ping,
-	program_bridge, program_gateway, tls_websocket_cut, ws_handler_pings, ws_ping_function]).
+-define(PENDING, []).
 
 -spec main([string()]) -> no_return().
 main([File|Names]) ->
