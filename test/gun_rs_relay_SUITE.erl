@@ -137,7 +137,7 @@ do_slowed(Kind, Server, Port, Count) ->
 	?EXPECT(begun),
 	Memory = gun_rs_test:watch_memory(),
 	ok = lying_server:go(Server),
-	true = eventually(fun() -> do_queue(ConnPid) > 2 end),
+	true = eventually(fun() -> do_queue(ConnPid) > 1 end),
 	timer:sleep(?PAUSE),
 	Queue = do_queue(ConnPid),
 	Grown = gun_rs_test:memory_growth(Memory),

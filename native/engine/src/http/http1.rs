@@ -852,7 +852,7 @@ impl<K: Sink> Http<'_, K> {
             deadline.restart(Instant::now());
         }
         let (reads, reads_done) = (self.control.reads(), self.control.reads_done());
-        let ends = data.is_empty();
+        let (ends, len) = (data.is_empty(), data.len());
         // hyper looks for what follows a response as soon as it has found the end.
         let later = |part: &Part| {
             let later = if ends { part.reads_done != reads_done } else { part.reads != reads };
@@ -869,7 +869,19 @@ impl<K: Sink> Http<'_, K> {
             }
             None => active.part = Some(Part { first: data, joint: BytesMut::new(), reads, reads_done, fin }),
         }
-        if fin && !active.is_held_up(&self.relay) {
+        let (ends, relayed) = (fin && !active.is_held_up(&self.relay), self.connection.sink.relays(&active.stream));
+        if relayed && !active.cancelled {
+            // Chunk by chunk, since whoever hands them on may have work with each; what is asked about is told first.
+            self.relay.spend(len);
+            let asks = self.relay.ask().is_some();
+            if asks || self.relay.is_exhausted() {
+                self.tell_part();
+            }
+            if asks {
+                self.connection.sink.event(Event::RelayCheck);
+            }
+        }
+        if ends {
             self.tell_part();
         }
     }
@@ -887,7 +899,6 @@ impl<K: Sink> Http<'_, K> {
             if !fin && let Some((messages, bytes)) = active.credit.ask() {
                 sink.event(Event::FlowCheck { stream, messages, bytes });
             }
-            self.told(len);
         }
         if fin {
             self.response_ends();
