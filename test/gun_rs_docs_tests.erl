@@ -21,50 +21,6 @@ every_function_of_the_api_is_there() ->
 	Documented = [{F, A} || {{function, F, A}, _, _, _, _} <- Entries],
 	?assertEqual([], gun_rs:module_info(exports) -- [{module_info, 0}, {module_info, 1}|Documented]).
 
-%% What the manual has of the options.
-
-every_option_is_in_the_manual_with_its_default_test_() ->
-	{ok, Page} = file:read_file(root("doc/manual/opts.md")),
-	[{lists:concat([Section, " ", Key]), fun() ->
-		{Key, Default} = lists:keyfind(Key, 1, Documented),
-		?assertEqual(default(Table, Key), Default)
-	end} || {Section, Table} <- sections(), {Documented, Keys} <- [{documented(Page, Section), keys(Table)}], Key <- Keys].
-
-no_option_is_in_the_manual_alone_test_() ->
-	{ok, Page} = file:read_file(root("doc/manual/opts.md")),
-	[?_assertEqual([], [Key || {Key, _} <- documented(Page, Section)] -- keys(Table)) || {Section, Table} <- sections()].
-
-sections() ->
-	[{"opts", open}, {"http_opts", http}, {"ws_opts", ws_upgrade}, {"req_opts", req}].
-
-keys(Table) ->
-	element(1, gun_rs_option_table:keys(Table)).
-
-%% The first cell of each row, and the third.
-documented(Page, Section) ->
-	[_, Rest] = binary:split(Page, iolist_to_binary(["\n## ", Section, "\n"])),
-	[Text|_] = binary:split(Rest, <<"\n## ">>),
-	{match, Rows} = re:run(Text, "^\\| `(\\w+)` \\| [^|]* \\| ([^|]*) \\|", [global, multiline, {capture, all_but_first, list}]),
-	[{list_to_atom(Key), Default} || [Key, Default] <- Rows].
-
-%% The default as the manual has it, where it can be told from the table.
-default(Table, Key) ->
-	case gun_rs_option_table:defaults(Table) of
-		#{Key := Default} when Default =/= undefined, Default =/= [] -> lists:flatten(io_lib:format("`~0tp`", [Default]));
-		_ -> in_words(Table, Key)
-	end.
-
-in_words(open, dialect) -> "`gun_2`";
-in_words(open, protocols) -> "`[http]`";
-in_words(open, tcp_opts) -> "`[{send_timeout, 15000}]`";
-in_words(open, tls_opts) -> "`[]`";
-in_words(open, transport) -> "by the URL; else `tls` on port 443, and `tcp`";
-in_words(req, flow) -> "that of http_opts";
-in_words(_, invalid_request_headers) -> "`raise`";
-in_words(_, reply_to) -> "the caller";
-in_words(req, Timeout) when Timeout =:= body_timeout; Timeout =:= response_timeout -> "`infinity`";
-in_words(_, _) -> "none".
-
 %% Each line of doc/differences.md has tests in test/differences.config, and those exist.
 
 each_difference_from_gun_has_tests_test() ->

@@ -125,6 +125,7 @@ options(Config) ->
 		Rows = [{do_atom(Option), Default} || [Option, _, Default, _] <- do_table(do_section(atom_to_list(Map), Page))],
 		{Map, Keys} = {Map, lists:sort([Option || {Option, _} <- Rows])},
 		Keys = do_keys_of_type(Map),
+		Keys = lists:sort(element(1, gun_rs_option_table:keys(Table))),
 		%% What is a map or a list of its own is not kept as it was given, and the transport depends on the port.
 		_ = [{Option, Value} = {Option, do_term(Default)} ||
 			{Option, Default} <- Rows,
@@ -132,7 +133,7 @@ options(Config) ->
 			Value <- [maps:get(Option, Defaults, undefined)],
 			Value =/= undefined,
 			{Option, Value} =/= {protocols, []}]
-	end || {Map, Defaults} <- [{opts, Open}, {http_opts, Http}, {ws_opts, Ws}, {req_opts, #{}}]].
+	end || {Map, Table, Defaults} <- [{opts, open, Open}, {http_opts, http, Http}, {ws_opts, ws_upgrade, Ws}, {req_opts, req, #{}}]].
 
 %% Shapes.
 

@@ -1020,6 +1020,35 @@ transport_opts_stand_for_tcp_opts_and_tls_opts_test_() ->
 	[?_assertNotEqual(nomatch, string:find(gun_rs_error:format({options, {transport_opts, Element}}), Text))
 		|| {Element, Text} <- [{hidden, "in the dialects of gun 1"}, {{nodelay, 1}, "nodelay"}, {{depth, -1}, "0 to 255"}]].
 
+%% What libraries that use gun open connections with.
+
+the_options_of_libraries_pass_test_() ->
+	MatchFun = public_key:pkix_verify_hostname_match_fun(https),
+	[{Library, ?_assertMatch({ok, _}, gun_rs_options:open("example.org", Port, Opts))} || {Library, Port, Opts} <- [
+		{"emqtt", 8083, #{retry => 0, connect_timeout => 60000, transport => tcp, tcp_opts => [{nodelay, true}]}},
+		{"shotgun", 443, #{transport => ssl, retry => 1, retry_timeout => 1, http_opts => #{}, tcp_opts => [], tls_opts => []}},
+		{"tesla", 443, #{transport => tls, protocols => [http], retry => 0, tls_opts => [{verify, verify_peer}, {depth, 20},
+			{cacertfile, "/etc/ssl/certs/ca-certificates.crt"}, {reuse_sessions, false},
+			{verify_fun, {fun ssl_verify_hostname:verify_fun/3, [{check_hostname, "example.org"}]}}]}},
+		{"nostrum", 443, #{retry => 0, protocols => [http], connect_timeout => 5000, domain_lookup_timeout => 5000,
+			tls_handshake_timeout => 5000, tls_opts => [{verify, verify_peer}, {depth, 3},
+			{customize_hostname_check, [{match_fun, MatchFun}]}]}},
+		{"amqp10_client", 5671, #{transport => tls, tcp_opts => [{nodelay, true}],
+			http2_opts => #{notify_settings_changed => true}, tls_opts => [{verify, verify_none}]}},
+		{"escalus", 5285, #{transport => tls, protocols => [http],
+			http_opts => #{content_handlers => [gun_sse_h, gun_data_h]}}},
+		{"arweave", 1984, #{retry => 0, connect_timeout => 5000, http_opts => #{closing_timeout => 5000, keepalive => 60000},
+			tcp_opts => [{delay_send, true}, {linger, {true, 0}}, {keepalive, true}, {nodelay, true},
+				{send_timeout, 30000}, {send_timeout_close, true}]}},
+		{"ehttpc", 80, #{retry => 0, connect_timeout => 5000, supervise => false, transport => tcp,
+			http_opts => #{keepalive => infinity},
+			tcp_opts => [{linger, {false, 0}}, {buffer, 4096}, {delay_send, false}, {reuseaddr, true}, binary]}},
+		{"gluegun", 443, #{transport => tls, protocols => [http2, http], retry => 2, connect_timeout => 5000,
+			tls_opts => [{verify, verify_peer}, {cacerts, public_key:cacerts_get()}, {depth, 10},
+			{server_name_indication, "example.org"}, {versions, ['tlsv1.2', 'tlsv1.3']},
+			{customize_hostname_check, [{match_fun, MatchFun}]}]}}
+	]].
+
 %% Any two valid options together are valid, and any bad one spoils any good one.
 
 options_do_not_influence_each_other_test() ->
