@@ -143,10 +143,17 @@ dialect(ConnPid) when node(ConnPid) =:= node() ->
 	hd([Dialect || Dialect <- Living ++ [gun_rs_exits:dialect(ConnPid)], Dialect =/= undefined]
 		++ [gun_rs_options:default_dialect()]);
 dialect(ConnPid) ->
+	%% Whoever waits for a connection does not wait for a node that is gone.
+	case lists:member(node(ConnPid), nodes(connected)) andalso remote_dialect(ConnPid) of
+		false -> gun_rs_options:default_dialect();
+		Dialect -> Dialect
+	end.
+
+remote_dialect(ConnPid) ->
 	try
 		erpc:call(node(ConnPid), ?MODULE, dialect, [ConnPid], ?CALL_TIMEOUT)
 	catch _:_ ->
-		gun_rs_options:default_dialect()
+		false
 	end.
 
 -spec set_owner(pid(), pid()) -> done().
@@ -426,7 +433,9 @@ format_status(Status) ->
 	end, Status).
 
 -spec init({pid(), gun_rs_options:config(), gun_rs_tls:tls()}) -> gen_statem:init_result(state()).
-init({Owner, Config=#{retry := Retries, ws_opts := WsOpts}, Tls}) ->
+init({Owner, Config=#{retry := Retries, ws_opts := WsOpts, dialect := Dialect}, Tls}) ->
+	%% It may be killed.
+	_ = [ok = gun_rs_exits:remember(self(), noproc, Dialect) || Dialect =/= gun_2],
 	OwnerRef = monitor(process, Owner),
 	ReplyTo = maps:get(reply_to, WsOpts, undefined),
 	Handler = gun_rs_options:handler(WsOpts),

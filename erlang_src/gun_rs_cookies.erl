@@ -9,7 +9,6 @@
 %% kept for the store and otherwise make no difference.
 -module(gun_rs_cookies).
 
--export([is_store/1]).
 -export([add_cookie_header/5]).
 -export([cookie_header/5]).
 -export([domain_match/2]).
@@ -400,15 +399,3 @@ host(Authority) -> hd(binary:split(Authority, <<":">>)).
 %% The asterisk of OPTIONS is no path.
 path(Path = <<"/", _/bits>>) -> Path;
 path(_) -> <<"/">>.
-
-%% @private Whether this is a store whose module has the callbacks. Init is of no concern, since the
-%% store has been made.
--spec is_store(term()) -> boolean().
-is_store({Module, _}) when is_atom(Module) ->
-	Callbacks = [{query, 2}, {set_cookie_secure_match, 2}, {set_cookie_get_exact_match, 2},
-		{store, 2}, {gc, 1}, {session_gc, 1}],
-	code:ensure_loaded(Module) =:= {module, Module} andalso lists:all(fun({Name, Arity}) ->
-		erlang:function_exported(Module, Name, Arity)
-	end, Callbacks);
-is_store(_) ->
-	false.

@@ -19,7 +19,7 @@ english({options, {ws, {invalid_request_headers, V}}}) when V =:= raise; V =:= e
 english({options, {ws, {compress, {Key, Value}}}}) ->
 	option("In compress, the option", compress, Key, Value);
 english({options, {ws, {Key, Value}}}) ->
-	option("The WebSocket option", ws, Key, Value);
+	option("The WebSocket option", ws_upgrade, Key, Value);
 english({options, {ws, WsOpts}}) ->
 	sentence("The WebSocket options must be a map and not ~ts; correct the call",
 		[term(WsOpts)]);
@@ -48,6 +48,8 @@ english({options, {host, Host}}) ->
 english({options, {port, Port}}) ->
 	sentence("The port must be an integer from 1 to 65535 and not ~ts; correct the call",
 		[term(Port)]);
+english({options, {tcp_opts, Element={Key, {hidden, _}}}}) ->
+	sentence("In tcp_opts, ~ts ~ts; correct the call", [term(Key), gun_rs_tcp_options:refusal(Element)]);
 english({options, {tcp_opts, Element}}) ->
 	sentence("In tcp_opts, ~ts ~ts; correct the call", [term(Element), gun_rs_tcp_options:refusal(Element)]);
 english({options, {tls_opts, Element}}) ->
@@ -292,6 +294,9 @@ option(What, Table, Key, Value) ->
 				[What, term(Key)]);
 		unknown ->
 			sentence("~ts ~ts is unknown; correct the call", [What, term(Key)]);
+		%% A sentence that could show a secret.
+		{text, Text} when Value =:= hidden ->
+			sentence("~ts ~ts must be ~ts; correct the call", [What, term(Key), string:trim(Text, trailing, ",")]);
 		{text, Text} ->
 			sentence("~ts ~ts must be ~ts and not ~ts; correct the call",
 				[What, term(Key), Text, term(Value)])

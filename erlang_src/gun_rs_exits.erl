@@ -17,16 +17,26 @@ start() ->
 	true = ets:insert(?MODULE, {last, 0}),
 	ok.
 
-%% @doc Remembers with which reason the connection exits, and its dialect, in place of the oldest
-%% one.
+%% @doc Remembers with which reason the connection exits, or noproc as long as it does not, and
+%% its dialect, in place of the oldest one.
 -spec remember(ConnPid :: pid(), Reason :: term(), gun_rs_options:dialect()) -> ok.
 remember(ConnPid, Reason, Dialect) ->
+	try
+		ets:member(?MODULE, ConnPid) andalso ets:update_element(?MODULE, ConnPid, [{2, Reason}, {3, Dialect}])
+	of
+		true -> ok;
+		false -> remember_new(ConnPid, Reason, Dialect)
+	%% Without the application there is nobody to remember it for.
+	catch error:badarg ->
+		ok
+	end.
+
+remember_new(ConnPid, Reason, Dialect) ->
 	try
 		Slot = ets:update_counter(?MODULE, last, {2, 1, ?MAX, 1}),
 		_ = [ets:delete(?MODULE, Oldest) || {_, Oldest} <- ets:lookup(?MODULE, Slot)],
 		true = ets:insert(?MODULE, [{Slot, ConnPid}, {ConnPid, Reason, Dialect}]),
 		ok
-	%% Without the application there is nobody to remember it for.
 	catch error:badarg ->
 		ok
 	end.

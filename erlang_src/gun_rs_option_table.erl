@@ -125,7 +125,7 @@ keys(Table) ->
 rows(open) ->
 	[
 		{connect_timeout, timeout, infinity, erlang},
-		{cookie_store, {fun gun_rs_cookies:is_store/1,
+		{cookie_store, {fun is_cookie_store/1,
 			"{Module, State}, the module one that can be loaded and exports the callbacks of gun_rs_cookies,"},
 			undefined, erlang},
 		{dialect, {one_of, [gun_2, gun_1, gun_1_pre, gun_0]}, none, erlang},
@@ -133,6 +133,7 @@ rows(open) ->
 		{event_handler, planned, none, erlang},
 		{http_opts, {table, http, []}, none, erlang},
 		{http2_opts, {table, http2, []}, none, erlang},
+		{http3_opts, planned, none, erlang},
 		{notify_retries, boolean, false, erlang},
 		{protocols, {fun are_protocols/1,
 			"a list of http and http2, each given once and alone or with a map of its options; http among them, since "
@@ -301,13 +302,23 @@ protocol(_) ->
 are_content_handlers(Handlers) ->
 	gun_rs_content_handler:check_option(Handlers) =:= ok.
 
+%% Init is of no concern, since the store has been made.
+is_cookie_store({Module, _}) when is_atom(Module) ->
+	Callbacks = [{query, 2}, {set_cookie_secure_match, 2}, {set_cookie_get_exact_match, 2},
+		{store, 2}, {gc, 1}, {session_gc, 1}],
+	code:ensure_loaded(Module) =:= {module, Module} andalso lists:all(fun({Name, Arity}) ->
+		erlang:function_exported(Module, Name, Arity)
+	end, Callbacks);
+is_cookie_store(_) ->
+	false.
+
 is_spelling(Fun) ->
 	is_function(Fun, 1) andalso gun_rs_request:spelling(Fun) =/= other.
 
 check_tcp(TcpOpts) ->
 	case gun_rs_tcp_options:check(tcp, TcpOpts) of
 		{ok, _} -> ok;
-		Error -> Error
+		{error, Element} -> {error, gun_rs_tcp_options:refused(Element)}
 	end.
 
 check_tls(TlsOpts) ->

@@ -1,7 +1,7 @@
-%% @doc Every option of gun_rs, checked in the caller before any process exists.
+%% @doc The options of gun_rs, checked in the caller before any process exists.
 %%
-%% One clause per option, as in gun. What is unknown, ill-typed or not built yet is
-%% named in the error and never ignored:
+%% What each may be stands in `gun_rs_option_table'. What is unknown, ill-typed or not built
+%% yet is named in the error and never ignored:
 %%
 %% `{options, {Key, Value}}' for an option of open; `{options, {ws, {Key, Value}}}'
 %% and `{options, {http, {Key, Value}}}' for one of ws_opts and http_opts;
@@ -182,7 +182,7 @@
 -export_type([compress_opts/0]).
 
 %% What the connection process works from: the arguments of open, the user's own
-%% map as it was given (for retry_fun), and every option with its value or default.
+%% map (for retry_fun; without transport_opts), and every option with its value or default.
 -type config() :: #{
 	connect_timeout := milliseconds() | infinity,
 	cookie_store := undefined | gun_rs_cookies:store(),
@@ -279,12 +279,13 @@ is_of(Element, TransportOpts) -> lists:member(Element, TransportOpts).
 	-> {ok, config()} | {error, {options, Bad :: term()}}.
 open_unix(_, Opts) when not is_map(Opts) ->
 	{error, {options, gun_rs_secrets:options(Opts)}};
-open_unix(Path0, Opts) ->
+open_unix(Path0, Opts0) ->
 	case gun_rs_host:unix_path(Path0) of
 		{ok, Path} ->
+			Opts = without_transport_opts(80, Opts0),
 			case check_unix(Opts) of
 				ok -> {ok, config({local, Path}, 80, Opts)};
-				Error -> Error
+				Error -> of_transport_opts(Error, Opts0)
 			end;
 		error ->
 			{error, {options, {path, Path0}}}
@@ -294,7 +295,7 @@ open_unix(Path0, Opts) ->
 check_unix(Opts=#{tcp_opts := TcpOpts}) ->
 	case gun_rs_tcp_options:check(unix, TcpOpts) of
 		{ok, _} -> check_unix_opts(Opts);
-		{error, Element} -> {error, {options, {tcp_opts, Element}}}
+		{error, Element} -> {error, {options, {tcp_opts, gun_rs_tcp_options:refused(Element)}}}
 	end;
 check_unix(Opts) ->
 	check_unix_opts(Opts).

@@ -7,6 +7,7 @@
 
 -export([check/2]).
 -export([native/1]).
+-export([refused/1]).
 -export([refusal/1]).
 
 %% The system closes a connection whose send timed out, always, so that
@@ -203,11 +204,24 @@ family_of(_) -> inet6.
 native(Tcp=#{ip := undefined}) -> Tcp;
 native(Tcp=#{ip := IP}) -> Tcp#{ip := list_to_binary(inet:ntoa(IP))}.
 
+%% @doc An element that was refused, as it stands in a reason: an option of TLS may have a secret
+%% in it.
+-spec refused(Element :: term()) -> term().
+refused(Element) when is_tuple(Element), tuple_size(Element) > 0 ->
+	case gun_rs_secrets:is_secret(element(1, Element)) of
+		true -> {element(1, Element), {hidden, "it is an option of TLS and not of the socket"}};
+		false -> Element
+	end;
+refused(Element) ->
+	Element.
+
 %% @doc What is wrong with an element that was refused, or with what should have been a list,
 %% as the end of a sentence that begins with it.
 -spec refusal(Element :: term()) -> Fault :: string().
+refusal({_, {hidden, Why}}) ->
+	"cannot be taken: " ++ Why;
 refusal(L) when is_list(L); is_map(L); is_number(L); is_binary(L) ->
-	"is no list of options";
+	"is no option, or no list of options";
 refusal(Opt) ->
 	case check(tcp, [Opt]) of
 		{ok, _} when Opt =:= inet; Opt =:= inet6; element(1, Opt) =:= ip; element(1, Opt) =:= ifaddr ->
@@ -221,7 +235,7 @@ fault({raw, Protocol, Option, Value}) when is_integer(Protocol), is_integer(Opti
 fault({Key, Value}) ->
 	case expected(Key) of
 		unknown -> "is unknown to gun_rs, or cannot be honoured by it";
-		Expected -> lists:flatten(io_lib:format("must have ~ts and not ~0tp",
+		Expected -> lists:flatten(io_lib:format("must have the value ~ts and not ~0tp",
 			[Expected, Value], [{chars_limit, 200}]))
 	end;
 fault(_) ->
@@ -242,9 +256,9 @@ expected(Key) when Key =:= tos; Key =:= tclass -> "an integer of 0 to 255";
 expected(ttl) -> "an integer of 1 to 255";
 expected(bind_to_device) -> "a name of 1 to 15 bytes as a binary, on Linux,";
 expected(user_timeout) -> "an integer of 1 to 2147483647 milliseconds, on Linux,";
-expected(mode) -> "binary, since data is always told so,";
+expected(mode) -> "binary, since data always arrives as binaries,";
 expected(packet) -> "raw or 0, since HTTP has no such packets,";
 expected(active) -> "a value that gen_tcp takes";
-expected(header) -> "0, since data is always told as a binary,";
+expected(header) -> "0, since data always arrives as binaries,";
 expected(Key) when Key =:= deliver; Key =:= line_delimiter; Key =:= packet_size -> "a value that gen_tcp takes";
 expected(_) -> unknown.

@@ -103,6 +103,7 @@ quoted(String) ->
 printable(String) ->
 	lists:map(fun
 		($") -> "\\\"";
+		($\\) -> "\\\\";
 		($\n) -> "\\n";
 		($\r) -> "\\r";
 		($\t) -> "\\t";

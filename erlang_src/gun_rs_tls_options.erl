@@ -428,7 +428,7 @@ decide({versions, Versions}) ->
 	end;
 
 %% Options without a meaning here: nothing is logged, no process stands behind a
-%% connection's TLS, and no client has clients.
+%% connection's TLS, and a client verifies no client.
 
 decide({fail_if_no_peer_cert, Fail}) ->
 	expect(is_boolean(Fail), "true or false");

@@ -78,7 +78,7 @@ is_ascii(Text) ->
 
 %% The parser of OTP knows no zones.
 split_zone(Authority) ->
-	case re:run(Authority, "^(\\[[^\\]%]+)%(?:25)?([A-Za-z0-9._~-]+)(\\].*)$", [{capture, all_but_first, list}]) of
+	case re:run(Authority, "^(\\[[^\\]%]+)%(?:25)?([A-Za-z0-9._-]+)(\\].*)$", [{capture, all_but_first, list}]) of
 		{match, [Address, Zone, End]} -> {Address ++ End, "%" ++ Zone};
 		nomatch -> {Authority, ""}
 	end.
@@ -109,7 +109,7 @@ text(space) -> "it has a space; write it as %20";
 text(user) -> "it has a user; leave it out, and send an authorization header or a cookie";
 text(scheme) -> "it has no scheme; begin it with ws://, wss://, http:// or https://";
 text({scheme, Scheme}) ->
-	lists:flatten(io_lib:format("its scheme is ~ts and not ws, wss, http or https", [Scheme]));
+	lists:flatten(["its scheme is ", gun_rs_text:term(Scheme), " and not ws, wss, http or https"]);
 text(host) -> "it has no host";
 text(idn) -> "its host has characters beyond ASCII; write the name in its ASCII form, which begins with xn--";
 text(encoding) -> "its path has characters beyond ASCII; percent-encode their UTF-8";

@@ -6,6 +6,7 @@
 set -eu
 
 cd -P "$(dirname "$0")/.."
+scripts/setup.sh demo </dev/null
 scripts/otp-root.sh 29 create
 rebar3 compile >/dev/null
 

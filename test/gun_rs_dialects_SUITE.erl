@@ -754,7 +754,18 @@ failures(_) ->
 		{error, Failure} = gun_rs:await_body(Busy, StreamRef),
 		do_expect_down(Dialect, Busy, http, closed, [StreamRef]),
 		lying_server:stop(Server),
-		{error, timeout} = gun_rs:await(Busy, make_ref(), 0, make_ref())
+		{error, timeout} = gun_rs:await(Busy, make_ref(), 0, make_ref()),
+		%% However it ends, it is known.
+		_ = [begin
+			{Server2, Port2} = lying_server:start([wait]),
+			Idle = do_open(Port2, Opts#{supervise => Supervise}),
+			MRef2 = monitor(process, Idle),
+			true = unlink(Idle),
+			true = exit(Idle, Kill),
+			{error, Down2} = gun_rs:await(Idle, make_ref(), ?WAIT, MRef2),
+			Seen = do_reason(Dialect, down, Down2),
+			lying_server:stop(Server2)
+		end || {Supervise, Kill, Seen} <- [{true, kill, killed}, {false, kill, killed}, {false, shutdown, shutdown}]]
 	end || Dialect <- ?DIALECTS],
 	gun_rs_test:release_port(Socket).
 

@@ -80,6 +80,10 @@ an_option_of_compress_is_named_with_the_map_that_it_stands_in_test() ->
 		"correct the call.", sentence({options, {ws, {compress, 9}}})).
 
 an_option_of_ws_upgrade_alone_is_called_that_test() ->
+	?assertEqual("The WebSocket option invalid_request_headers must be raise or ignore and not foo; correct the call.",
+		sentence({options, {ws, {invalid_request_headers, foo}}})),
+	?assertEqual("The option transport_opts must be a list, and in the dialects of gun 1 and before alone, where it stands for "
+		"tcp_opts and tls_opts; correct the call.", sentence({options, {transport_opts, hidden}})),
 	?assertEqual("The WebSocket option invalid_request_headers belongs to ws_upgrade/4 and "
 		"not to the ws_opts of open; correct the call.",
 		sentence({options, {ws, {invalid_request_headers, ignore}}})).

@@ -327,6 +327,18 @@ no_connection_of_another_node(Config) ->
 	end || Call <- Calls],
 	exit(Remote, kill).
 
+await_of_a_node_that_is_gone(Config) ->
+	doc("Who waits for a connection of a node that goes does not wait for the node."),
+	{Peer, Node} = gun_rs_test:start_node(),
+	Remote = do_remote([{node, Node}|Config]),
+	MRef = monitor(process, Remote),
+	true = erlang:disconnect_node(Node),
+	{error, {down, noconnection}} = gun_rs:await(Remote, make_ref(), ?WAIT, MRef),
+	%% To ask it would connect to it again.
+	false = lists:member(Node, nodes()),
+	?CATCH(peer:stop(Peer)),
+	ok.
+
 cancel_from_another_node(Config) ->
 	doc("cancel works from another node, and what it cannot find is told there; stream_info is answered there."),
 	ConnPid = open(config(port, Config)),

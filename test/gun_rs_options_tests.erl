@@ -260,7 +260,7 @@ every_fault_of_a_url_has_its_sentence_test_() ->
 		{<<"ws://exa\tmple.org">>, "it has a line break or another control character"},
 		{"wss://me:secret@example.org", "it has a user"},
 		{"wss://me:sec:secret@example.org:443/x", "it has a user"},
-		{"ftp://example.org", "its scheme is ftp"},
+		{"ftp://example.org", "its scheme is \"ftp\" and not"},
 		{"example.org", "it has no scheme"},
 		{"example.org:443", "it has no scheme"},
 		{"wss://", "it has no host"},
@@ -1017,6 +1017,10 @@ transport_opts_stand_for_tcp_opts_and_tls_opts_test_() ->
 			{443, undefined, hidden}
 		]] ++
 	[?_assertEqual({error, {options, {transport_opts, hidden}}}, gun_rs_options:open(?HOST, 443, #{transport_opts => []}))] ++
+	[?_assertMatch({ok, #{tcp_opts := #{send_timeout := 100}}},
+		gun_rs_options:open_unix("/tmp/s", #{dialect => gun_1, transport_opts => [{send_timeout, 100}]})),
+	?_assertEqual({error, {options, {transport_opts, {nodelay, true}}}},
+		gun_rs_options:open_unix("/tmp/s", #{dialect => gun_1, transport_opts => [{nodelay, true}]}))] ++
 	[?_assertNotEqual(nomatch, string:find(gun_rs_error:format({options, {transport_opts, Element}}), Text))
 		|| {Element, Text} <- [{hidden, "in the dialects of gun 1"}, {{nodelay, 1}, "nodelay"}, {{depth, -1}, "0 to 255"}]].
 

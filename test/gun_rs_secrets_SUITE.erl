@@ -89,6 +89,10 @@ refused_options(Config) ->
 			#{tls_opts => #{password => ?PASSWORD}},
 			#{tls_opts => [{password, ?PASSWORD}|improper]},
 			#{transport_opts => [{password, ?PASSWORD}]},
+			#{dialect => gun_1, transport => tcp, transport_opts => [{password, ?PASSWORD}]},
+			#{dialect => gun_1, transport => tcp, transport_opts => [{keepalive, true}, {key, {'RSAPrivateKey', ?PASSWORD}}]},
+			#{dialect => gun_1, transport => tls, transport_opts => [{password, {?PASSWORD}}]},
+			#{transport => tcp, tcp_opts => [{password, ?PASSWORD}]},
 			[{tls_opts, [{password, ?PASSWORD}]}]
 		]]
 	end, Config).

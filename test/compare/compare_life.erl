@@ -19,7 +19,8 @@ situations() ->
 		{shutdown_during_response, fun shutdown_during_response/0},
 		{shutdown_pipelined, fun shutdown_pipelined/0},
 		{shutdown_timeout, fun shutdown_timeout/0},
-		{shutdown_then_get, fun shutdown_then_get/0},
+		{shutdown_then_get, fun() -> shutdown_then_get(#{}) end},
+		{shutdown_then_get_with_retries, fun() -> shutdown_then_get(#{retry => 3}) end},
 		{shutdown_then_set_owner, fun shutdown_then_set_owner/0},
 		{set_owner, fun set_owner/0},
 		{set_owner_by_other, fun set_owner_by_other/0},
@@ -182,9 +183,9 @@ shutdown_timeout() ->
 	_ = call(shutdown, [ConnPid]),
 	exit_of(ConnPid).
 
-shutdown_then_get() ->
+shutdown_then_get(Opts) ->
 	{_, Port} = server([request]),
-	ConnPid = open(Port, #{http_opts => #{closing_timeout => 300}}),
+	ConnPid = open(Port, Opts#{http_opts => #{closing_timeout => 300}}),
 	_ = call(get, [ConnPid, "/"]),
 	_ = served({request, '_'}),
 	_ = call(shutdown, [ConnPid]),

@@ -23,11 +23,17 @@ init([]) ->
 %% that a connection that takes its time to end delays nobody else.
 -spec handle_call(term(), gen_server:from(), undefined) -> {reply, term(), undefined} | {noreply, undefined}.
 handle_call(which_children, _, State) ->
-	Children = [{Id, Pid, Type, [gun]} || {Id, Pid, Type, _} <- supervisor:which_children(gun_rs_conns_sup)],
-	{reply, Children, State};
+	%% Without gun_rs there is no connection.
+	Children = try supervisor:which_children(gun_rs_conns_sup) catch exit:_ -> [] end,
+	{reply, [{Id, Pid, Type, [gun]} || {Id, Pid, Type, _} <- Children], State};
 handle_call(Request, From, State) ->
-	_ = erlang:send(gun_rs_conns_sup, {'$gen_call', From, Request}),
-	{noreply, State}.
+	case whereis(gun_rs_conns_sup) of
+		undefined ->
+			{reply, {error, {not_started, gun_rs}}, State};
+		Supervisor ->
+			_ = erlang:send(Supervisor, {'$gen_call', From, Request}),
+			{noreply, State}
+	end.
 
 -spec handle_cast(term(), undefined) -> {noreply, undefined}.
 handle_cast(_, State) ->

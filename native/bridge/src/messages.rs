@@ -540,6 +540,10 @@ impl BeamSink {
 
     fn stream_error(&mut self, stream: &Stream, error: &StreamError<'_>) {
         let (pid, dialect, cause) = (self.connection, self.dialect, self.shutdown_cause);
+        let ping = match error {
+            StreamError::Closed(reason) => ping_at_fault(self.pinged_by.clone(), reason),
+            _ => None,
+        };
         match error {
             // The closing handshake follows.
             StreamError::Protocol(_) => {
@@ -547,15 +551,13 @@ impl BeamSink {
                     gun_error(env, pid, dialect, stream_ref(env, &stream.id), error, cause)
                 });
             }
-            StreamError::Closed(reason) if let Some(ping) = ping_at_fault(self.pinged_by.clone(), reason) => {
-                self.send_with_end(&stream.reply_to, |env| {
-                    let reason = (atoms::closed(), pinged_by(env, &ping));
-                    (atoms::gun_error(), pid, stream_ref(env, &stream.id), reason).encode(env)
-                });
-            }
             StreamError::Handshake(_) | StreamError::Closed(_) | StreamError::Timeout(_) | StreamError::ShutDown => {
-                self.send_with_end(&stream.reply_to, |env| {
-                    gun_error(env, pid, dialect, stream_ref(env, &stream.id), error, cause)
+                self.send_with_end(&stream.reply_to, |env| match &ping {
+                    Some(ping) => {
+                        let reason = (atoms::closed(), pinged_by(env, ping));
+                        (atoms::gun_error(), pid, stream_ref(env, &stream.id), reason).encode(env)
+                    }
+                    None => gun_error(env, pid, dialect, stream_ref(env, &stream.id), error, cause),
                 });
             }
             StreamError::Closing

@@ -3,10 +3,18 @@
 /// Where the status code stands, behind `HTTP/1.1 `.
 const STATUS_AT: usize = 9;
 
-/// The headers, in lowercase, on which it depends where a response ends and what follows it. Whoever stands between us
-/// and the server must find the same in them, so that nothing of them is mended.
-const FRAMING: [&[u8]; 6] =
-    [b"connection", b"content-length", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"];
+/// The headers, in lowercase, of which nothing is mended. It depends on most of them where a response ends and what
+/// follows it, so that whoever stands between us and the server must find the same in them. A cookie with a control
+/// character is none (RFC 6265bis, 5.6), and must not become one.
+const KEPT: [&[u8]; 7] = [
+    b"connection",
+    b"content-length",
+    b"keep-alive",
+    b"proxy-connection",
+    b"set-cookie",
+    b"transfer-encoding",
+    b"upgrade",
+];
 
 /// What the names of those that complete the handshake begin with.
 const HANDSHAKE: &[u8] = b"sec-websocket-";
@@ -75,7 +83,7 @@ impl Name {
         }
         if byte == b':' {
             let name = self.bytes.get(..self.len);
-            self.mendable = name.is_none_or(|name| !FRAMING.contains(&name)) && !self.bytes.starts_with(HANDSHAKE);
+            self.mendable = name.is_none_or(|name| !KEPT.contains(&name)) && !self.bytes.starts_with(HANDSHAKE);
         } else {
             if let Some(next) = self.bytes.get_mut(self.len) {
                 *next = byte.to_ascii_lowercase();
@@ -262,8 +270,17 @@ mod tests {
         let limits = Limits { informs: 2, bytes: 10_000, lines: 100 };
         let spaced = |value: &str| value.replace(|c: char| c.is_ascii_control() && c != '\t' && c != '\0', " ");
         let odd = "a\u{1}b\u{7f}c\td\u{1b}[0m\0é\u{b}";
-        let mended = ["x-one", "Set-Cookie", "a-name-that-is-longer-than-all-that-matter", "upgrade-insecure-requests"];
-        let kept = ["Content-Length", "transfer-encoding", "CONNECTION", "Upgrade", "keep-alive", "proxy-connection"];
+        let mended =
+            ["x-one", "Set-Cookie2", "a-name-that-is-longer-than-all-that-matter", "upgrade-insecure-requests"];
+        let kept = [
+            "Set-Cookie",
+            "Content-Length",
+            "transfer-encoding",
+            "CONNECTION",
+            "Upgrade",
+            "keep-alive",
+            "proxy-connection",
+        ];
         let handshake = ["sec-websocket-accept", "Sec-WebSocket-Extensions"];
         for name in mended.iter().chain(&kept).chain(&handshake) {
             let value = if mended.contains(name) { spaced(odd) } else { odd.to_owned() };

@@ -253,6 +253,7 @@ async fn serve_in_turns<S: ByteStream, K: Sink>(
                 // leave a request unanswered whose turn came together with the end of the connection.
                 Some(active) => {
                     active.credit = Credit::new(Flow::Unlimited, false);
+                    http.relay = Window::for_relay();
                     let progress = pin!(progress(&mut http.active, &http.control, false))
                         .poll(&mut Context::from_waker(Waker::noop()));
                     let reason = match progress {
@@ -578,20 +579,19 @@ impl<K: Sink> Http<'_, K> {
         let cost = data.cost();
         let RequestData { stream, caller, data, fin } = data;
         let is_empty = data.is_empty();
-        let active = self.active.as_ref().filter(|active| active.stream == stream && !active.cancelled);
-        let upload = match active {
-            Some(active) => Some((&active.stream, &active.upload)),
-            None => self.waiting.get(&stream).map(|waiting| (&waiting.stream, &waiting.upload)),
-        };
-        let result = match upload {
+        let result = match find(&self.active, &self.waiting, &stream) {
             Some((_, Some(upload))) => upload.push(data, fin),
             Some((_, None)) => Err(BadState::BodyComplete),
             None => Err(BadState::NoStream),
         };
         let Err(error) = result else { return None };
         self.connection.status.release(cost);
+        if error == BadState::BodyTooShort {
+            // Nothing of the response may follow the error.
+            self.tell_part();
+        }
         let sink = &mut self.connection.sink;
-        match upload {
+        match find(&self.active, &self.waiting, &stream) {
             Some((stream, _)) => sink.event(Event::StreamError { stream, error: StreamError::BadState(error) }),
             // The end of a body that was complete without it: nothing is lost with it.
             None if is_empty => {}
@@ -600,7 +600,7 @@ impl<K: Sink> Http<'_, K> {
         if error != BadState::BodyTooShort {
             return None;
         }
-        if active.is_some() {
+        if self.active.as_ref().is_some_and(|active| active.stream == stream && !active.cancelled) {
             // The server awaits bytes that won't come.
             return Some(ConnectionError::RequestTooShort.into());
         }
@@ -874,7 +874,8 @@ impl<K: Sink> Http<'_, K> {
             // Chunk by chunk, since whoever hands them on may have work with each; what is asked about is told first.
             self.relay.spend(len);
             let asks = self.relay.ask().is_some();
-            if asks || self.relay.is_exhausted() {
+            let exhausted = self.relay.is_exhausted();
+            if (asks || exhausted) && self.active.as_ref().is_some_and(|active| !active.credit.is_held_up()) {
                 self.tell_part();
             }
             if asks {
@@ -933,7 +934,8 @@ impl<K: Sink> Http<'_, K> {
         }
         let wait = deadline.wait;
         self.deadline = None;
-        if !active.cancelled && !active.repeated {
+        self.tell_part();
+        if let Some(active) = self.active.as_ref().filter(|active| !active.cancelled && !active.repeated) {
             let event = Event::StreamError { stream: &active.stream, error: StreamError::Timeout(wait) };
             self.connection.sink.event(event);
         }
@@ -1056,6 +1058,18 @@ impl<K: Sink> Http<'_, K> {
             again,
             shutdown: self.closing.is_some(),
         }))
+    }
+}
+
+/// A stream that there is, and its request's body where it came in parts.
+fn find<'a, K: Sink>(
+    active: &'a Option<Active<K>>,
+    waiting: &'a Queue<K>,
+    stream: &K::StreamId,
+) -> Option<(&'a K::Stream, &'a Option<Arc<Upload>>)> {
+    match active.as_ref().filter(|active| active.stream == *stream && !active.cancelled) {
+        Some(active) => Some((&active.stream, &active.upload)),
+        None => waiting.get(stream).map(|waiting| (&waiting.stream, &waiting.upload)),
     }
 }
 

@@ -135,6 +135,10 @@ impl Presented<'_> {
                 (is_at_fault(&|_, one| !one.is_for_servers()), "is not meant for servers".into())
             }
             Error::UnknownIssuer => self.unknown_issuer(path),
+            Error::BadDerTime => {
+                let at = is_at_fault(&|_, one| one.not_before.is_none() || one.not_after.is_none());
+                (at.or(Some(0)), "has a date that cannot be read".into())
+            }
             error => (Some(0), unreadable(error, &path[0].certificate)),
         };
         match at {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair, date_time_ymd,
+    BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, ExtendedKeyUsagePurpose,
+    GeneralSubtree, IsCa, KeyPair, NameConstraints, date_time_ymd,
 };
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
@@ -168,6 +168,21 @@ async fn a_certificate_is_its_own_root_by_its_name_and_its_key() {
     let namesake = authority("a root");
     let options = TlsOptions { name: Name::Disabled, ..trusting(&namesake) };
     assert_eq!(refused(server(), options, "localhost").await.0, "bad_certificate");
+}
+
+#[tokio::test]
+async fn a_root_that_may_not_vouch_for_a_host_is_not_trusted_as_its_server() {
+    let mut params = authority_params("a root");
+    params.name_constraints = Some(NameConstraints {
+        permitted_subtrees: vec![GeneralSubtree::DnsName("corp.example".into())],
+        excluded_subtrees: Vec::new(),
+    });
+    let root = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+    // Who has the key of the root makes a certificate of its name for whatever host.
+    let own = named("a root", &["localhost"]).self_signed(root.key()).unwrap();
+    let server = server_config((own.der().to_vec(), root.key().serialize_der()));
+    let (alert, text) = refused(server, trusting(&root), "localhost").await;
+    assert_eq!(alert, "bad_certificate", "{text}");
 }
 
 #[test]

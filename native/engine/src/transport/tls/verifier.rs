@@ -226,8 +226,11 @@ impl Verifier {
 /// that key may vouch for it.
 fn is_trusted_itself(certificate: &CertificateDer<'_>, anchors: &Anchors) -> bool {
     let Some(certificate) = Certificate::read(certificate) else { return false };
+    // One that may only vouch for some names does not vouch for itself beyond them.
     let is_same = |anchor: &TrustAnchor<'_>| {
-        anchor.subject.as_ref() == certificate.subject && anchor.subject_public_key_info.as_ref() == certificate.key
+        anchor.name_constraints.is_none()
+            && anchor.subject.as_ref() == certificate.subject
+            && anchor.subject_public_key_info.as_ref() == certificate.key
     };
     anchors.iter().any(is_same)
 }
@@ -274,10 +277,10 @@ impl ServerCertVerifier for Verifier {
             let mut result = Err(PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme.into());
             // The scheme does not say which curve it is (RFC 8422, 5.1.1).
             for algorithm in fitting.flat_map(|(_, algorithms)| *algorithms) {
-                result = key
-                    .verify_signature(*algorithm, message, signature.signature())
-                    .map_err(|error| certificate_error(error).into());
-                if result.is_ok() {
+                let checked = key.verify_signature(*algorithm, message, signature.signature());
+                let fits = !matches!(checked, Err(webpki::Error::UnsupportedSignatureAlgorithmForPublicKeyContext(_)));
+                result = checked.map_err(|error| certificate_error(error).into());
+                if fits {
                     break;
                 }
             }
