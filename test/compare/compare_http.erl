@@ -433,23 +433,15 @@ keep_alive() ->
 
 %% One gun_data for what comes at one time.
 pieces() ->
-	unjoined(),
-	{Server, Port} = server([request, {send, "HTTP/1.1 200 OK\r\ncontent-length: 11\r\n\r\n"}, wait, {send, "Hello "}, wait,
-		{send, "World"}]),
-	ConnPid = open(Port),
-	StreamRef = call(get, [ConnPid, "/"]),
-	_ = until({gun_response, '_', '_', '_', '_', '_'}),
-	lying_server:go(Server),
-	_ = until({gun_data, '_', '_', '_', '_'}),
-	lying_server:go(Server),
-	_ = answer(ConnPid, StreamRef),
-	close(ConnPid).
+	pieces("content-length: 11\r\n\r\n", "Hello ", "World").
 
 %% The end of a chunked body that comes by itself.
 pieces_fin() ->
+	pieces("transfer-encoding: chunked\r\n\r\n", "5\r\nHello\r\n", "0\r\n\r\n").
+
+pieces(Head, First, Last) ->
 	unjoined(),
-	{Server, Port} = server([request, {send, "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"}, wait,
-		{send, "5\r\nHello\r\n"}, wait, {send, "0\r\n\r\n"}]),
+	{Server, Port} = server([request, {send, ["HTTP/1.1 200 OK\r\n", Head]}, wait, {send, First}, wait, {send, Last}]),
 	ConnPid = open(Port),
 	StreamRef = call(get, [ConnPid, "/"]),
 	_ = until({gun_response, '_', '_', '_', '_', '_'}),
