@@ -111,9 +111,10 @@ max_informs(_) ->
 
 unasked(_) ->
 	doc("What a server sends before there is a request is never the answer to one."),
-	{Server, Port} = lying_server:start([{send, ok("evil")}, request, {send, ok("honest")}]),
+	{Server, Port} = lying_server:start([wait, {send, ok("evil")}, request, {send, ok("honest")}]),
 	ConnPid = open(Port),
 	MRef = watch(ConnPid),
+	lying_server:go(Server),
 	?EXPECT({gun_down, ConnPid, http, normal, []}),
 	?EXPECT({'DOWN', MRef, process, ConnPid, normal}),
 	lying_server:stop(Server).
