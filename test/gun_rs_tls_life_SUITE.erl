@@ -638,7 +638,12 @@ do_down(Config, Version, Protocol, End) ->
 		_ = EndIt(End),
 		Down = ?EXPECT({gun_down, ConnPid, Spoken, Reason, Killed}, Reason),
 		#{stats := #{truncated := Truncated}} = gun_rs:info(ConnPid),
-		Truncated = case {Spoken, End} of {ws, cut} -> 1; _ -> 0 end,
+		true = lists:member(Truncated, case {Protocol, End} of
+			{ws, cut} -> [1];
+			%% With our close frame unread, the system may reset the connection.
+			{ws_closing, cut} -> [0, 1];
+			_ -> [0]
+		end),
 		ok = gun_rs:close(ConnPid),
 		Down
 	end).

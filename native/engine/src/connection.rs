@@ -62,7 +62,8 @@ pub struct Stats {
     pub uncompressed: u64,
     /// Bytes that they were compressed to.
     pub compressed: u64,
-    /// How many times TLS was cut under a WebSocket without a close_notify: what the peer had to send may be incomplete.
+    /// How many times TLS was cut under a WebSocket without a close_notify: what the peer had to send may be incomplete. A
+    /// reset is not counted.
     pub truncated: u64,
 }
 
