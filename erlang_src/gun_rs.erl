@@ -483,7 +483,7 @@ stream_info(ConnPid, StreamRef) when is_pid(ConnPid) ->
 %% @doc Pings the server with a ping of HTTP, which HTTP/1.1 does not have: the connection
 %% goes down with `{error, {ping_unsupported_by_protocol, PingRef}}', as in gun. On a
 %% WebSocket, which is pinged by `ws_send', and while the connection is being shut down,
-%% the caller receives a gun_error.
+%% the answer is a gun_error.
 -spec ping(ConnPid :: pid()) -> PingRef :: reference().
 ping(ConnPid) ->
 	ping(ConnPid, #{}).

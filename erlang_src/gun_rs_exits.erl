@@ -21,9 +21,7 @@ start() ->
 %% its dialect, in place of the oldest one.
 -spec remember(ConnPid :: pid(), Reason :: term(), gun_rs_options:dialect()) -> ok.
 remember(ConnPid, Reason, Dialect) ->
-	try
-		ets:member(?MODULE, ConnPid) andalso ets:update_element(?MODULE, ConnPid, [{2, Reason}, {3, Dialect}])
-	of
+	try ets:update_element(?MODULE, ConnPid, [{2, Reason}, {3, Dialect}]) of
 		true -> ok;
 		false -> remember_new(ConnPid, Reason, Dialect)
 	%% Without the application there is nobody to remember it for.

@@ -201,8 +201,11 @@ family_of(_) -> inet6.
 
 %% @doc As the native library takes them.
 -spec native(tcp()) -> map().
-native(Tcp=#{ip := undefined}) -> Tcp;
-native(Tcp=#{ip := IP}) -> Tcp#{ip := list_to_binary(inet:ntoa(IP))}.
+native(Tcp=#{ip := undefined}) ->
+	Tcp;
+native(Tcp=#{ip := IP}) ->
+	{ok, Address} = gun_rs_host:to_binary(IP),
+	Tcp#{ip := Address}.
 
 %% @doc An element that was refused, as it stands in a reason: an option of TLS may have a secret
 %% in it.
