@@ -26,26 +26,31 @@ use crate::error::ConnectError;
 const READ_AT_ONCE: usize = 64 * 1024;
 
 thread_local! {
-    /// What is read into, for the time of one read: between reads a connection keeps no buffer.
+    /// The buffer of the read under way. All connections of a thread share it: a connection holds none between reads.
     static READ: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// A byte stream both ways. What stands above is generic over it.
-pub trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send + 'static {
-    /// Whether bytes are best read straight to where they are wanted. If not, they are best taken where
-    /// [`ByteStream::poll_read_pieces`] has them: any other read is a copy of that.
-    const READS_IN_PLACE: bool = true;
+/// A byte stream whose layers are known only when it is made.
+pub type Io = Box<dyn ByteStream>;
 
-    /// Reads once, no more than `wanted` bytes where it can be helped, and lends them to `take`, piece by piece: how
-    /// many there were; none at the end.
+/// A byte stream in both directions.
+pub trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send + 'static {
+    /// Whether a read writes straight into the buffer that it is given. If not, it copies what
+    /// [`ByteStream::poll_read_pieces`] lends without a copy, so that the latter is cheaper.
+    fn reads_in_place(&self) -> bool {
+        true
+    }
+
+    /// Reads once and lends the bytes to `take`, piece by piece. Returns how many there were, which is 0 at the end of
+    /// the stream. It reads no more than `wanted` bytes, unless the stream cannot tell beforehand how many will come.
     ///
     /// # Errors
-    /// Those of a read. What `take` was given before is not affected.
+    /// Those of a read. The pieces that `take` was given before the error remain valid.
     fn poll_read_pieces(
         &mut self,
         wanted: usize,
         cx: &mut Context<'_>,
-        mut take: impl FnMut(&[u8]),
+        take: &mut dyn FnMut(&[u8]),
     ) -> Poll<io::Result<usize>> {
         READ.with_borrow_mut(|bytes| {
             bytes.resize(READ_AT_ONCE, 0);
@@ -76,6 +81,33 @@ pub trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send + 'static {
     /// [`io::ErrorKind::WouldBlock`] where that is nothing, and what the operating system says.
     fn try_write(&self, _bytes: &[u8]) -> io::Result<usize> {
         Err(io::ErrorKind::WouldBlock.into())
+    }
+}
+
+impl ByteStream for Io {
+    fn reads_in_place(&self) -> bool {
+        (**self).reads_in_place()
+    }
+
+    fn poll_read_pieces(
+        &mut self,
+        wanted: usize,
+        cx: &mut Context<'_>,
+        take: &mut dyn FnMut(&[u8]),
+    ) -> Poll<io::Result<usize>> {
+        (**self).poll_read_pieces(wanted, cx, take)
+    }
+
+    fn peer_closed(&self) -> bool {
+        (**self).peer_closed()
+    }
+
+    fn has_unread(&self) -> bool {
+        (**self).has_unread()
+    }
+
+    fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        (**self).try_write(bytes)
     }
 }
 

@@ -497,7 +497,7 @@ impl<K: Sink> Core<'_, K> {
     fn leave<S: ByteStream>(&mut self, io: &mut S, cx: &mut Context<'_>) {
         let _ = Pin::new(&mut *io).poll_shutdown(cx);
         for _ in 0..LAST_READS {
-            let Poll::Ready(Ok(1..)) = io.poll_read_pieces(usize::MAX, cx, |_| ()) else { return };
+            let Poll::Ready(Ok(1..)) = io.poll_read_pieces(usize::MAX, cx, &mut |_| ()) else { return };
         }
     }
 
@@ -536,7 +536,7 @@ impl<K: Sink> Core<'_, K> {
             return Poll::Ready(self.decode_undecoded());
         }
         // A stream that lends what it has read would only copy it.
-        let direct = S::READS_IN_PLACE && self.is_decoding() && self.pending.is_empty();
+        let direct = io.reads_in_place() && self.is_decoding() && self.pending.is_empty();
         let room = if direct { self.inbound.direct() } else { Ok(None) };
         let mut reason = None;
         let read = match room {
@@ -551,7 +551,8 @@ impl<K: Sink> Core<'_, K> {
             }
             Ok(None) => {
                 let wanted = self.inbound.appetite();
-                ready!(io.poll_read_pieces(wanted, cx, |piece| reason = reason.take().or_else(|| self.take(piece))))
+                let mut take = |piece: &[u8]| reason = reason.take().or_else(|| self.take(piece));
+                ready!(io.poll_read_pieces(wanted, cx, &mut take))
             }
             Err(error) => return Poll::Ready(Some(error.into())),
         };

@@ -258,7 +258,7 @@ impl Tls {
 
     /// Decrypts what has been received, and lends it to `take`. Gives back how much of the input is done with, and how
     /// many bytes it came to.
-    fn decrypt(&mut self, input: &mut [u8], mut take: impl FnMut(&[u8])) -> (usize, usize) {
+    fn decrypt(&mut self, input: &mut [u8], take: &mut dyn FnMut(&[u8])) -> (usize, usize) {
         let (mut done, mut plain, mut records) = (0, 0, 0);
         let mut outgoing = Output::new();
         loop {
@@ -348,7 +348,7 @@ impl<S: ByteStream> TlsByteStream<S> {
     }
 
     /// Reads once, and lends what that decrypts to: how many bytes.
-    fn poll_decrypt(&mut self, cx: &mut Context<'_>, take: impl FnMut(&[u8])) -> Poll<io::Result<usize>> {
+    fn poll_decrypt(&mut self, cx: &mut Context<'_>, take: &mut dyn FnMut(&[u8])) -> Poll<io::Result<usize>> {
         INPUT.with_borrow_mut(|input| {
             let chunk = if self.tls.large { LARGE_CHUNK } else { CHUNK };
             let kept = self.tls.partial.len();
@@ -376,13 +376,15 @@ impl<S: ByteStream> TlsByteStream<S> {
 }
 
 impl<S: ByteStream> ByteStream for TlsByteStream<S> {
-    const READS_IN_PLACE: bool = false;
+    fn reads_in_place(&self) -> bool {
+        false
+    }
 
     fn poll_read_pieces(
         &mut self,
         _wanted: usize,
         cx: &mut Context<'_>,
-        mut take: impl FnMut(&[u8]),
+        take: &mut dyn FnMut(&[u8]),
     ) -> Poll<io::Result<usize>> {
         loop {
             if !self.tls.plain.is_empty() {
@@ -396,7 +398,7 @@ impl<S: ByteStream> ByteStream for TlsByteStream<S> {
             if self.tls.ended {
                 return Poll::Ready(Ok(0));
             }
-            let read = ready!(self.poll_decrypt(cx, &mut take))?;
+            let read = ready!(self.poll_decrypt(cx, take))?;
             // An answer to what was received, such as new keys or an alert, goes out as soon as it can.
             if !self.tls.outgoing.is_empty() && self.tls.accepted == 0 {
                 let _ = self.poll_send(cx);
@@ -421,12 +423,12 @@ impl<S: ByteStream> AsyncRead for TlsByteStream<S> {
         let this = self.get_mut();
         if this.tls.plain.is_empty() {
             let mut rest = Vec::new();
-            let take = |piece: &[u8]| {
+            let mut take = |piece: &[u8]| {
                 let (now, later) = piece.split_at(piece.len().min(buf.remaining()));
                 buf.put_slice(now);
                 rest.extend_from_slice(later);
             };
-            ready!(this.poll_read_pieces(usize::MAX, cx, take))?;
+            ready!(this.poll_read_pieces(usize::MAX, cx, &mut take))?;
             this.tls.plain = rest.into();
             return Poll::Ready(Ok(()));
         }

@@ -4,12 +4,12 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf, duplex};
 
 use crate::command::Command;
 use crate::options::{Flow, WsOptions};
 use crate::testing::*;
-use crate::transport::ByteStream;
+use crate::transport::{ByteStream, Io};
 use crate::websocket::frame::Opcode;
 
 /// Lends what it reads in pieces of so many bytes, as TLS does record by record.
@@ -36,16 +36,18 @@ impl AsyncWrite for InPieces {
 }
 
 impl ByteStream for InPieces {
-    const READS_IN_PLACE: bool = false;
+    fn reads_in_place(&self) -> bool {
+        false
+    }
 
     fn poll_read_pieces(
         &mut self,
         wanted: usize,
         cx: &mut Context<'_>,
-        take: impl FnMut(&[u8]),
+        take: &mut dyn FnMut(&[u8]),
     ) -> Poll<io::Result<usize>> {
         let mut all = Vec::new();
-        let n = ready!(self.0.poll_read_pieces(wanted, cx, |bytes| all.extend_from_slice(bytes)))?;
+        let n = ready!(self.0.poll_read_pieces(wanted, cx, &mut |bytes| all.extend_from_slice(bytes)))?;
         all.chunks(self.1).for_each(take);
         Poll::Ready(Ok(n))
     }
@@ -86,6 +88,17 @@ async fn frames_are_understood_wherever_a_piece_ends() {
         let (mut client, _peer, told) = receive(piece, WsOptions::default()).await;
         client.expect_only(&told).await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_boxed_stream_lends_the_pieces_of_the_stream_in_it() {
+    let ws = WsOptions { silence_pings: false, ..WsOptions::default() };
+    let boxed = |io| -> Io { Box::new(InPieces(io, 7)) };
+    assert!(!boxed(duplex(1).0).reads_in_place());
+    let (mut client, mut peer) = open_on(with_ws(ws), 1 << 20, boxed).await;
+    let (bytes, told) = conversation();
+    peer.write(bytes).await;
+    client.expect_only(&told).await;
 }
 
 #[tokio::test(start_paused = true)]
