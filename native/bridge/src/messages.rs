@@ -378,7 +378,7 @@ impl Sink for BeamSink {
         let pid = self.connection;
         match event {
             // The process knows it first, so that it is up for who hears of it from the owner.
-            Event::Up { protocol, local } => {
+            Event::Up { protocol, local, .. } => {
                 self.tell(|env| (atoms::up(), protocol_term(env, protocol), sockname(env, local)).encode(env));
                 self.send(&self.owner, |env| (atoms::gun_up(), pid, protocol_term(env, protocol)).encode(env));
             }

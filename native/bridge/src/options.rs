@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
 use gun_rs_engine::options::{
-    ConnectOptions, Endpoint, Family, Flow, HttpOptions, HttpVersion, ReupgradeOptions, TcpOptions, WsOptions,
+    ConnectOptions, Endpoint, Family, Flow, HttpOptions, HttpVersion, ReupgradeOptions, Steps, TcpOptions, WsOptions,
 };
 use gun_rs_engine::websocket::deflate::DeflateOptions;
 use rustler::{Atom, Binary, Decoder, Error, NifResult, Term};
@@ -101,6 +101,7 @@ pub(crate) fn connect_options(map: Term<'_>) -> NifResult<ConnectOptions> {
         connect_timeout: milliseconds(map, atoms::connect_timeout())?,
         domain_lookup_timeout: milliseconds(map, atoms::domain_lookup_timeout())?,
         tls_handshake_timeout: milliseconds(map, atoms::tls_handshake_timeout())?,
+        observed: Steps::NONE,
         reconnects: get(map, atoms::reconnects())?,
         tcp: TcpOptions {
             ip: unless(tcp, atoms::ip(), atoms::undefined(), |term| to_text(term)?.parse::<IpAddr>().map_err(bad))?,

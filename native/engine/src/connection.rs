@@ -3,7 +3,6 @@
 use std::any::Any;
 use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
@@ -22,8 +21,8 @@ use crate::options::{ConnectOptions, WsOptions};
 use crate::queue::{self, Receiver, Sender};
 use crate::sink::Sink;
 use crate::transport::ByteStream;
-use crate::transport::socket::{self, Socket};
-use crate::transport::tls::{self, TlsByteStream, TlsClient};
+use crate::transport::dial::{Dial, Dialed};
+use crate::transport::tls::TlsClient;
 use crate::websocket::session::{self, Session};
 use crate::websocket::{inbound, outbound};
 
@@ -384,15 +383,6 @@ pub(crate) enum Stop {
     Told,
 }
 
-/// The local address, and the stream.
-type Connected = (Option<SocketAddr>, Stream);
-
-/// What a connection's protocols are spoken on.
-enum Stream {
-    Plain(Socket),
-    Tls(TlsByteStream<Socket>),
-}
-
 /// A session, what it takes to repeat its upgrade, and whether a shutdown was asked for meanwhile.
 type Begun<'a, S, K> = (Box<Session<'a, S, K>>, Option<Box<UpgradeRequest<K>>>, bool);
 
@@ -517,17 +507,14 @@ impl<K: Sink> Connection<K> {
     /// own, so that a stage that is over takes no room in the stages after it.
     async fn attempt(&mut self, tls: Option<Arc<TlsClient>>) -> Result<(), Stop> {
         self.status.set(State::Connecting);
-        let stream = match Box::pin(self.connect(tls)).await? {
-            Ok((local, stream)) => {
-                self.up(local);
-                stream
+        let io = match Box::pin(self.connect(tls)).await? {
+            Ok(dialed) => {
+                self.up(&dialed);
+                dialed.io
             }
             Err(error) => return self.connect_failed(error),
         };
-        match stream {
-            Stream::Plain(socket) => self.serve(socket).await,
-            Stream::Tls(stream) => self.serve(stream).await,
-        }
+        self.serve(io).await
     }
 
     fn connect_failed(&mut self, error: ConnectError) -> Result<(), Stop> {
@@ -536,37 +523,21 @@ impl<K: Sink> Connection<K> {
         Ok(())
     }
 
-    fn up(&mut self, local: Option<SocketAddr>) {
+    fn up(&mut self, dialed: &Dialed) {
         let queue = self.reupgrade.as_ref().and_then(|again| again.request.options.reupgrade_queue());
         self.status.begin_http(queue.or(self.options.http.max_send_queue));
         self.served = false;
-        self.sink.event(Event::Up { protocol: Protocol::Http, local });
+        self.sink.event(Event::Up { protocol: Protocol::Http, local: dialed.local, alpn: dialed.alpn.as_deref() });
     }
 
-    /// Connects, over TLS where there is a configuration for it.
-    async fn connect(&mut self, tls: Option<Arc<TlsClient>>) -> Result<Result<Connected, ConnectError>, Stop> {
+    /// Connects, over TLS where there is a configuration for it. Commands that come meanwhile are kept for the connection.
+    async fn connect(&mut self, tls: Option<Arc<TlsClient>>) -> Result<Result<Dialed, ConnectError>, Stop> {
         let options = self.options.clone();
-        let socket = match self.wait_for(socket::connect(&options)).await? {
-            Ok(socket) => socket,
-            Err(error) => return Ok(Err(error)),
-        };
-        let local = socket.local_addr();
-        let Some(client) = tls else { return Ok(Ok((local, Stream::Plain(socket)))) };
-        let host = options.endpoint.host();
-        let stream = self.wait_for(tls::connect(socket, host, &client, options.tls_handshake_timeout)).await?;
-        Ok(stream.map(|stream| (local, Stream::Tls(stream))))
-    }
-
-    /// Waits for the attempt; what else comes is kept for the connection.
-    async fn wait_for<S>(
-        &mut self,
-        attempt: impl Future<Output = Result<S, ConnectError>>,
-    ) -> Result<Result<S, ConnectError>, Stop> {
-        let mut connecting = pin!(attempt);
+        let mut dial = Dial::new(&options, tls);
         let mut kept = std::mem::take(&mut self.commands.kept);
         let result = loop {
             tokio::select! {
-                result = &mut connecting => break Ok(result),
+                result = poll_fn(|cx| dial.poll(&mut |step| self.sink.step(step), cx)) => break Ok(result),
                 command = self.commands.recv_new() => match command {
                     Some(command) => {
                         if let Err(stop) = self.while_idle(command, &mut kept) {

@@ -40,6 +40,8 @@ pub enum Event<'a, K: Sink> {
         protocol: Protocol,
         /// The socket's own address.
         local: Option<SocketAddr>,
+        /// The protocol that the server has chosen in the TLS handshake, if it has chosen one (ALPN, RFC 7301).
+        alpn: Option<&'a [u8]>,
     },
     /// An attempt to connect failed. The connection waits for the next command to connect.
     ConnectFailed(ConnectError),

@@ -25,7 +25,7 @@
 //! use std::sync::mpsc::{Sender, channel};
 //!
 //! use gun_rs_engine::command::{Item, Reply};
-//! use gun_rs_engine::options::{Endpoint, HttpOptions, TcpOptions};
+//! use gun_rs_engine::options::{Endpoint, HttpOptions, Steps, TcpOptions};
 //! use gun_rs_engine::websocket::frame::{Opcode, encode, encode_close};
 //! use gun_rs_engine::{Command, ConnectOptions, Data, Event, Message, Outgoing, Sink, Upgrade, WsOptions, spawn};
 //!
@@ -74,6 +74,7 @@
 //!     connect_timeout: None,
 //!     domain_lookup_timeout: None,
 //!     tls_handshake_timeout: None,
+//!     observed: Steps::NONE,
 //!     reconnects: false,
 //!     tcp: TcpOptions::default(),
 //!     http: HttpOptions::default(),

@@ -19,6 +19,8 @@ pub struct ConnectOptions {
     pub domain_lookup_timeout: Option<Duration>,
     /// The longest time that a TLS handshake may take.
     pub tls_handshake_timeout: Option<Duration>,
+    /// The steps of a dial that the sink is given ([`crate::Sink::step`]).
+    pub observed: Steps,
     /// Whether a connection may follow one that is lost: requests that come while a connection ends then wait for the next.
     pub reconnects: bool,
     /// Options of the socket.
@@ -27,6 +29,41 @@ pub struct ConnectOptions {
     pub http: HttpOptions,
     /// For upgrades that bring no options of their own.
     pub ws: WsOptions,
+}
+
+/// A set of the steps of a dial ([`crate::transport::step::Step`]).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Steps(u8);
+
+impl Steps {
+    /// None of them.
+    pub const NONE: Self = Self(0);
+    /// The resolver is asked.
+    pub const DOMAIN_LOOKUP_START: Self = Self(1);
+    /// The resolver has answered.
+    pub const DOMAIN_LOOKUP_END: Self = Self(1 << 1);
+    /// A socket is being connected.
+    pub const CONNECT_START: Self = Self(1 << 2);
+    /// The socket is connected, or will not be.
+    pub const CONNECT_END: Self = Self(1 << 3);
+    /// A TLS handshake begins.
+    pub const TLS_HANDSHAKE_START: Self = Self(1 << 4);
+    /// The TLS handshake has ended.
+    pub const TLS_HANDSHAKE_END: Self = Self(1 << 5);
+    /// All of them.
+    pub const ALL: Self = Self((1 << 6) - 1);
+
+    /// Those of both sets.
+    #[must_use]
+    pub const fn with(self, others: Self) -> Self {
+        Self(self.0 | others.0)
+    }
+
+    /// Whether all of `others` are in this set.
+    #[must_use]
+    pub const fn contains(self, others: Self) -> bool {
+        self.0 & others.0 == others.0
+    }
 }
 
 /// Where a server is.

@@ -4,6 +4,7 @@ use std::borrow::Borrow;
 use std::hash::Hash;
 
 use crate::event::Event;
+use crate::transport::step::Step;
 
 /// Where a connection's events go, and where its payloads live.
 ///
@@ -30,6 +31,10 @@ pub trait Sink: Sized + Send + 'static {
     /// What was held back is to be told now: the connection's task rests, or others have their turn. After a panic it is
     /// [`Event::Panicked`] that comes instead.
     fn flush(&mut self) {}
+
+    /// Takes one step of an attempt to connect: only those in [`crate::ConnectOptions::observed`] are given. A sink that
+    /// observes none need not have this.
+    fn step(&mut self, _step: Step<'_>) {}
 
     /// Whether somebody hands on what is told of this stream. He is asked by [`Event::RelayCheck`] whether he keeps up.
     fn relays(&self, _stream: &Self::Stream) -> bool {

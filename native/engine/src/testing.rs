@@ -15,7 +15,7 @@ use crate::command::{Command, Item, Outgoing, Reply, Upgrade};
 use crate::connection::{Handle, QueueFull, spawn_on};
 use crate::error::{BadState, ConnectError, ConnectionError, DownReason, HandshakeError, ProtocolError, Wait};
 use crate::event::{Data, Event, Message, NotSent, Protocol, StreamError, StreamInfo};
-use crate::options::{ConnectOptions, Endpoint, HttpOptions, TcpOptions, WsOptions};
+use crate::options::{ConnectOptions, Endpoint, HttpOptions, Steps, TcpOptions, WsOptions};
 use crate::sink::Sink;
 use crate::transport::ByteStream;
 use crate::websocket::frame::{Opcode, encode, encode_close};
@@ -289,6 +289,7 @@ pub(crate) fn options() -> ConnectOptions {
         connect_timeout: None,
         domain_lookup_timeout: None,
         tls_handshake_timeout: None,
+        observed: Steps::NONE,
         reconnects: true,
         tcp: TcpOptions::default(),
         http: HttpOptions::default(),

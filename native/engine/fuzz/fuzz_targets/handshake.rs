@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use gun_rs_engine::options::{Endpoint, HttpOptions, TcpOptions};
+use gun_rs_engine::options::{Endpoint, HttpOptions, Steps, TcpOptions};
 use gun_rs_engine::websocket::deflate::DeflateOptions;
 use gun_rs_engine::{Command, ConnectOptions, Event, Sink, Upgrade, WsOptions, connection};
 use http::Uri;
@@ -59,6 +59,7 @@ fn options() -> ConnectOptions {
         connect_timeout: None,
         domain_lookup_timeout: None,
         tls_handshake_timeout: None,
+        observed: Steps::NONE,
         reconnects: false,
         tcp: TcpOptions::default(),
         http: HttpOptions::default(),

@@ -1,11 +1,13 @@
 //! From a host name to a byte stream.
 
+pub mod dial;
 mod happy_eyeballs;
 mod resolver;
-pub mod socket;
-pub mod tcp;
+mod socket;
+pub mod step;
+mod tcp;
 pub mod tls;
-pub mod unix;
+mod unix;
 
 use std::cell::RefCell;
 use std::error::Error;

@@ -8,34 +8,21 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
-use super::{ByteStream, tcp, unix};
-use crate::error::ConnectError;
-use crate::options::{ConnectOptions, Endpoint};
+use super::ByteStream;
 
 /// A socket that is connected.
 #[derive(Debug)]
-pub enum Socket {
+pub(super) enum Socket {
     /// Over TCP.
     Tcp(TcpStream),
     /// On this machine.
     Unix(UnixStream),
 }
 
-/// Connects to the endpoint.
-///
-/// # Errors
-/// See [`ConnectError`].
-pub async fn connect(options: &ConnectOptions) -> Result<Socket, ConnectError> {
-    match &options.endpoint {
-        Endpoint::Tcp { host, port } => tcp::connect(host, *port, options).await.map(Socket::Tcp),
-        Endpoint::Unix(path) => unix::connect(path, options).await.map(Socket::Unix),
-    }
-}
-
 impl Socket {
     /// The local address, where there is one of the Internet's.
     #[must_use]
-    pub fn local_addr(&self) -> Option<SocketAddr> {
+    pub(super) fn local_addr(&self) -> Option<SocketAddr> {
         match self {
             Self::Tcp(stream) => stream.local_addr().ok(),
             Self::Unix(_) => None,

@@ -11,12 +11,19 @@ use super::{happy_eyeballs, resolver, within};
 use crate::error::ConnectError;
 use crate::options::{ConnectOptions, Family, TcpOptions};
 
-/// Connects to the host.
+/// Looks up the usable addresses of the host, in the order in which they are to be tried.
 ///
 /// # Errors
 /// See [`ConnectError`].
-pub async fn connect(host: &str, port: u16, options: &ConnectOptions) -> Result<TcpStream, ConnectError> {
-    let addresses = within(options.domain_lookup_timeout, resolve(host, port, &options.tcp)).await?;
+pub(super) async fn look_up(host: &str, port: u16, options: &ConnectOptions) -> Result<Vec<SocketAddr>, ConnectError> {
+    within(options.domain_lookup_timeout, resolve(host, port, &options.tcp)).await
+}
+
+/// Connects to one of the addresses.
+///
+/// # Errors
+/// See [`ConnectError`].
+pub(super) async fn connect(addresses: Vec<SocketAddr>, options: &ConnectOptions) -> Result<TcpStream, ConnectError> {
     let attempts = happy_eyeballs::connect(addresses, |address| connect_to(address, &options.tcp));
     within(options.connect_timeout, async { Ok(attempts.await?) }).await
 }

@@ -23,7 +23,7 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(1), Duration::from_m
 ///
 /// # Errors
 /// See [`ConnectError`].
-pub async fn connect(path: &Path, options: &ConnectOptions) -> Result<UnixStream, ConnectError> {
+pub(super) async fn connect(path: &Path, options: &ConnectOptions) -> Result<UnixStream, ConnectError> {
     let stream = within(options.connect_timeout, async { Ok(connect_within(path, MAX_WAIT).await?) }).await?;
     set_buffers(&SockRef::from(&stream), &options.tcp)?;
     Ok(stream)

@@ -308,6 +308,12 @@ impl Tls {
 }
 
 impl<S: ByteStream> TlsByteStream<S> {
+    /// The protocol that the server has chosen, if it has chosen one (ALPN, RFC 7301).
+    #[must_use]
+    pub fn alpn(&self) -> Option<&[u8]> {
+        self.tls.connection.alpn_protocol()
+    }
+
     /// Writes what has been encrypted.
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.tls.outgoing.is_empty() {
