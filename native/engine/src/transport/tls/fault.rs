@@ -29,7 +29,7 @@ pub(super) struct Presented<'a> {
 }
 
 /// One of the certificates on the way from the server's up to a root.
-struct Step<'a> {
+struct Link<'a> {
     der: &'a CertificateDer<'a>,
     certificate: Certificate<'a>,
 }
@@ -42,26 +42,26 @@ impl Presented<'_> {
             (None, _) => "the server's certificate cannot be decoded".into(),
             (Some(_), Refusal::Webpki(error)) => self.describe_error(error, &path),
             (Some(_), Refusal::Objection(Objection::WeakKey)) => self.describe_weak_key(&path),
-            (Some(step), Refusal::Objection(objection)) => format!("{} {objection}", label(0, step)),
+            (Some(link), Refusal::Objection(objection)) => format!("{} {objection}", label(0, link)),
         }
     }
 
     /// The way up to a root, as far as the server's certificates lead there.
-    fn path(&self) -> Vec<Step<'_>> {
-        let step = |der| Some(Step { der, certificate: Certificate::read(der)? });
-        let mut path: Vec<_> = step(self.end_entity).into_iter().collect();
+    fn path(&self) -> Vec<Link<'_>> {
+        let link = |der| Some(Link { der, certificate: Certificate::read(der)? });
+        let mut path: Vec<_> = link(self.end_entity).into_iter().collect();
         let mut checks = 0;
-        while let Some(Step { certificate: last, .. }) = path.last()
+        while let Some(Link { certificate: last, .. }) = path.last()
             && path.len() < MAX_PATH
         {
             let is_on_path = |one: &Certificate<'_>| {
-                path.iter().any(|step| step.certificate.subject == one.subject && step.certificate.key == one.key)
+                path.iter().any(|link| link.certificate.subject == one.subject && link.certificate.key == one.key)
             };
-            let issuers = self.others.iter().filter_map(step);
+            let issuers = self.others.iter().filter_map(link);
             let mut issuers =
                 issuers.filter(|one| one.certificate.subject == last.issuer && !is_on_path(&one.certificate));
             let Some(first) = issuers.next() else { break };
-            let has_signed = |one: &Step<'_>| {
+            let has_signed = |one: &Link<'_>| {
                 checks += 1;
                 checks <= MAX_CHECKS && last.is_signed_by(one.certificate.key, self.algorithms)
             };
@@ -76,25 +76,11 @@ impl Presented<'_> {
         path
     }
 
-    fn describe_error(&self, error: &Error, path: &[Step<'_>]) -> String {
-        let is_at_fault = |test: &dyn Fn(usize, &Certificate<'_>) -> bool| {
-            path.iter().enumerate().position(|(at, step)| test(at, &step.certificate))
-        };
+    fn describe_error(&self, error: &Error, path: &[Link<'_>]) -> String {
+        let is_at_fault = |test: &dyn Fn(usize, &Certificate<'_>) -> bool| first_at_fault(path, test);
         let (at, what) = match error {
-            Error::CertExpired { not_after, .. } => {
-                let until = not_after.as_secs();
-                let at = is_at_fault(&|_, one| one.not_after == Some(until));
-                let from = at.and_then(|at| path[at].certificate.not_before).map(date);
-                let from = from.map_or_else(String::new, |from| format!("from {from} "));
-                (at, format!("has expired: it was valid {from}until {}", date(until)))
-            }
-            Error::CertNotValidYet { not_before, .. } => {
-                let from = not_before.as_secs();
-                let at = is_at_fault(&|_, one| one.not_before == Some(from));
-                let until = at.and_then(|at| path[at].certificate.not_after).map(date);
-                let until = until.map_or_else(String::new, |until| format!(" until {until}"));
-                (at, format!("is not valid yet: it will be valid from {}{until}", date(from)))
-            }
+            Error::CertExpired { not_after, .. } => expired(path, not_after.as_secs()),
+            Error::CertNotValidYet { not_before, .. } => not_valid_yet(path, not_before.as_secs()),
             Error::InvalidCertValidity => (
                 is_at_fault(&|_, one| one.not_before > one.not_after),
                 "ends to be valid before it begins to be".into(),
@@ -107,13 +93,7 @@ impl Presented<'_> {
                 is_at_fault(&|at, one| at > 0 && !one.is_authority()),
                 "has signed another one, and is not an authority's (CA)".into(),
             ),
-            Error::PathLenConstraintViolated => {
-                let is_below = |at: usize, max: usize| at > max + 1;
-                let at = is_at_fault(&|at, one| one.max_authorities_below().is_some_and(|max| is_below(at, max)));
-                let max = at.and_then(|at| path[at].certificate.max_authorities_below());
-                let max = max.map_or_else(|| "fewer".into(), |max| max.to_string());
-                (at, format!("stands above more authorities than it may: it allows {max}"))
-            }
+            Error::PathLenConstraintViolated => too_many_authorities(path),
             Error::NameConstraintViolation => (Some(0), self.beyond_constraints(path)),
             Error::InvalidSignatureForPublicKey => self.wrong_signature(path),
             Error::UnsupportedSignatureAlgorithmContext(context) => {
@@ -148,10 +128,10 @@ impl Presented<'_> {
     }
 
     /// The last one of the path leads no further.
-    fn unknown_issuer(&self, path: &[Step<'_>]) -> (Option<usize>, String) {
-        for (at, step) in path.iter().enumerate().skip(1) {
-            if let Err(error) = EndEntityCert::try_from(step.der) {
-                return (Some(at), unreadable(&error, &step.certificate));
+    fn unknown_issuer(&self, path: &[Link<'_>]) -> (Option<usize>, String) {
+        for (at, link) in path.iter().enumerate().skip(1) {
+            if let Err(error) = EndEntityCert::try_from(link.der) {
+                return (Some(at), unreadable(&error, &link.certificate));
             }
         }
         let at = path.len() - 1;
@@ -168,13 +148,13 @@ impl Presented<'_> {
         (Some(at), what)
     }
 
-    fn wrong_signature(&self, path: &[Step<'_>]) -> (Option<usize>, String) {
-        let wrong = path.iter().enumerate().position(|(at, step)| {
+    fn wrong_signature(&self, path: &[Link<'_>]) -> (Option<usize>, String) {
+        let wrong = path.iter().enumerate().position(|(at, link)| {
             let above = path.get(at + 1).map(|issuer| issuer.certificate.key);
-            let is_issuer = |anchor: &&TrustAnchor<'_>| anchor.subject.as_ref() == step.certificate.issuer;
+            let is_issuer = |anchor: &&TrustAnchor<'_>| anchor.subject.as_ref() == link.certificate.issuer;
             let roots = self.anchors.iter().filter(is_issuer).map(|anchor| anchor.subject_public_key_info.as_ref());
             let mut keys = roots.chain(above).take(MAX_CHECKS).peekable();
-            keys.peek().is_some() && !keys.any(|key| step.certificate.is_signed_by(key, self.algorithms))
+            keys.peek().is_some() && !keys.any(|key| link.certificate.is_signed_by(key, self.algorithms))
         });
         let what = wrong.map_or_else(String::new, |at| {
             let issuer = distinguished_name(path[at].certificate.issuer);
@@ -183,9 +163,9 @@ impl Presented<'_> {
         (wrong, format!("has a signature that is wrong{what}"))
     }
 
-    fn beyond_constraints(&self, path: &[Step<'_>]) -> String {
-        let on_path = path.iter().skip(1).map(|step| &step.certificate).filter(|one| one.has_name_constraints());
-        let issuers: Vec<_> = path.iter().map(|step| step.certificate.issuer).collect();
+    fn beyond_constraints(&self, path: &[Link<'_>]) -> String {
+        let on_path = path.iter().skip(1).map(|link| &link.certificate).filter(|one| one.has_name_constraints());
+        let issuers: Vec<_> = path.iter().map(|link| link.certificate.issuer).collect();
         let roots = self.anchors.iter().filter(|anchor| anchor.name_constraints.is_some());
         let roots = roots.map(|anchor| anchor.subject.as_ref()).filter(|subject| issuers.contains(subject));
         let mut who: Vec<_> = on_path.map(|one| one.subject).chain(roots).map(distinguished_name).collect();
@@ -194,14 +174,14 @@ impl Presented<'_> {
         format!("is for {hosts}, for which {} may not vouch (name constraints)", who.join(" or "))
     }
 
-    fn describe_weak_key(&self, path: &[Step<'_>]) -> String {
+    fn describe_weak_key(&self, path: &[Link<'_>]) -> String {
         let what = |bits| format!("has an RSA key of {bits} bits, which is too weak: it needs {MIN_RSA_BITS}");
         let weak = |key| rsa_bits(key).filter(|bits| *bits < MIN_RSA_BITS);
-        for (at, step) in path.iter().enumerate() {
-            if let Some(bits) = weak(step.certificate.key) {
-                return format!("{} {}", label(at, step), what(bits));
+        for (at, link) in path.iter().enumerate() {
+            if let Some(bits) = weak(link.certificate.key) {
+                return format!("{} {}", label(at, link), what(bits));
             }
-            let issuer = step.certificate.issuer;
+            let issuer = link.certificate.issuer;
             for anchor in self.anchors.iter().filter(|anchor| anchor.subject.as_ref() == issuer) {
                 if let Some(bits) = weak(&anchor.subject_public_key_info) {
                     return format!("the root certificate ({}) {}", distinguished_name(issuer), what(bits));
@@ -212,14 +192,41 @@ impl Presented<'_> {
     }
 }
 
+/// The first certificate of the path that the test finds at fault. The test gets its place on the path, too.
+fn first_at_fault(path: &[Link<'_>], test: &dyn Fn(usize, &Certificate<'_>) -> bool) -> Option<usize> {
+    path.iter().enumerate().position(|(at, link)| test(at, &link.certificate))
+}
+
+fn expired(path: &[Link<'_>], until: u64) -> (Option<usize>, String) {
+    let at = first_at_fault(path, &|_, one| one.not_after == Some(until));
+    let from = at.and_then(|at| path[at].certificate.not_before).map(date);
+    let from = from.map_or_else(String::new, |from| format!("from {from} "));
+    (at, format!("has expired: it was valid {from}until {}", date(until)))
+}
+
+fn not_valid_yet(path: &[Link<'_>], from: u64) -> (Option<usize>, String) {
+    let at = first_at_fault(path, &|_, one| one.not_before == Some(from));
+    let until = at.and_then(|at| path[at].certificate.not_after).map(date);
+    let until = until.map_or_else(String::new, |until| format!(" until {until}"));
+    (at, format!("is not valid yet: it will be valid from {}{until}", date(from)))
+}
+
+fn too_many_authorities(path: &[Link<'_>]) -> (Option<usize>, String) {
+    let is_exceeded = |at: usize, max: usize| at > max + 1;
+    let at = first_at_fault(path, &|at, one| one.max_authorities_below().is_some_and(|max| is_exceeded(at, max)));
+    let max = at.and_then(|at| path[at].certificate.max_authorities_below());
+    let max = max.map_or_else(|| "fewer".into(), |max| max.to_string());
+    (at, format!("stands above more authorities than it may: it allows {max}"))
+}
+
 /// Which certificate it is.
-fn label(at: usize, step: &Step<'_>) -> String {
+fn label(at: usize, link: &Link<'_>) -> String {
     let kind = match at {
         0 => "the server's certificate",
-        _ if step.certificate.is_self_issued() => "the root certificate that the server sent",
+        _ if link.certificate.is_self_issued() => "the root certificate that the server sent",
         _ => "the intermediate certificate",
     };
-    format!("{kind} ({})", names(&step.certificate))
+    format!("{kind} ({})", names(&link.certificate))
 }
 
 fn names(certificate: &Certificate<'_>) -> String {

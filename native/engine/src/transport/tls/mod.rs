@@ -3,6 +3,8 @@
 mod alert;
 mod client;
 mod fault;
+mod handshake;
+mod output;
 mod path;
 mod roots;
 mod signatures;
@@ -112,7 +114,7 @@ pub async fn connect<S: ByteStream>(
     timeout: Option<Duration>,
 ) -> Result<TlsByteStream<S>, ConnectError> {
     let name = server_name(host, client.name())?;
-    within(timeout, stream::shake_hands(io, client.config(), name)).await
+    within(timeout, handshake::shake_hands(io, client.config(), name)).await
 }
 
 /// A name without its final dot (RFC 6066, 3), or an address, for which no name is sent.

@@ -6,20 +6,17 @@
 use std::cell::RefCell;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
-use rustls::client::{ClientConnectionData, UnbufferedClientConnection};
-use rustls::pki_types::ServerName;
-use rustls::unbuffered::{ConnectionState, EncodeError, EncodeTlsData, EncryptError, UnbufferedStatus, WriteTraffic};
-use rustls::{ClientConfig, Error};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use rustls::Error;
+use rustls::client::UnbufferedClientConnection;
+use rustls::unbuffered::{ConnectionState, EncryptError, UnbufferedStatus};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::alert::TlsError;
-use super::verifier;
-use crate::error::ConnectError;
-use crate::transport::{ByteStream, is_cut};
+use super::output::{Output, Traffic};
+use crate::transport::ByteStream;
 
 /// How much is read, or encrypted, at once, but for what comes in large records.
 const CHUNK: usize = 64 * 1024;
@@ -31,195 +28,52 @@ const LARGE_CHUNK: usize = 128 * 1024;
 /// How much data a large record holds at least.
 const LARGE_RECORD: usize = 4 * 1024;
 
-/// The most that is kept of what has been received and cannot be decrypted yet: a record, or in a handshake a message in
-/// several of them, of which rustls takes 64 KiB.
-const MAX_PARTIAL: usize = 128 * 1024;
+/// The most bytes that are kept between two reads because they cannot be decrypted yet: a record, or in a handshake a
+/// message in several records, of which rustls accepts 64 KiB.
+pub(super) const MAX_PARTIAL: usize = 128 * 1024;
 
 thread_local! {
-    /// What is being read, behind what was kept of the read before.
+    /// The input of the read under way: the bytes kept from the read before, then the new ones.
     static INPUT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-    /// What is being encrypted.
+    /// The output of the write under way.
     static OUTPUT: RefCell<Output> = const { RefCell::new(Output::new()) };
 }
 
-/// The byte stream below ended without the peer's word that it is the end (RFC 8446, 6.1): whoever is on the way may have
-/// cut it.
+/// The byte stream below ended without a close_notify from the peer (RFC 8446, 6.1). Anybody on the way may have cut it.
 #[derive(Debug, thiserror::Error)]
 #[error("the TLS connection was cut without a close_notify")]
 pub struct Truncated;
 
-/// A TLS connection. When it is dropped, the peer is told that nothing follows (RFC 8446, 6.1), if it takes as much at
-/// once. Its errors are those of the byte stream below, [`TlsError`] and [`Truncated`].
+/// A TLS connection. When it is dropped, it sends a close_notify (RFC 8446, 6.1), if the stream below takes that at
+/// once. Its errors are those of the stream below, [`TlsError`] and [`Truncated`].
 pub struct TlsByteStream<S: ByteStream> {
     io: S,
-    /// In a box, because the stream is moved from one stage of a connection to the next.
+    /// In a box, because the stream moves from one stage of a connection to the next.
     tls: Box<Tls>,
 }
 
 struct Tls {
     connection: UnbufferedClientConnection,
-    /// Who is at the other end, for what is said of its faults.
+    /// The server's name, which the texts of its errors begin with.
     host: Box<str>,
     /// Received, and not decrypted yet.
     partial: Vec<u8>,
-    /// Whether what was decrypted last came in large records.
+    /// Whether the last records were large.
     large: bool,
     /// Decrypted, and not read yet.
     plain: Bytes,
     /// Encrypted, and not written yet.
     outgoing: Bytes,
-    /// How much of what `outgoing` holds was given to the poll_write that is pending; it will be given again.
+    /// How many bytes of data `outgoing` holds that the caller will give to poll_write again, because the last call is
+    /// still pending.
     accepted: usize,
-    /// What the peer did wrong, once what came before it has been read.
+    /// The peer's fault. The data before it is read first.
     failed: Option<TlsError>,
-    /// The peer has said that nothing follows.
+    /// The peer has sent a close_notify.
     ended: bool,
-    /// So have we.
+    /// This side has sent a close_notify.
     closed: bool,
 }
-
-/// Shakes hands with the server behind `io`.
-///
-/// # Errors
-/// See [`ConnectError`].
-pub(super) async fn shake_hands<S: ByteStream>(
-    mut io: S,
-    config: Arc<ClientConfig>,
-    name: ServerName<'static>,
-) -> Result<TlsByteStream<S>, ConnectError> {
-    let host: Box<str> = name.to_str().into();
-    let failed = |error: &Error, problem| ConnectError::from(TlsError::from(error).during_handshake(&host, problem));
-    let mut connection = UnbufferedClientConnection::new(config, name).map_err(|error| failed(&error, None))?;
-    let (mut partial, mut plain, mut outgoing) = (Vec::new(), Vec::new(), Output::new());
-    loop {
-        let (mut up, mut blocked, mut error) = (false, false, None);
-        verifier::take_problem();
-        let UnbufferedStatus { discard, state } = connection.process_tls_records(&mut partial);
-        match state {
-            Ok(ConnectionState::EncodeTlsData(data)) => outgoing.encode(data),
-            // It is written below, before rustls is asked again.
-            Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
-            Ok(ConnectionState::ReadTraffic(mut traffic)) => {
-                while let Some(Ok(record)) = traffic.next_record() {
-                    plain.extend_from_slice(record.payload);
-                }
-            }
-            Ok(ConnectionState::WriteTraffic(_)) => up = true,
-            Ok(ConnectionState::PeerClosed | ConnectionState::Closed) => return Err(ConnectError::Closed),
-            Ok(_) => blocked = true,
-            Err(fault) => error = Some(failed(&fault, verifier::take_problem())),
-        }
-        partial.drain(..discard);
-        if let Some(error) = error {
-            // The server is told why, if it still listens.
-            outgoing.encode_last(&mut connection);
-            let _ = io.write_all(outgoing.bytes()).await;
-            return Err(error);
-        }
-        if up || blocked {
-            let written = async {
-                io.write_all(outgoing.bytes()).await?;
-                io.flush().await
-            };
-            // A server that refuses us has said why before it closed.
-            match written.await {
-                Err(error) if !is_cut(&error) => return Err(error.into()),
-                _ => outgoing.used = 0,
-            }
-        }
-        if up {
-            let plain = Bytes::from(plain);
-            let outgoing = Bytes::new();
-            partial.shrink_to_fit();
-            let tls = Tls {
-                connection,
-                host,
-                partial,
-                large: false,
-                plain,
-                outgoing,
-                accepted: 0,
-                failed: None,
-                ended: false,
-                closed: false,
-            };
-            return Ok(TlsByteStream { io, tls: Box::new(tls) });
-        }
-        if blocked {
-            if partial.len() >= MAX_PARTIAL {
-                return Err(failed(&Error::PeerSentOversizedRecord, None));
-            }
-            match io.read_buf(&mut partial).await {
-                Ok(0) => return Err(ConnectError::Closed),
-                Ok(_) => {}
-                Err(error) if is_cut(&error) => return Err(ConnectError::Closed),
-                Err(error) => return Err(error.into()),
-            }
-        }
-    }
-}
-
-/// Bytes to be written. The buffer is longer than what is used of it, so that it need not be cleared each time.
-#[derive(Default)]
-struct Output {
-    buffer: Vec<u8>,
-    used: usize,
-}
-
-impl Output {
-    const fn new() -> Self {
-        Self { buffer: Vec::new(), used: 0 }
-    }
-
-    fn bytes(&self) -> &[u8] {
-        &self.buffer[..self.used]
-    }
-
-    /// Appends what `write` puts into the room that it is given, which it is given more of if it wants it.
-    ///
-    /// # Errors
-    /// What is not for want of room.
-    fn append<E>(
-        &mut self,
-        mut write: impl FnMut(&mut [u8]) -> Result<usize, E>,
-        required: impl Fn(&E) -> Option<usize>,
-    ) -> Result<(), E> {
-        loop {
-            match write(&mut self.buffer[self.used..]) {
-                Ok(written) => {
-                    self.used += written;
-                    return Ok(());
-                }
-                Err(error) => match required(&error) {
-                    Some(size) => self.buffer.resize(self.used + size, 0),
-                    None => return Err(error),
-                },
-            }
-        }
-    }
-
-    /// Appends what rustls wants to say.
-    fn encode(&mut self, mut data: EncodeTlsData<'_, ClientConnectionData>) {
-        let required = |error: &EncodeError| match error {
-            EncodeError::InsufficientSize(size) => Some(size.required_size),
-            EncodeError::AlreadyEncoded => None,
-        };
-        // It is encoded once.
-        let _ = self.append(|room| data.encode(room), required);
-    }
-
-    /// Appends what rustls wants to say of a fault: nothing is received any more.
-    fn encode_last(&mut self, connection: &mut UnbufferedClientConnection) {
-        while connection.wants_write() {
-            match connection.process_tls_records(&mut []).state {
-                Ok(ConnectionState::EncodeTlsData(data)) => self.encode(data),
-                _ => return,
-            }
-        }
-    }
-}
-
-type Traffic<'a> = WriteTraffic<'a, ClientConnectionData>;
 
 fn close_notify(traffic: &mut Traffic<'_>, room: &mut [u8]) -> Result<usize, EncryptError> {
     traffic.queue_close_notify(room)
@@ -233,31 +87,28 @@ impl Tls {
     fn encrypt(
         &mut self,
         output: &mut Output,
-        mut write: impl FnMut(&mut Traffic<'_>, &mut [u8]) -> Result<usize, EncryptError>,
+        write: impl FnMut(&mut Traffic<'_>, &mut [u8]) -> Result<usize, EncryptError>,
     ) -> io::Result<()> {
-        let required = |error: &EncryptError| match error {
-            EncryptError::InsufficientSize(size) => Some(size.required_size),
-            EncryptError::EncryptExhausted => None,
-        };
         if self.failed.is_some() {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
         loop {
-            // Nothing in it is whole, but rustls may have begun with a message in it.
+            // It holds no whole record, but rustls may have begun with a message in it.
             match self.connection.process_tls_records(&mut self.partial).state {
                 Ok(ConnectionState::EncodeTlsData(data)) => output.encode(data),
                 Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
                 Ok(ConnectionState::WriteTraffic(mut traffic)) => {
-                    let appended = output.append(|room| write(&mut traffic, room), required);
-                    return appended.map_err(|_| io::Error::other(TlsError::exhausted().with_host(&self.host)));
+                    return output
+                        .encrypt(&mut traffic, write)
+                        .map_err(|_| io::Error::other(TlsError::exhausted().with_host(&self.host)));
                 }
                 _ => return Err(io::ErrorKind::BrokenPipe.into()),
             }
         }
     }
 
-    /// Decrypts what has been received, and lends it to `take`. Gives back how much of the input is done with, and how
-    /// many bytes it came to.
+    /// Decrypts `input` and lends the data to `take`. Returns how many bytes of the input are used up, and how many bytes
+    /// of data they held.
     fn decrypt(&mut self, input: &mut [u8], take: &mut dyn FnMut(&[u8])) -> (usize, usize) {
         let (mut done, mut plain, mut records) = (0, 0, 0);
         let mut outgoing = Output::new();
@@ -296,11 +147,11 @@ impl Tls {
                 break;
             }
         }
-        if outgoing.used > 0 {
+        if !outgoing.is_empty() {
             self.outgoing = [&self.outgoing, outgoing.bytes()].concat().into();
         }
         if done > 0 {
-            // Empty records are not told.
+            // rustls does not report empty records, so that there may be none.
             self.large = plain >= LARGE_RECORD * records.max(1);
         }
         (done, plain)
@@ -308,6 +159,29 @@ impl Tls {
 }
 
 impl<S: ByteStream> TlsByteStream<S> {
+    /// The stream after its handshake: `partial` has been received and not decrypted yet, `plain` has been decrypted.
+    pub(super) fn new(
+        io: S,
+        connection: UnbufferedClientConnection,
+        host: Box<str>,
+        partial: Vec<u8>,
+        plain: Bytes,
+    ) -> Self {
+        let tls = Tls {
+            connection,
+            host,
+            partial,
+            large: false,
+            plain,
+            outgoing: Bytes::new(),
+            accepted: 0,
+            failed: None,
+            ended: false,
+            closed: false,
+        };
+        Self { io, tls: Box::new(tls) }
+    }
+
     /// The protocol that the server has chosen, if it has chosen one (ALPN, RFC 7301).
     #[must_use]
     pub fn alpn(&self) -> Option<&[u8]> {
@@ -334,7 +208,7 @@ impl<S: ByteStream> TlsByteStream<S> {
         write: impl FnMut(&mut Traffic<'_>, &mut [u8]) -> Result<usize, EncryptError>,
     ) -> Poll<io::Result<()>> {
         OUTPUT.with_borrow_mut(|output| {
-            output.used = 0;
+            output.clear();
             self.tls.encrypt(output, write)?;
             let output = output.bytes();
             let mut written = 0;
@@ -353,7 +227,7 @@ impl<S: ByteStream> TlsByteStream<S> {
         })
     }
 
-    /// Reads once, and lends what that decrypts to: how many bytes.
+    /// Reads once and lends the decrypted data to `take`. Returns how many bytes of data there were.
     fn poll_decrypt(&mut self, cx: &mut Context<'_>, take: &mut dyn FnMut(&[u8])) -> Poll<io::Result<usize>> {
         INPUT.with_borrow_mut(|input| {
             let chunk = if self.tls.large { LARGE_CHUNK } else { CHUNK };
@@ -405,7 +279,7 @@ impl<S: ByteStream> ByteStream for TlsByteStream<S> {
                 return Poll::Ready(Ok(0));
             }
             let read = ready!(self.poll_decrypt(cx, take))?;
-            // An answer to what was received, such as new keys or an alert, goes out as soon as it can.
+            // rustls may have answered, with new keys or an alert for example: the answer goes out as soon as it can.
             if !self.tls.outgoing.is_empty() && self.tls.accepted == 0 {
                 let _ = self.poll_send(cx);
             }
@@ -448,8 +322,8 @@ impl<S: ByteStream> AsyncRead for TlsByteStream<S> {
     }
 }
 
-/// Bytes count as written when the stream below has taken all that they were encrypted to: whoever waits for that may
-/// rely on it. Until then the write is pending, and is to be repeated with the same bytes.
+/// Bytes count as written when the stream below has taken all of their encrypted form, so that a caller may rely on it.
+/// Until then the write is pending, and must be repeated with the same bytes.
 impl<S: ByteStream> AsyncWrite for TlsByteStream<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
@@ -491,11 +365,11 @@ impl<S: ByteStream> Drop for TlsByteStream<S> {
     fn drop(&mut self) {
         let mut notify = Output::new();
         if !self.tls.closed {
-            // Where it can't be said, the connection has ended already.
+            // It fails if the connection has ended already.
             let _ = self.tls.encrypt(&mut notify, close_notify);
         }
         let last = [&self.tls.outgoing, notify.bytes()].concat();
-        // A peer that takes nothing now is not waited for.
+        // A drop cannot wait for a peer that takes nothing now.
         let mut rest = &last[..];
         while let Ok(written @ 1..) = self.io.try_write(rest) {
             rest = &rest[written..];
