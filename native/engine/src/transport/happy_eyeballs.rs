@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-/// How long one attempt has a head start before the next address is tried beside it (RFC 8305, 5).
+/// The head start of one attempt before the next address is tried beside it (RFC 8305, 5).
 pub(super) const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
 /// Orders addresses so that the families take turns, the family that the resolver prefers first (RFC 8305, 4).
@@ -31,7 +31,7 @@ pub(super) fn interleave(addresses: impl IntoIterator<Item = SocketAddr>) -> Vec
 /// connect wins and the others are dropped.
 ///
 /// # Errors
-/// What the last attempt to fail said; `NotFound` if there is no address.
+/// That of the attempt that failed last; `NotFound` if there is no address.
 pub(super) async fn connect<T, F>(addresses: Vec<SocketAddr>, mut attempt: impl FnMut(SocketAddr) -> F) -> io::Result<T>
 where
     F: Future<Output = io::Result<T>> + Send,

@@ -24,7 +24,7 @@ use tokio::time::timeout;
 
 use crate::error::ConnectError;
 
-/// How much is read at once.
+/// How many bytes one read takes at most.
 const READ_AT_ONCE: usize = 64 * 1024;
 
 thread_local! {
@@ -66,13 +66,14 @@ pub trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send + 'static {
         })
     }
 
-    /// Whether the peer is known to have closed its side, though bytes that it sent before may wait to be read.
+    /// Whether the runtime knows that the peer has closed its side. Bytes that it sent before may still wait to be
+    /// read.
     fn peer_closed(&self) -> bool {
         false
     }
 
-    /// Whether the system holds bytes that were not read yet. Unlike a read it doesn't rely on the runtime's having heard
-    /// of them.
+    /// Whether the operating system holds bytes that were not read yet. It asks the system itself, where a read waits
+    /// for the runtime to notice them.
     fn has_unread(&self) -> bool {
         false
     }
@@ -80,7 +81,7 @@ pub trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send + 'static {
     /// Writes as much as can be written at once.
     ///
     /// # Errors
-    /// [`io::ErrorKind::WouldBlock`] where that is nothing, and what the operating system says.
+    /// [`io::ErrorKind::WouldBlock`] if it can write nothing now, and the errors of a write.
     fn try_write(&self, _bytes: &[u8]) -> io::Result<usize> {
         Err(io::ErrorKind::WouldBlock.into())
     }
@@ -146,7 +147,7 @@ fn is_read_closed(ready: impl Future<Output = io::Result<Ready>>) -> bool {
     matches!(ready, Poll::Ready(Ok(ready)) if ready.is_read_closed())
 }
 
-/// A stream in memory, for tests.
+/// For tests: a stream in memory.
 impl ByteStream for DuplexStream {}
 
 async fn within<T>(
@@ -159,13 +160,13 @@ async fn within<T>(
     }
 }
 
-/// Whether the error says no more than that the peer has closed.
+/// Whether the error means that the peer has closed, and nothing worse.
 pub(crate) fn is_cut(error: &io::Error) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, UnexpectedEof, WriteZero};
     matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected | UnexpectedEof | WriteZero)
 }
 
-/// The error that a byte stream of ours has put into this one.
+/// The error of this crate that a byte stream has wrapped into an [`io::Error`].
 pub(crate) fn inner<E: Error + 'static>(error: &io::Error) -> Option<&E> {
     error.get_ref().and_then(|error| error.downcast_ref())
 }

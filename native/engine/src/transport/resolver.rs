@@ -1,8 +1,8 @@
-//! Looks names up with the system's resolver, which blocks, on threads of its own.
+//! Looks up names with the system's resolver. It blocks, and so it has threads of its own.
 //!
 //! The threads serve all connections of the process. A name that several connections ask for is looked up once. A
-//! look-up that nobody waits for any more is not begun, and one that was begun keeps no place from others: a resolver
-//! that doesn't answer costs its own names their time, and no other name.
+//! look-up that nobody waits for any more is not begun; one that has begun takes no place from others. A resolver that
+//! does not answer for some names therefore delays these names only.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -15,19 +15,19 @@ use tokio::sync::watch;
 
 use crate::error::{ConnectError, is_exhaustion};
 
-/// How many look-ups that somebody waits for may run at the same time.
+/// The most look-ups that run at the same time, not counting those that nobody waits for any more.
 const MAX_AWAITED: usize = 64;
 
-/// The most threads. Those above `MAX_AWAITED` stand in for threads whose look-ups nobody waits for any more.
+/// The most threads. Those above `MAX_AWAITED` replace threads whose look-ups nobody waits for any more.
 const MAX_THREADS: usize = 256;
 
 /// How many names may wait for a thread.
 const MAX_WAITING: usize = 4096;
 
-/// For how long a thread stays that has nothing to do.
+/// How long an idle thread lives.
 const THREAD_LIFETIME: Duration = Duration::from_secs(10);
 
-/// What the connections of this process use.
+/// The resolver of all connections in this process.
 pub(super) static SYSTEM: LazyLock<Resolver> = LazyLock::new(|| Resolver::new(system));
 
 /// A resolver.
@@ -36,9 +36,9 @@ pub(super) struct Resolver(Arc<Shared>);
 struct Shared {
     look_up: Box<LookUp>,
     limits: Limits,
-    /// It is held for a moment, and never while a name is looked up.
+    /// The lock is held for a moment, and never while a name is looked up.
     state: Mutex<State>,
-    /// A name is given to a thread.
+    /// Signals that `given` has another name.
     changed: Condvar,
 }
 
@@ -53,20 +53,21 @@ struct Limits {
 
 #[derive(Default)]
 struct State {
-    /// Every look-up that waits or runs, by its name. Those who wait for it hold the other end.
+    /// Every look-up that waits or runs, by its name. The connections that wait for it hold the receiving ends.
     look_ups: HashMap<Arc<str>, watch::Sender<Option<Answer>>>,
     /// The names that wait for a thread, in the order in which they came.
     waiting: VecDeque<Arc<str>>,
     /// The names that are looked up now.
     running: Vec<Arc<str>>,
     threads: usize,
-    /// How many threads have nothing to do.
+    /// How many threads are idle.
     idle: usize,
-    /// Names that are given to threads which wake up just now. Neither are among the others any more.
+    /// Names for idle threads that are waking up. The names are in `running` already; the threads are not in `idle` any
+    /// more.
     given: VecDeque<Arc<str>>,
 }
 
-/// What came of a look-up, for everybody who waits for it.
+/// The result of a look-up, for every connection that waits for it.
 #[derive(Clone)]
 enum Answer {
     Addresses(Arc<[SocketAddr]>),
@@ -93,7 +94,7 @@ impl Resolver {
     /// # Errors
     /// See [`ConnectError`].
     pub(super) async fn addresses(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, ConnectError> {
-        // The zone of an address has the name of an interface, which the system knows without asking anybody.
+        // The zone of an address is the name of an interface, which the system knows without asking a server.
         let literal = host.split('%').next().unwrap_or(host).parse::<IpAddr>();
         let answer = match (host.parse::<IpAddr>(), literal) {
             (Ok(ip), _) => return Ok(vec![SocketAddr::new(ip, port)]),
@@ -119,7 +120,7 @@ impl Resolver {
         Ok(answer.unwrap_or(Answer::NotFound))
     }
 
-    /// Where the answer will be: that of a look-up which is there already, or of a new one.
+    /// Joins the look-up of this name, or starts one. Returns where its answer will be.
     fn ask(&self, name: &str) -> Result<watch::Receiver<Option<Answer>>, ConnectError> {
         let shared = &self.0;
         let mut state = shared.lock();
@@ -146,7 +147,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Gives the names that may be looked up now to threads.
+    /// Gives threads the names that may be looked up now.
     fn begin(shared: &Arc<Self>, state: &mut State) {
         while let Some(name) = state.take_next(shared.limits) {
             if state.idle > 0 {
@@ -165,7 +166,7 @@ impl Shared {
                     state.threads += 1;
                     state.running.push(name);
                 }
-                // The threads that there are go on. Without any, nobody would.
+                // Other threads will take the name later. Without any, it would wait forever.
                 Some(Err(error)) if state.threads == 0 => {
                     state.waiting.push_front(name);
                     return state.fail(&error);
@@ -175,7 +176,7 @@ impl Shared {
         }
     }
 
-    /// What a thread does.
+    /// Runs a thread: it looks up this name, then others.
     fn work(&self, first: Arc<str>) {
         let mut next = Some(first);
         while let Some(name) = next {
@@ -189,7 +190,7 @@ impl Shared {
         }
     }
 
-    /// The next name; none when none has come for a while, and the thread ends.
+    /// The next name for this thread, or `None` when it has been idle for so long that it ends.
     fn next(&self, mut state: MutexGuard<'_, State>) -> Option<Arc<str>> {
         if let Some(name) = state.take_next(self.limits) {
             state.running.push(Arc::clone(&name));
@@ -231,7 +232,7 @@ impl State {
         }
     }
 
-    /// Answers everybody who waits that there can be no answer.
+    /// Answers all names that wait with this error.
     fn fail(&mut self, error: &io::Error) {
         for name in self.waiting.drain(..) {
             if let Some(look_up) = self.look_ups.remove(&name) {
@@ -252,7 +253,7 @@ impl State {
     }
 }
 
-/// An answer that is waited for. When it is not any more, another look-up may begin in its place.
+/// A connection's wait for an answer. When it ends, another look-up may begin in its place.
 struct Awaited<'a> {
     answer: Option<watch::Receiver<Option<Answer>>>,
     resolver: &'a Arc<Shared>,
@@ -271,18 +272,19 @@ fn answer(found: io::Result<Vec<SocketAddr>>) -> Answer {
         Ok(addresses) => Answer::Addresses(addresses.into()),
         Err(error) => match error.raw_os_error().or_else(exhausted) {
             Some(number) => Answer::System(number),
-            // The system's resolver tells "no such name" from "no answer" by text alone, so both are the same here.
+            // The system's resolver distinguishes "no such name" and "no answer" by a text only.
             None => Answer::NotFound,
         },
     }
 }
 
-/// A resolver that has no descriptor left to ask with says that there is no such name, or no answer.
+/// A resolver without a descriptor for its question reports that there is no such name, or no answer. This is the error
+/// that it does not report.
 fn exhausted() -> Option<i32> {
     UdpSocket::bind(("127.0.0.1", 0)).err()?.raw_os_error().filter(|number| is_exhaustion(*number))
 }
 
-/// The port is nobody's: it is that of the connection.
+/// Asks the system. The connection has the port, and puts it in later.
 fn system(host: &str) -> io::Result<Vec<SocketAddr>> {
     (host, 0).to_socket_addrs().map(Iterator::collect)
 }

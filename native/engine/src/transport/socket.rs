@@ -1,4 +1,4 @@
-//! The sockets that a connection may have, as one type: what stands above is then compiled once for both.
+//! The kinds of sockets as one type, so that the layers above are compiled once for both.
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
@@ -10,17 +10,17 @@ use tokio::net::{TcpStream, UnixStream};
 
 use super::ByteStream;
 
-/// A socket that is connected.
+/// A connected socket.
 #[derive(Debug)]
 pub(super) enum Socket {
-    /// Over TCP.
+    /// A TCP socket.
     Tcp(TcpStream),
-    /// On this machine.
+    /// A Unix domain socket.
     Unix(UnixStream),
 }
 
 impl Socket {
-    /// The local address, where there is one of the Internet's.
+    /// The local address. A Unix domain socket has none.
     #[must_use]
     pub(super) fn local_addr(&self) -> Option<SocketAddr> {
         match self {
@@ -30,7 +30,7 @@ impl Socket {
     }
 }
 
-/// The same of either stream.
+/// Calls the same method of either kind.
 macro_rules! of_either {
     ($socket:expr, $stream:ident => $result:expr) => {
         match $socket {

@@ -1,4 +1,4 @@
-//! TCP: the name is looked up, its addresses are tried, the socket is set up.
+//! TCP: looks up the host, sets up a socket for each address, and connects.
 
 use std::io;
 use std::net::SocketAddr;
@@ -52,7 +52,7 @@ async fn connect_to(address: SocketAddr, options: &TcpOptions) -> io::Result<Tcp
     socket.connect(address).await
 }
 
-/// Sets what a socket of either family has, before it is bound or connected.
+/// Sets the options that must be set before the socket is bound or connected.
 fn set_options(socket: SockRef<'_>, is_ipv4: bool, options: &TcpOptions) -> io::Result<()> {
     socket.set_tcp_nodelay(options.nodelay)?;
     socket.set_keepalive(options.keepalive)?;
@@ -63,7 +63,7 @@ fn set_options(socket: SockRef<'_>, is_ipv4: bool, options: &TcpOptions) -> io::
         let probes = if let Some(idle) = idle { probes.with_time(seconds(idle)) } else { probes };
         let probes = if let Some(interval) = interval { probes.with_interval(seconds(interval)) } else { probes };
         let probes = if let Some(count) = count { probes.with_retries(count) } else { probes };
-        // It turns them on, too.
+        // That has turned them on, whatever the option says.
         socket.set_tcp_keepalive(&probes)?;
         socket.set_keepalive(options.keepalive)?;
     }
@@ -94,7 +94,7 @@ fn set_options(socket: SockRef<'_>, is_ipv4: bool, options: &TcpOptions) -> io::
     set_linux_options(&socket, options)
 }
 
-/// Those that every kind of socket has.
+/// Sets the options that a Unix domain socket has as well.
 pub(super) fn set_buffers(socket: &SockRef<'_>, options: &TcpOptions) -> io::Result<()> {
     if let Some(bytes) = options.send_buffer {
         socket.set_send_buffer_size(bytes as usize)?;
@@ -122,7 +122,7 @@ fn set_linux_options(socket: &SockRef<'_>, options: &TcpOptions) -> io::Result<(
     Ok(())
 }
 
-/// They are refused before they come here.
+/// Erlang refuses them on other systems.
 #[cfg(not(target_os = "linux"))]
 fn set_linux_options(_socket: &SockRef<'_>, _options: &TcpOptions) -> io::Result<()> {
     Ok(())

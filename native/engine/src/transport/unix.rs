@@ -13,10 +13,10 @@ use super::within;
 use crate::error::ConnectError;
 use crate::options::ConnectOptions;
 
-/// How long to wait for a place in the server's backlog if `connect_timeout` is not shorter: about as long as TCP does.
+/// How long to wait for a place in the server's backlog, if `connect_timeout` is not shorter. TCP waits about as long.
 const MAX_WAIT: Duration = Duration::from_secs(120);
 
-/// How long to wait before the backlog is tried again: at first, and at most.
+/// The first pause before the next attempt, and the longest: each pause is twice as long as the one before.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(50));
 
 /// Connects to the socket at `path`.
@@ -29,8 +29,8 @@ pub(super) async fn connect(path: &Path, options: &ConnectOptions) -> Result<Uni
     Ok(stream)
 }
 
-/// While the server's backlog is full the operating system refuses another connection at once, where over TCP the
-/// client would wait.
+/// While the server's backlog is full, the operating system refuses another connection at once. Over TCP the client
+/// would wait.
 async fn connect_within(path: &Path, limit: Duration) -> io::Result<UnixStream> {
     let deadline = Instant::now() + limit;
     let (mut pause, longest) = PAUSES;

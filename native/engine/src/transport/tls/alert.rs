@@ -1,4 +1,4 @@
-//! What goes wrong with TLS, in the terms of its alerts (RFC 8446, 6).
+//! The errors of TLS, by the names of its alerts (RFC 8446, 6).
 
 use rustls::{AlertDescription, CertificateError, Error, PeerIncompatible};
 
@@ -15,12 +15,12 @@ pub struct TlsError {
 }
 
 impl TlsError {
-    /// Its keys have been used as often as they may be.
+    /// The connection's keys have been used as often as they may be.
     pub(super) fn exhausted() -> Self {
         Self { alert: "internal_error", text: "the keys must not be used any more, and TLS 1.2 has no others".into() }
     }
 
-    /// What the host is called can't be the name of a server.
+    /// The host's name cannot be a server's.
     pub(super) fn bad_name(host: &str) -> Self {
         Self { alert: "unrecognized_name", text: format!("{host} is no name that a server can have a certificate for") }
     }
@@ -59,7 +59,7 @@ impl From<&Error> for TlsError {
     }
 }
 
-/// An alert of the server's, and what it says where that is known (RFC 8446, 6.2).
+/// The sentence for an alert of the server's, with its usual cause (RFC 8446, 6.2).
 fn received(alert: &str) -> String {
     let why = match alert {
         "certificate_required" => "it wants a certificate of this side, and has got none",
@@ -79,7 +79,7 @@ fn received(alert: &str) -> String {
     format!("the server sent the alert {alert}: {why}")
 }
 
-/// In English: rustls's own texts are made of its identifiers.
+/// The sentence for an error. rustls's own texts consist of its identifiers.
 fn describe(error: &Error) -> String {
     match error {
         Error::InvalidMessage(what) => {
@@ -158,8 +158,8 @@ fn of_incompatible(error: &PeerIncompatible) -> &'static str {
     }
 }
 
-/// What rustls and webpki say of an error, in the words of which its name is made: they have no other ones. What they
-/// say beside its name is left out.
+/// The name of an error of rustls's or webpki's in separate words, for those without a sentence here. Its fields are
+/// left out.
 pub(super) fn words(error: &impl std::fmt::Debug) -> String {
     let debug = format!("{error:?}");
     let name = debug.split(|char: char| !char.is_alphanumeric()).next().unwrap_or_default();

@@ -16,17 +16,17 @@ use super::verifier::Verifier;
 use super::x509::Certificate;
 use super::{Identity, Key, Name, Roots, TlsOptions};
 
-/// How many configurations are kept while no connection has them, for their sessions to be resumed.
+/// How many configurations are kept though no connection uses them, so that their sessions can be resumed.
 const MAX_KEPT: usize = 64;
 
 /// How many servers' sessions a configuration remembers.
 const MAX_SESSIONS: usize = 256;
 
-/// An option has a value that it can't have.
+/// An option has an invalid value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{option}: {text}")]
 pub struct TlsOptionError {
-    /// Which.
+    /// The option's name.
     pub option: &'static str,
     /// What is wrong with it, in English.
     pub text: String,
@@ -47,14 +47,14 @@ pub enum TlsClientError {
 #[derive(Debug)]
 pub struct TlsClient {
     options: TlsOptions,
-    /// What the options' roots stood for when it was made.
+    /// The system's roots at the time when it was made, if the options name them.
     anchors: Option<Anchors>,
     config: Arc<ClientConfig>,
 }
 
 static CLIENTS: Mutex<VecDeque<Arc<TlsClient>>> = Mutex::new(VecDeque::new());
 
-/// The file that the environment variable SSLKEYLOGFILE names, if it does.
+/// Writes to the file that the environment variable SSLKEYLOGFILE names, if it is set.
 static KEY_LOG: LazyLock<Arc<dyn KeyLog>> = LazyLock::new(|| Arc::new(KeyLogFile::new()));
 
 /// How many configurations are kept.
@@ -64,7 +64,7 @@ pub(super) fn clients() -> usize {
 }
 
 impl TlsClient {
-    /// The configuration for these options: the one that others have, if there is one.
+    /// The configuration for these options, which other connections may share.
     ///
     /// It may read the system's certificates from files.
     ///
@@ -153,11 +153,11 @@ fn versions(options: &TlsOptions) -> Vec<&'static SupportedProtocolVersion> {
     versions.into_iter().filter(|(wanted, _)| *wanted).map(|(_, version)| version).collect()
 }
 
-/// ring's algorithms, as far as they are wanted, in the order in which they are.
+/// Those of ring's algorithms that the options name, in their order.
 fn provider(options: &TlsOptions) -> Result<CryptoProvider, TlsOptionError> {
     let mut provider = ring::default_provider();
     if let Some(names) = &options.ciphers {
-        // rustls has the names of RFC 8446 with a prefix of its own.
+        // rustls puts a prefix of its own before the names of RFC 8446.
         provider.cipher_suites = pick("ciphers", names, &provider.cipher_suites, |suite| {
             format!("{:?}", suite.suite()).replacen("TLS13_", "TLS_", 1)
         })?;
@@ -209,7 +209,7 @@ fn pick<T: Copy>(
     Ok(picked)
 }
 
-/// The certificates of ours, the first of which that can sign as the server wants it is the one it gets.
+/// The client's certificates. The server gets the first one that can sign with an algorithm it accepts.
 #[derive(Debug)]
 struct Identities(Vec<Arc<CertifiedKey>>);
 

@@ -1,7 +1,7 @@
 //! Which of the certificates that a server has sent is at fault, and what is wrong with it, in English.
 //!
-//! webpki says of a path that it is not good, and not where. So the path is followed anew, by the names and by the
-//! signatures, and the fault is looked for on it.
+//! webpki reports that a path is invalid, but not where. So this module follows the path again, by the names and by the
+//! signatures, and looks for the fault on it.
 
 use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::{CertificateDer, TrustAnchor};
@@ -20,7 +20,7 @@ const MAX_CHECKS: usize = 16;
 /// How many hosts of a certificate are worth repeating.
 const MAX_HOSTS: usize = 10;
 
-/// What a server has sent, and who is trusted.
+/// The certificates that a server has sent, and the roots that are trusted.
 pub(super) struct Presented<'a> {
     pub(super) end_entity: &'a CertificateDer<'a>,
     pub(super) others: &'a [CertificateDer<'a>],
@@ -65,7 +65,7 @@ impl Presented<'_> {
                 checks += 1;
                 checks <= MAX_CHECKS && last.is_signed_by(one.certificate.key, self.algorithms)
             };
-            // The first one is as good as any where none has signed.
+            // If none has signed, the first one is as good as any.
             let next = std::iter::once(first).chain(issuers).map(Some).collect::<Vec<_>>();
             let signer = next.iter().flatten().position(has_signed).unwrap_or(0);
             match next.into_iter().nth(signer).flatten() {
@@ -127,7 +127,7 @@ impl Presented<'_> {
         }
     }
 
-    /// The last one of the path leads no further.
+    /// The last certificate of the path leads no further.
     fn unknown_issuer(&self, path: &[Link<'_>]) -> (Option<usize>, String) {
         for (at, link) in path.iter().enumerate().skip(1) {
             if let Err(error) = EndEntityCert::try_from(link.der) {
@@ -257,7 +257,7 @@ fn unsupported_signature(algorithm: &[u8]) -> String {
     format!("is signed with {}, which is not accepted", x509::algorithm_name(algorithm))
 }
 
-/// What webpki does not take in a certificate of its own.
+/// Why webpki cannot read a certificate.
 fn unreadable(error: &Error, certificate: &Certificate<'_>) -> String {
     match error {
         Error::UnsupportedCertVersion if certificate.version != 3 => {

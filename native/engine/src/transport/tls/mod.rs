@@ -1,4 +1,4 @@
-//! TLS on a byte stream, by rustls: who is at the other end is known before a byte of ours is sent.
+//! TLS on a byte stream, by rustls. The server is verified before any data is sent.
 
 mod alert;
 mod client;
@@ -25,18 +25,18 @@ pub use self::stream::{TlsByteStream, Truncated};
 use super::{ByteStream, within};
 use crate::error::ConnectError;
 
-/// Everything about TLS that can be set. Equal options share one configuration.
+/// The options of TLS. Equal options share one configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct TlsOptions {
-    /// Whether the server must prove that it is who it is asked for.
+    /// Whether the server must prove its name.
     pub verify: bool,
     /// Who may vouch for it.
     pub roots: Roots,
-    /// The name that it is asked for.
+    /// The server's name.
     pub name: Name,
-    /// Other names that it must prove to have as well.
+    /// Other names that the server must prove as well.
     pub further_names: Vec<String>,
-    /// The certificates that a server may have when it asks for one, in order of preference.
+    /// The client's certificates for a server that asks for one, in order of preference.
     pub identities: Vec<Identity>,
     /// Whether TLS 1.2 may be spoken.
     pub tls12: bool,
@@ -65,27 +65,27 @@ pub enum Roots {
     These(Vec<Vec<u8>>),
 }
 
-/// The name that a server is asked for, and must prove to have.
+/// The name that the client sends and the server must prove.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Name {
     /// The host's.
     Host,
     /// Another one.
     Other(String),
-    /// None: it is not asked for a name, and any one will do.
+    /// No name is sent, and a certificate for any name is accepted.
     Disabled,
 }
 
-/// A certificate of ours.
+/// A certificate of the client's.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Identity {
-    /// It, and those that vouch for it, in DER.
+    /// The certificate, then those of its issuers, in DER.
     pub chain: Vec<Vec<u8>>,
     /// Its private key.
     pub key: Key,
 }
 
-/// Nothing of it is for a log.
+/// It keeps the key out of logs.
 impl std::fmt::Debug for Identity {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Identity")
@@ -103,7 +103,7 @@ pub enum Key {
     Pkcs8(Vec<u8>),
 }
 
-/// Shakes hands with the server behind `io`, which is asked for as `host`.
+/// Shakes hands with the server behind `io`, whose name is `host` unless the options name another.
 ///
 /// # Errors
 /// See [`ConnectError`]; the server's faults and its alerts are [`ConnectError::Tls`].
@@ -123,7 +123,7 @@ fn server_name(host: &str, name: &Name) -> Result<ServerName<'static>, ConnectEr
         Name::Other(name) => name,
         Name::Host | Name::Disabled => host,
     };
-    // The zone of an address means nothing to the other end.
+    // The zone of an address has a meaning on this machine only.
     let asked_for = asked_for.split('%').next().unwrap_or(asked_for);
     let asked_for = asked_for.strip_suffix('.').unwrap_or(asked_for);
     match (ServerName::try_from(asked_for), name) {
@@ -133,8 +133,8 @@ fn server_name(host: &str, name: &Name) -> Result<ServerName<'static>, ConnectEr
     }
 }
 
-/// Where it is neither sent nor checked, a name is what rustls remembers sessions by: each host has one, whatever it is
-/// called.
+/// rustls keeps sessions by the server's name, even if the name is neither sent nor checked. Each host gets one, though
+/// what it is called cannot be a server's name.
 fn stand_in(host: &str) -> Result<ServerName<'static>, ConnectError> {
     let mut hasher = DefaultHasher::new();
     host.hash(&mut hasher);

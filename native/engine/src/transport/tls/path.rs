@@ -1,4 +1,4 @@
-//! Which of a server's certificates may stand between its own and a root, and how much there is to try.
+//! Which of a server's certificates may lead from its own to a root, and how many paths there are to try.
 //!
 //! webpki tries every order of them that their names allow, in up to 200,000 steps with up to 100 signatures, on the
 //! thread that serves all of its connections. A server can make it do so by certificates that share a name. So the
@@ -16,16 +16,16 @@ const MAX_STEPS: usize = 100;
 /// How many certificates webpki takes between a server's and a root's.
 const MAX_BETWEEN: usize = 6;
 
-/// Those of the certificates that may vouch for the server's, in their order.
+/// Those of the certificates that may be on a path to a root, in their order.
 ///
 /// # Errors
-/// To find out whether they do takes too many steps.
+/// The search takes too many steps.
 pub(super) fn candidates<'a>(
     end_entity: &EndEntityCert<'_>,
     certificates: &[CertificateDer<'a>],
     anchors: &[TrustAnchor<'_>],
 ) -> Result<Vec<CertificateDer<'a>>, Objection> {
-    // One that cannot be read vouches for nobody.
+    // A certificate that cannot be decoded is on no path.
     let (ders, read): (Vec<_>, Vec<_>) =
         certificates.iter().filter_map(|der| Some((der, EndEntityCert::try_from(der).ok()?))).unzip();
     let mut search = Search {
@@ -41,7 +41,7 @@ pub(super) fn candidates<'a>(
     Ok(candidates.map(|(der, _)| der.clone()).collect())
 }
 
-/// What a certificate says of itself.
+/// The names and the key of a certificate.
 struct Named<'a> {
     subject: &'a [u8],
     issuer: &'a [u8],
@@ -57,23 +57,23 @@ impl<'a> Named<'a> {
 
 /// The search that webpki would make, if no signature were good.
 struct Search<'a> {
-    /// The server's, then the others.
+    /// The server's own certificate, then the others.
     certificates: Vec<Named<'a>>,
     /// The names of the roots.
     anchors: Vec<&'a [u8]>,
-    /// Which of the certificates may be on a path.
+    /// For each certificate, whether it may be on a path.
     is_candidate: Vec<bool>,
     steps: usize,
 }
 
 impl Search<'_> {
-    /// Tries who may have issued the last certificate of the path, given by its number as all on it are. False when
-    /// that takes too many steps.
+    /// Tries the possible issuers of the path's last certificate. The path consists of indices into `certificates`.
+    /// Returns false when the search takes too many steps.
     fn try_issuers(&mut self, path: &mut Vec<usize>) -> bool {
         let Some(last) = path.last().map(|last| &self.certificates[*last]) else { return true };
         let issuer = last.issuer;
         let roots = self.anchors.iter().filter(|name| **name == issuer).count();
-        // The root's signature is looked at first, and the others if it is good.
+        // webpki checks the root's signature first, and the others if that is valid.
         self.steps += roots * path.len();
         for next in 1..self.certificates.len() {
             let candidate = &self.certificates[next];

@@ -1,4 +1,4 @@
-//! Who may vouch for a server.
+//! The roots that a server's certificate may lead to.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,10 +10,10 @@ use rustls_native_certs::ErrorKind;
 use super::client::{TlsClientError, TlsOptionError};
 use crate::error::is_exhaustion;
 
-/// The roots, each as far as it is needed to check a signature of it.
+/// The roots, each reduced to what a check of its signatures needs.
 pub(super) type Anchors = Arc<[TrustAnchor<'static>]>;
 
-/// How long the system's roots are taken to be as they were.
+/// How long the system's roots are taken as unchanged.
 const SYSTEM_ROOTS_LIFETIME: Duration = Duration::from_secs(10);
 
 struct SystemRoots {
@@ -24,17 +24,17 @@ struct SystemRoots {
 
 static SYSTEM_ROOTS: Mutex<Option<SystemRoots>> = Mutex::new(None);
 
-/// Whom the operating system trusts: the same as long as its certificates are.
+/// The roots that the operating system trusts: the same ones as long as the system's certificates are the same.
 ///
 /// # Errors
-/// It trusts nobody, or its certificates cannot be read just now.
+/// The system trusts none, or its certificates cannot be read now.
 pub(super) fn system() -> Result<Anchors, TlsClientError> {
     let mut known = SYSTEM_ROOTS.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(known) = known.as_ref().filter(|known| known.looked_at.elapsed() < SYSTEM_ROOTS_LIFETIME) {
         return Ok(Arc::clone(&known.anchors));
     }
     let found = rustls_native_certs::load_native_certs();
-    // Some of them would be taken for all of them, and a server of another one for a stranger.
+    // With some of them only, a server under one of the others would be refused.
     if let Some(error) = found.errors.iter().find_map(exhausted) {
         return Err(error.into());
     }
@@ -42,7 +42,7 @@ pub(super) fn system() -> Result<Anchors, TlsClientError> {
         known.looked_at = Instant::now();
         return Ok(Arc::clone(&known.anchors));
     }
-    // A certificate of the system's that cannot be read vouches for nobody; the others do nonetheless.
+    // A certificate of the system's that cannot be decoded is left out.
     let anchors: Anchors = found.certs.iter().filter_map(|certificate| anchor(certificate)).collect();
     if anchors.is_empty() {
         let text = found.errors.first().map_or_else(|| "there are none".into(), ToString::to_string);
@@ -62,10 +62,10 @@ fn exhausted(error: &rustls_native_certs::Error) -> Option<io::Error> {
     }
 }
 
-/// These certificates.
+/// The roots in these certificates.
 ///
 /// # Errors
-/// One of them is none.
+/// One of them cannot be decoded.
 pub(super) fn these(certificates: &[Vec<u8>]) -> Result<Anchors, TlsOptionError> {
     let anchors = certificates.iter().map(|certificate| {
         let bad = || TlsOptionError { option: "roots", text: "a certificate cannot be decoded".into() };

@@ -1,11 +1,12 @@
-//! The algorithms that signatures of certificates are verified with: ring's, for keys as other programs write them too.
+//! The algorithms that verify the signatures of certificates: ring's, extended to RSA keys in another common encoding.
 
 use std::sync::LazyLock;
 
 use rustls::crypto::{WebPkiSupportedAlgorithms, ring};
 use rustls::pki_types::{AlgorithmIdentifier, InvalidSignature, SignatureVerificationAlgorithm, alg_id};
 
-/// rsaEncryption without its parameters, which are NULL and should be there (RFC 3279, 2.3.1): so write OTP 28 and later.
+/// rsaEncryption without its parameters, as OTP 28 and later write it. They should be there, and be NULL (RFC 3279,
+/// 2.3.1).
 const RSA_WITHOUT_NULL: AlgorithmIdentifier =
     AlgorithmIdentifier::from_slice(b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01");
 
@@ -17,7 +18,7 @@ static ALGORITHMS: LazyLock<WebPkiSupportedAlgorithms> = LazyLock::new(|| {
         let algorithm: &'static dyn SignatureVerificationAlgorithm = Box::leak(Box::new(WithoutNull(*algorithm)));
         algorithm
     }));
-    // Once, for as long as the library is there.
+    // It leaks once, and lives as long as the library.
     WebPkiSupportedAlgorithms { all: Vec::leak(all), mapping: provided.mapping }
 });
 
@@ -26,7 +27,7 @@ pub(super) fn algorithms() -> WebPkiSupportedAlgorithms {
     *ALGORITHMS
 }
 
-/// An algorithm with RSA, for a key that webpki would not know to be one.
+/// An algorithm with RSA for keys in that encoding, which webpki does not recognise.
 #[derive(Debug)]
 struct WithoutNull(&'static dyn SignatureVerificationAlgorithm);
 

@@ -1,4 +1,4 @@
-//! Whether a server is who it is asked for.
+//! Whether a server's certificate proves its name.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -16,23 +16,23 @@ use super::roots::Anchors;
 use super::x509::{Certificate, rsa_bits};
 
 thread_local! {
-    /// What is wrong with the certificate that was looked at last. rustls has no place for it in its errors.
+    /// The sentence for the last certificate that was refused. rustls's errors have no place for it.
     static PROBLEM: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// What the verifier has found on this thread since this was asked last.
+/// Takes the sentence for the last certificate that was refused on this thread.
 pub(super) fn take_problem() -> Option<String> {
     PROBLEM.take()
 }
 
-/// Checks certificates by webpki, as rustls's own verifier does, with a limit on the chain's length.
+/// Checks certificates with webpki, as rustls's own verifier does, and limits the chain's length.
 #[derive(Debug)]
 pub(super) struct Verifier {
-    /// Nobody is asked where there are none.
+    /// The roots. Without them any certificate is accepted.
     pub(super) anchors: Option<Anchors>,
     /// Whether the certificate must be for the server's name.
     pub(super) checks_name: bool,
-    /// For which names it must be as well.
+    /// Other names that it must be for as well.
     pub(super) further_names: Vec<ServerName<'static>>,
     /// The most certificates between the server's and the root's.
     pub(super) depth: u8,
@@ -74,7 +74,7 @@ impl From<Refusal> for CertificateError {
     }
 }
 
-/// What webpki has no word for in a certificate that is not accepted.
+/// A reason to refuse a certificate that webpki has no error for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Objection {
     #[error("is signed with its own key alone, and is not among the roots that are trusted here")]
@@ -119,7 +119,7 @@ impl Verifier {
         })
     }
 
-    /// Whoever trusts the certificate itself asks nobody who vouches for it, nor whether it may vouch for others.
+    /// Checks a certificate that is a root itself: neither its issuer nor its right to issue others matters.
     fn check_itself(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -198,8 +198,8 @@ impl Verifier {
         names.try_for_each(|name| certificate.verify_is_valid_for_subject_name(name))
     }
 
-    /// The signature of a handshake, by the key alone: what else the certificate holds has been looked at already, or need
-    /// not be.
+    /// Checks the signature of a handshake with the certificate's key. The rest of the certificate has been checked
+    /// already, or need not be.
     fn check_signature(
         &self,
         certificate: &CertificateDer<'_>,
@@ -210,7 +210,7 @@ impl Verifier {
             return Err(CertificateError::BadEncoding.into());
         };
         match check(&key) {
-            // A server that need not prove who it is must still have a key that can be used.
+            // A server that need not prove its name must still have a usable key.
             Err(_) if has_weak_key(certificate) => {
                 let presented =
                     Presented { end_entity: certificate, others: &[], anchors: &[], algorithms: &self.algorithms };
@@ -222,11 +222,10 @@ impl Verifier {
     }
 }
 
-/// Whether a root has the name and the key of the certificate: to trust the one is to trust the other, since whoever has
-/// that key may vouch for it.
+/// Whether a root has the name and the key of the certificate, which is then as good as the root.
 fn is_trusted_itself(certificate: &CertificateDer<'_>, anchors: &Anchors) -> bool {
     let Some(certificate) = Certificate::read(certificate) else { return false };
-    // One that may only vouch for some names does not vouch for itself beyond them.
+    // A root that is limited to some names is limited to them for itself, too.
     let is_same = |anchor: &TrustAnchor<'_>| {
         anchor.name_constraints.is_none()
             && anchor.subject.as_ref() == certificate.subject
@@ -312,7 +311,7 @@ fn is_weak(key: &[u8]) -> bool {
     rsa_bits(key).is_some_and(|bits| bits < MIN_RSA_BITS)
 }
 
-/// webpki's error in rustls's terms, which name the alert that the server is sent.
+/// webpki's error as one of rustls's, which decides which alert the server gets.
 fn certificate_error(error: webpki::Error) -> CertificateError {
     use webpki::Error as E;
     match error {

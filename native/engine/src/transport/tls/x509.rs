@@ -1,7 +1,7 @@
-//! What a certificate says of itself, read without a judgement: distinguished names (X.501), dates, keys.
+//! Reads certificates without judging them: distinguished names (X.501), dates, keys.
 //!
-//! webpki refuses to read what it would not trust, an older version for example. Its names and dates are wanted all the
-//! same, to say what is wrong with it; and its key is all that a handshake takes which verifies nothing else.
+//! webpki does not read a certificate that it would not trust, one of an older version for example. Its names and dates
+//! are still needed to say what is wrong with it, and its key for a handshake that does not verify the server.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -29,7 +29,7 @@ mod tag {
     pub(super) const IP_ADDRESS: u8 = 0x87;
 }
 
-/// The extensions that tell what a certificate may be used for (RFC 5280, 4.2.1): id-ce is 2.5.29.
+/// The extensions that limit the use of a certificate (RFC 5280, 4.2.1): id-ce is 2.5.29.
 mod extension {
     pub(super) const SUBJECT_ALT_NAME: &[u8] = &[0x55, 0x1d, 17];
     pub(super) const BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 19];
@@ -40,27 +40,27 @@ mod extension {
 /// id-kp-serverAuth (RFC 5280, 4.2.1.12).
 const SERVER_AUTH: &[u8] = b"\x2b\x06\x01\x05\x05\x07\x03\x01";
 
-/// A certificate (RFC 5280, 4.1). What is a sequence is there without its outermost tag.
+/// A certificate (RFC 5280, 4.1). Sequences are without their outermost tag.
 #[derive(Clone, Copy)]
 pub(super) struct Certificate<'a> {
     /// Counted from 1 on.
     pub(super) version: u8,
     pub(super) issuer: &'a [u8],
-    /// In seconds since 1970, if it is a time.
+    /// In seconds since 1970, if it can be read.
     pub(super) not_before: Option<u64>,
     pub(super) not_after: Option<u64>,
     pub(super) subject: &'a [u8],
     /// Its SubjectPublicKeyInfo.
     pub(super) key: &'a [u8],
     extensions: &'a [u8],
-    /// What is signed, how, and the signature.
+    /// The signed part. The algorithm and the signature follow.
     signed: &'a [u8],
     pub(super) signature_algorithm: &'a [u8],
     signature: &'a [u8],
 }
 
 impl<'a> Certificate<'a> {
-    /// Reads as much of it as there is: only its parts must stand where they do in every version.
+    /// Reads a certificate of any version. Parts that are missing at its end are empty.
     pub(super) fn read(der: &'a [u8]) -> Option<Self> {
         let (_, certificate, _) = element(der)?;
         let (_, mut tbs, rest) = element(certificate)?;
@@ -105,7 +105,7 @@ impl<'a> Certificate<'a> {
         })
     }
 
-    /// The key in the form in which cryptography takes it: of an RSA key the parameters, NULL, may be missing.
+    /// The key in the encoding that ring takes. An RSA key may lack its parameters, NULL, in the certificate.
     pub(super) fn public_key(&self) -> Option<SubjectPublicKeyInfoDer<'static>> {
         public_key(self.key)
     }
@@ -149,7 +149,7 @@ impl<'a> Certificate<'a> {
         (is_authority, max)
     }
 
-    /// Whether the names that it may vouch for are limited.
+    /// Whether it may be used for some names only.
     pub(super) fn has_name_constraints(&self) -> bool {
         self.extension(extension::NAME_CONSTRAINTS).is_some()
     }
@@ -252,7 +252,7 @@ fn attribute_name(oid: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// Whoever made the certificate has chosen the bytes: they are not to draw on a terminal, nor to fill a log.
+/// The certificate's author has chosen the bytes. They must neither control a terminal nor fill a log.
 fn printable(tag: u8, value: &[u8]) -> String {
     let value = value.get(..MAX_VALUE).unwrap_or(value);
     let text = match tag {
