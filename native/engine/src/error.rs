@@ -1,11 +1,10 @@
 //! What can go wrong, by who is to blame. The bridge turns these into Erlang terms; nothing else does.
 
+use std::error::Error;
 use std::io;
 use std::time::Duration;
 
 use crate::sink::OutOfMemory;
-use crate::transport::tls::{TlsError, Truncated};
-use crate::transport::{inner, is_cut};
 
 /// An attempt to connect failed.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +27,33 @@ pub enum ConnectError {
     /// The network or the server: what the operating system said of the last address tried.
     #[error(transparent)]
     Io(#[from] io::Error),
+}
+
+/// An alert of TLS, from either side.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{text}")]
+pub struct TlsError {
+    /// The name of the alert, as OTP's `ssl` has it.
+    pub alert: &'static str,
+    /// What happened, in English.
+    pub text: String,
+}
+
+/// The byte stream under TLS ended without a close_notify from the peer (RFC 8446, 6.1). Anybody on the way may have cut
+/// it.
+#[derive(Debug, thiserror::Error)]
+#[error("the TLS connection was cut without a close_notify")]
+pub struct Truncated;
+
+/// Whether the error of a byte stream means that the peer has closed, and nothing worse.
+pub(crate) fn is_cut(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, UnexpectedEof, WriteZero};
+    matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected | UnexpectedEof | WriteZero)
+}
+
+/// The error of this crate that a byte stream has wrapped into an [`io::Error`].
+pub(crate) fn inner<E: Error + 'static>(error: &io::Error) -> Option<&E> {
+    error.get_ref().and_then(|error| error.downcast_ref())
 }
 
 /// Whether the operating system says that it, or the process, has no descriptor or no memory left. Whoever tells the

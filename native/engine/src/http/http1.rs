@@ -28,11 +28,11 @@ use super::waiting::{Queue, Timeouts, Waiting, What};
 use super::wire::{Control, Wire};
 use crate::command::{Body, Command, Outgoing, Request, RequestData, Upgrade};
 use crate::connection::{Connection, Reupgrade, Stop, UpgradeRequest, panic_on_command, refuse};
-use crate::error::{BadState, ConnectionError, DownReason, Refusal, Wait};
+use crate::error::{BadState, ConnectionError, DownReason, Refusal, Wait, inner, is_cut};
 use crate::event::{Event, StreamError, StreamInfo};
 use crate::options::{Flow, HttpOptions, HttpVersion, WsOptions};
 use crate::sink::Sink;
-use crate::transport::{ByteStream, inner, is_cut};
+use crate::transport::ByteStream;
 use crate::websocket::credit::{Credit, Window};
 use crate::websocket::handshake::{self, Asked, Chosen};
 

@@ -10,7 +10,6 @@ pub mod tls;
 mod unix;
 
 use std::cell::RefCell;
-use std::error::Error;
 use std::future::Future;
 use std::io;
 use std::pin::{Pin, pin};
@@ -158,15 +157,4 @@ async fn within<T>(
         None => work.await,
         Some(limit) => timeout(limit, work).await.unwrap_or(Err(ConnectError::Timeout)),
     }
-}
-
-/// Whether the error means that the peer has closed, and nothing worse.
-pub(crate) fn is_cut(error: &io::Error) -> bool {
-    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, UnexpectedEof, WriteZero};
-    matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected | UnexpectedEof | WriteZero)
-}
-
-/// The error of this crate that a byte stream has wrapped into an [`io::Error`].
-pub(crate) fn inner<E: Error + 'static>(error: &io::Error) -> Option<&E> {
-    error.get_ref().and_then(|error| error.downcast_ref())
 }

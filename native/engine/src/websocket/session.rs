@@ -15,11 +15,11 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::command::{COMMAND, Command, Item, Outgoing, Reply};
 use crate::connection::{Commands, State, Status, end_turn, poll_caught};
-use crate::error::{BadState, ConnectionError, DownReason, ProtocolError};
+use crate::error::{BadState, ConnectionError, DownReason, ProtocolError, is_cut};
 use crate::event::{Event, Message, NotSent, StreamError, StreamInfo};
 use crate::options::WsOptions;
 use crate::sink::Sink;
-use crate::transport::{ByteStream, is_cut};
+use crate::transport::ByteStream;
 use crate::websocket::credit::{Credit, Window};
 use crate::websocket::frame::MAX_CONTROL_PAYLOAD;
 use crate::websocket::handshake::Chosen;

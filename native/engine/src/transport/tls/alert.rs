@@ -3,16 +3,7 @@
 use rustls::{AlertDescription, CertificateError, Error, PeerIncompatible};
 
 use super::verifier::Objection;
-
-/// An alert, from either side.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{text}")]
-pub struct TlsError {
-    /// The name of the alert, as OTP's `ssl` has it.
-    pub alert: &'static str,
-    /// What happened, in English.
-    pub text: String,
-}
+use crate::error::TlsError;
 
 impl TlsError {
     /// The connection's keys have been used as often as they may be.

@@ -8,12 +8,11 @@ use rustls::unbuffered::{ConnectionState, UnbufferedStatus};
 use rustls::{ClientConfig, Error};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::alert::TlsError;
 use super::output::Output;
 use super::stream::{MAX_PARTIAL, TlsByteStream};
 use super::verifier;
-use crate::error::ConnectError;
-use crate::transport::{ByteStream, is_cut};
+use crate::error::{ConnectError, TlsError, is_cut};
+use crate::transport::ByteStream;
 
 /// A handshake under way.
 struct Handshake {

@@ -17,13 +17,13 @@ use std::time::Duration;
 
 use rustls::pki_types::ServerName;
 
-pub use self::alert::TlsError;
 #[cfg(test)]
 use self::client::clients;
 pub use self::client::{TlsClient, TlsClientError, TlsOptionError};
-pub use self::stream::{TlsByteStream, Truncated};
+pub use self::stream::TlsByteStream;
 use super::{ByteStream, within};
 use crate::error::ConnectError;
+pub use crate::error::{TlsError, Truncated};
 
 /// The options of TLS. Equal options share one configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -14,8 +14,8 @@ use rustls::client::UnbufferedClientConnection;
 use rustls::unbuffered::{ConnectionState, EncryptError, UnbufferedStatus};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::alert::TlsError;
 use super::output::{Output, Traffic};
+use crate::error::{TlsError, Truncated};
 use crate::transport::ByteStream;
 
 /// How much is read, or encrypted, at once, but for what comes in large records.
@@ -38,11 +38,6 @@ thread_local! {
     /// The output of the write under way.
     static OUTPUT: RefCell<Output> = const { RefCell::new(Output::new()) };
 }
-
-/// The byte stream below ended without a close_notify from the peer (RFC 8446, 6.1). Anybody on the way may have cut it.
-#[derive(Debug, thiserror::Error)]
-#[error("the TLS connection was cut without a close_notify")]
-pub struct Truncated;
 
 /// A TLS connection. When it is dropped, it sends a close_notify (RFC 8446, 6.1), if the stream below takes that at
 /// once. Its errors are those of the stream below, [`TlsError`] and [`Truncated`].
