@@ -98,10 +98,6 @@
 
 -define(AWAIT_TIMEOUT, 5000).
 
-%% With these a call to a supervisor exits that is not there, or ends meanwhile.
--define(IS_STOP(Reason), (Reason =:= noproc orelse Reason =:= shutdown orelse Reason =:= killed
-	orelse Reason =:= normal)).
-
 %% @doc Opens a connection to the host and port of a URL, with TLS where its scheme is wss
 %% or https, without it where that is ws or http. The path is for the request or the upgrade.
 -spec open(Url :: string() | binary()) -> {ok, ConnPid :: pid()} | {error, Reason :: term()}.
@@ -125,7 +121,7 @@ open(Host, Port) ->
 	-> {ok, ConnPid :: pid()} | {error, Reason :: term()}.
 open(Host, Port, Opts) ->
 	case gun_rs_options:open(Host, Port, Opts) of
-		{ok, Config} -> start_conn(gun_rs_native:load_error(), Config);
+		{ok, Config} -> gun_rs_opener:open(Config);
 		Error -> Error
 	end.
 
@@ -140,47 +136,9 @@ open_url(Url, Opts) ->
 	-> {ok, ConnPid :: pid()} | {error, Reason :: term()}.
 open_unix(Path, Opts) ->
 	case gun_rs_options:open_unix(Path, Opts) of
-		{ok, Config} -> start_conn(gun_rs_native:load_error(), Config);
+		{ok, Config} -> gun_rs_opener:open(Config);
 		Error -> Error
 	end.
-
-start_conn(undefined, Config) ->
-	case gun_rs_native:runtime_is_running() of
-		true ->
-			start_conn(Config);
-		%% It may be another copy of the library, loaded since the application started.
-		false ->
-			case gun_rs_app:resume() of
-				ok -> start_conn(Config);
-				Error -> Error
-			end
-	end;
-start_conn(LoadError, _) ->
-	{error, {nif_not_loaded, LoadError}}.
-
-start_conn(Config=#{supervise := Supervise}) ->
-	case gun_rs_tls:new(Config) of
-		{ok, Tls} when Supervise -> started(fun() -> gun_rs_conns_sup:start_conn(self(), without_secrets(Config), Tls) end);
-		{ok, Tls} -> started(fun() -> gun_rs_conn:start_link(self(), without_secrets(Config), Tls) end);
-		Error -> Error
-	end.
-
-%% The application may stop at any time.
-started(Start) ->
-	try Start() of
-		{ok, ConnPid} when is_pid(ConnPid) -> {ok, ConnPid};
-		%% There were no I/O threads any more.
-		Ignored when Ignored =:= ignore; Ignored =:= {ok, undefined} -> {error, {not_started, gun_rs}};
-		Error -> Error
-	catch exit:{Reason, _} when ?IS_STOP(Reason) ->
-		{error, {not_started, gun_rs}}
-	end.
-
-%% Neither the supervisor nor the process behind ConnPid need them: Tls has what they stand for.
-without_secrets(Config=#{opts := Opts=#{tls_opts := TlsOpts}}) ->
-	Config#{tls_opts := [], opts := Opts#{tls_opts := gun_rs_secrets:hide_tls(TlsOpts)}};
-without_secrets(Config) ->
-	Config.
 
 %% @doc Waits for gun_up. The second argument is a timeout in ms or a monitor
 %% reference; the default timeout is 5000.
@@ -193,19 +151,12 @@ await_up(ConnPid) ->
 await_up(ConnPid, MRef) when is_reference(MRef) ->
 	await_up(ConnPid, ?AWAIT_TIMEOUT, MRef);
 await_up(ConnPid, Timeout) ->
-	with_monitor(ConnPid, fun(MRef) -> await_up(ConnPid, Timeout, MRef) end).
+	gun_rs_await:with_monitor(ConnPid, fun(MRef) -> await_up(ConnPid, Timeout, MRef) end).
 
 -spec await_up(ConnPid :: pid(), timeout(), MRef :: reference())
 	-> {ok, Protocol :: atom()} | {error, failure()}.
 await_up(ConnPid, Timeout, MRef) ->
-	receive
-		{gun_up, ConnPid, Protocol} ->
-			{ok, Protocol};
-		{'DOWN', MRef, process, ConnPid, Reason} ->
-			failure(ConnPid, down, exit_reason(ConnPid, Reason))
-	after Timeout ->
-		{error, timeout}
-	end.
+	gun_rs_await:up(ConnPid, Timeout, MRef).
 
 %% @doc What there is to know about a connection, as a map with gun's keys. Exits
 %% `noproc' when there is none.
@@ -232,24 +183,8 @@ done(no_conn, Pid, Cast) -> gun_rs_stand_in:cast(Pid, Cast).
 %% @doc Ends the connection at once. `{error, not_found}' if it lives and is not
 %% supervised, or is no connection; `{error, simple_one_for_one}' if it is no pid.
 -spec close(ConnPid :: pid() | term()) -> ok | {error, not_found | simple_one_for_one}.
-close(ConnPid) when is_pid(ConnPid) ->
-	%% Nothing else remembers it then.
-	Old = [Dialect || node(ConnPid) =:= node(), Dialect <- [gun_rs_conn:dialect(ConnPid)], Dialect =/= gun_2],
-	%% The supervisor is the one of the connection's node.
-	try supervisor:terminate_child({gun_rs_conns_sup, node(ConnPid)}, ConnPid) of
-		ok when node(ConnPid) =:= node() ->
-			_ = [ok = gun_rs_exits:remember(ConnPid, shutdown, Dialect) || Dialect <- Old],
-			gun_rs_native:conn_silence(ConnPid);
-		Result ->
-			Result
-	catch
-		%% Where there is no supervisor there is no connection that it could end; one that
-		%% ends itself has ended its connections.
-		exit:{Reason, _} when ?IS_STOP(Reason) -> ok;
-		exit:{{nodedown, _}, _} -> ok
-	end;
-close(_) ->
-	{error, simple_one_for_one}.
+close(ConnPid) ->
+	gun_rs_opener:close(ConnPid).
 
 %% @doc Makes a request: answered by gun_response, then by gun_data unless that says fin,
 %% or by gun_error. Requests of a connection are answered in order. The request says that
@@ -508,50 +443,12 @@ await(ConnPid, StreamRef) ->
 await(ConnPid, StreamRef, MRef) when is_reference(MRef) ->
 	await(ConnPid, StreamRef, ?AWAIT_TIMEOUT, MRef);
 await(ConnPid, StreamRef, Timeout) ->
-	with_monitor(ConnPid, fun(MRef) -> await(ConnPid, StreamRef, Timeout, MRef) end).
+	gun_rs_await:with_monitor(ConnPid, fun(MRef) -> await(ConnPid, StreamRef, Timeout, MRef) end).
 
 -spec await(ConnPid :: pid(), StreamRef :: reference() | undefined, timeout(), MRef :: reference())
 	-> await_result().
 await(ConnPid, StreamRef, Timeout, MRef) ->
-	receive
-		{gun_inform, ConnPid, StreamRef, Status, Headers} ->
-			{inform, Status, Headers};
-		{gun_response, ConnPid, StreamRef, IsFin, Status, Headers} ->
-			{response, IsFin, Status, Headers};
-		{gun_data, ConnPid, StreamRef, IsFin, Data} ->
-			{data, IsFin, Data};
-		{gun_sse, ConnPid, StreamRef, Event} ->
-			{sse, Event};
-		{gun_trailers, ConnPid, StreamRef, Trailers} ->
-			{trailers, Trailers};
-		{gun_push, ConnPid, StreamRef, NewStreamRef, Method, URI, Headers} ->
-			{push, NewStreamRef, Method, URI, Headers};
-		{gun_upgrade, ConnPid, StreamRef, Protocols, Headers} ->
-			{upgrade, Protocols, Headers};
-		{gun_ws, ConnPid, StreamRef, Frame} ->
-			{ws, Frame};
-		%% The older dialects do not name the stream.
-		{gun_ws_upgrade, ConnPid, ok, Headers} ->
-			{upgrade, [<<"websocket">>], Headers};
-		{gun_ws_upgrade, ConnPid, ok} ->
-			{upgrade, [<<"websocket">>], []};
-		{gun_ws_upgrade, ConnPid, error, IsFin, Status, Headers} ->
-			{response, IsFin, Status, Headers};
-		{gun_ws, ConnPid, Frame} ->
-			{ws, Frame};
-		{gun_tunnel_up, ConnPid, StreamRef, Protocol} ->
-			{up, Protocol};
-		{gun_notify, ConnPid, Type, Info} ->
-			{notify, Type, Info};
-		{gun_error, ConnPid, StreamRef, Reason} ->
-			failure(ConnPid, stream_error, Reason);
-		{gun_error, ConnPid, Reason} ->
-			failure(ConnPid, connection_error, Reason);
-		{'DOWN', MRef, process, ConnPid, Reason} ->
-			failure(ConnPid, down, exit_reason(ConnPid, Reason))
-	after Timeout ->
-		{error, timeout}
-	end.
+	gun_rs_await:message(ConnPid, StreamRef, Timeout, MRef).
 
 %% @doc Waits for the whole body of a response, and for its trailers if it has them. The
 %% third argument is a timeout in ms, for each part of it, or a monitor reference; the
@@ -565,91 +462,18 @@ await_body(ConnPid, StreamRef) ->
 await_body(ConnPid, StreamRef, MRef) when is_reference(MRef) ->
 	await_body(ConnPid, StreamRef, ?AWAIT_TIMEOUT, MRef);
 await_body(ConnPid, StreamRef, Timeout) ->
-	with_monitor(ConnPid, fun(MRef) -> await_body(ConnPid, StreamRef, Timeout, MRef) end).
+	gun_rs_await:with_monitor(ConnPid, fun(MRef) -> await_body(ConnPid, StreamRef, Timeout, MRef) end).
 
 -spec await_body(ConnPid :: pid(), StreamRef :: reference(), timeout(), MRef :: reference())
 	-> await_body_result().
 await_body(ConnPid, StreamRef, Timeout, MRef) ->
-	await_body(ConnPid, StreamRef, Timeout, MRef, []).
-
-await_body(ConnPid, StreamRef, Timeout, MRef, Acc) ->
-	receive
-		{gun_data, ConnPid, StreamRef, nofin, Data} ->
-			await_body(ConnPid, StreamRef, Timeout, MRef, [Data|Acc]);
-		{gun_data, ConnPid, StreamRef, fin, Data} ->
-			{ok, iolist_to_binary(lists:reverse(Acc, [Data]))};
-		{gun_trailers, ConnPid, StreamRef, Trailers} ->
-			{ok, iolist_to_binary(lists:reverse(Acc)), Trailers};
-		{gun_error, ConnPid, StreamRef, Reason} ->
-			failure(ConnPid, stream_error, Reason);
-		{gun_error, ConnPid, Reason} ->
-			failure(ConnPid, connection_error, Reason);
-		{'DOWN', MRef, process, ConnPid, Reason} ->
-			failure(ConnPid, down, exit_reason(ConnPid, Reason))
-	after Timeout ->
-		{error, timeout}
-	end.
-
-with_monitor(ConnPid, Fun) ->
-	MRef = monitor(process, ConnPid),
-	Result = Fun(MRef),
-	true = demonitor(MRef, [flush]),
-	Result.
-
-%% Gun 1 does not say what the reason is of.
-failure(ConnPid, What, Reason) ->
-	case gun_rs_conn:dialect(ConnPid) of
-		gun_2 -> {error, {What, Reason}};
-		_ -> {error, Reason}
-	end.
-
-%% One that was gone before it was monitored.
-exit_reason(ConnPid, noproc) -> gun_rs_exits:reason(ConnPid);
-exit_reason(_, Reason) -> Reason.
+	gun_rs_await:body(ConnPid, StreamRef, Timeout, MRef).
 
 %% @doc Removes every message of a connection, its 'DOWN' included, or of a stream,
 %% from the caller's mailbox.
 -spec flush(ConnPid :: pid()) -> ok; (StreamRef :: reference()) -> ok.
-flush(ConnPid) when is_pid(ConnPid) ->
-	receive
-		{gun_up, ConnPid, _} -> flush(ConnPid);
-		{gun_down, ConnPid, _, _, _} -> flush(ConnPid);
-		{gun_down, ConnPid, _, _, _, _} -> flush(ConnPid);
-		{gun_ws_upgrade, ConnPid, ok} -> flush(ConnPid);
-		{gun_ws_upgrade, ConnPid, ok, _} -> flush(ConnPid);
-		{gun_ws_upgrade, ConnPid, error, _, _, _} -> flush(ConnPid);
-		{gun_ws, ConnPid, _} -> flush(ConnPid);
-		{gun_inform, ConnPid, _, _, _} -> flush(ConnPid);
-		{gun_response, ConnPid, _, _, _, _} -> flush(ConnPid);
-		{gun_data, ConnPid, _, _, _} -> flush(ConnPid);
-		{gun_sse, ConnPid, _, _} -> flush(ConnPid);
-		{gun_trailers, ConnPid, _, _} -> flush(ConnPid);
-		{gun_push, ConnPid, _, _, _, _, _} -> flush(ConnPid);
-		{gun_upgrade, ConnPid, _, _, _} -> flush(ConnPid);
-		{gun_ws, ConnPid, _, _} -> flush(ConnPid);
-		{gun_tunnel_up, ConnPid, _, _} -> flush(ConnPid);
-		{gun_notify, ConnPid, _, _} -> flush(ConnPid);
-		{gun_error, ConnPid, _, _} -> flush(ConnPid);
-		{gun_error, ConnPid, _} -> flush(ConnPid);
-		{'DOWN', _, process, ConnPid, _} -> flush(ConnPid)
-	after 0 ->
-		ok
-	end;
-flush(StreamRef) ->
-	receive
-		{gun_inform, _, StreamRef, _, _} -> flush(StreamRef);
-		{gun_response, _, StreamRef, _, _, _} -> flush(StreamRef);
-		{gun_data, _, StreamRef, _, _} -> flush(StreamRef);
-		{gun_sse, _, StreamRef, _} -> flush(StreamRef);
-		{gun_trailers, _, StreamRef, _} -> flush(StreamRef);
-		{gun_push, _, StreamRef, _, _, _, _} -> flush(StreamRef);
-		{gun_upgrade, _, StreamRef, _, _} -> flush(StreamRef);
-		{gun_ws, _, StreamRef, _} -> flush(StreamRef);
-		{gun_tunnel_up, _, StreamRef, _} -> flush(StreamRef);
-		{gun_error, _, StreamRef, _} -> flush(StreamRef)
-	after 0 ->
-		ok
-	end.
+flush(ConnPidOrStreamRef) ->
+	gun_rs_await:flush(ConnPidOrStreamRef).
 
 %% @doc An English sentence for a reason that gun_rs gave.
 -spec format_error(Reason :: term()) -> iolist().

@@ -87,7 +87,7 @@ compile_inside() {
     mkdir -p "$libs/gun_rs/ebin"
     ln -sfn ../../../../../priv "$libs/gun_rs/priv"
     cp _build/default/lib/gun_rs/ebin/gun_rs.app "$libs/gun_rs/ebin/"
-    $inside erlc +debug_info -pa _build/default/lib/gun_rs/ebin -o "$libs/gun_rs/ebin" erlang_src/*.erl
+    $inside erlc +debug_info -pa _build/default/lib/gun_rs/ebin -o "$libs/gun_rs/ebin" erlang_src/*.erl erlang_src/*/*.erl
 }
 
 main "$@"

@@ -17,7 +17,7 @@ rm -rf "$compare"/test/*.beam "$compare"/certs_*
 ln -sfn ../../../../priv "$libs/gun_rs/priv"
 cp _build/default/lib/gun_rs/ebin/gun_rs.app "$libs/gun_rs/ebin/"
 inside="scripts/otp-root.sh 29 run"
-$inside erlc +debug_info -pa _build/default/lib/gun_rs/ebin -o "$libs/gun_rs/ebin" erlang_src/*.erl
+$inside erlc +debug_info -pa _build/default/lib/gun_rs/ebin -o "$libs/gun_rs/ebin" erlang_src/*.erl erlang_src/*/*.erl
 $inside erlc +debug_info -Werror -o "$compare/test" test/compare/*.erl test/lying_server.erl test/gun_rs_test.erl \
     test/http_echo_h.erl test/ws_echo_h.erl test/tls_certs.erl test/tcp_middle.erl
 

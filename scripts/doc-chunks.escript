@@ -41,14 +41,15 @@ has_docs(Beam) ->
 	end.
 
 document(Beams, Dir) ->
-	Sources = [Source || Beam <- Beams, Source <- [source(Beam)], filelib:is_regular(Source)],
+	Sources = [Source || Beam <- Beams, Source <- sources(Beam)],
 	ok = edoc:files(Sources, [{doclet, edoc_doclet_chunks}, {layout, edoc_layout_chunks}, {dir, Dir}, {preprocess, true},
 		{includes, ["include"]}]),
 	_ = [put_docs(Beam, Dir) || Beam <- Beams],
 	ok.
 
-source(Beam) ->
-	filename:join("erlang_src", filename:basename(Beam, ".beam") ++ ".erl").
+%% None where the module is gone and its beam is not yet.
+sources(Beam) ->
+	filelib:wildcard("erlang_src/**/" ++ filename:basename(Beam, ".beam") ++ ".erl").
 
 %% Another compiler may be at work on the same file: it is replaced, and never written into.
 put_docs(Beam, Dir) ->

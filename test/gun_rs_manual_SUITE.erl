@@ -383,9 +383,9 @@ do_matches(Regexp, Subject) ->
 
 %% Reading code.
 
-%% The tags that clauses of flush/1 take from the mailbox.
+%% The tags that clauses of gun_rs_await:flush/1 take from the mailbox.
 do_flushed() ->
-	[Clauses] = [Clauses || {function, _, flush, 1, Clauses} <- do_forms(gun_rs)],
+	[Clauses] = [Clauses || {function, _, flush, 1, Clauses} <- do_forms(gun_rs_await)],
 	Tags = [Tag || {clause, _, _, _, Body} <- Clauses, {'receive', _, Received, _, _} <- Body,
 		{clause, _, [{tuple, _, [{atom, _, Tag}|_]}], _, _} <- Received],
 	lists:usort(Tags) -- ['DOWN'].

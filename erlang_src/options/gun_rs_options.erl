@@ -243,7 +243,7 @@ without_transport_opts(Port, Opts=#{transport_opts := TransportOpts}) when ?IS_P
 		{gun_2, _} ->
 			Opts;
 		{_, tls} ->
-			{Tcp, Tls} = lists:partition(fun gun_rs_tls_options:is_socket_option/1, TransportOpts),
+			{Tcp, Tls} = lists:partition(fun gun_rs_tls_option_check:is_socket_option/1, TransportOpts),
 			add(tls_opts, Tls, add(tcp_opts, Tcp, maps:remove(transport_opts, Opts)));
 		{_, _} ->
 			add(tcp_opts, TransportOpts, maps:remove(transport_opts, Opts))

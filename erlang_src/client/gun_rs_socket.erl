@@ -96,7 +96,7 @@ connect(Host, Port, Path) ->
 -spec connect(gun_rs_options:host(), inet:port_number(), Path :: iodata(), opts())
 	-> {ok, socket()} | error().
 connect(Host, Port, Path, Opts) ->
-	case options(Path, Opts) of
+	case gun_rs_socket_options:split(Path, Opts) of
 		{ok, Headers, Timeout, OpenOpts} ->
 			Deadline = deadline(Timeout),
 			case gun_rs:open(Host, Port, OpenOpts) of
@@ -469,37 +469,6 @@ has_ended(#socket{ended=Ended}) ->
 end_connection(ConnPid) ->
 	_ = gun_rs:close(ConnPid),
 	gun_rs:flush(ConnPid).
-
-%% Options. The path and the headers are checked here too, before anything is connected.
-
-options(Path, Opts) when is_map(Opts) ->
-	case lists:sort([Opt || Opt <- socket_options(Opts), not is_good(Opt)]) of
-		[] ->
-			Headers = maps:get(headers, Opts, []),
-			try
-				_ = gun_rs_request:path(Path),
-				_ = gun_rs_request:upgrade_headers(Headers, raise),
-				OpenOpts = maps:without([headers, timeout], Opts),
-				{ok, Headers, maps:get(timeout, Opts, ?TIMEOUT),
-					maps:merge(#{protocols => [http], retry => 0}, OpenOpts#{notify_retries => true})}
-			catch error:Reason={_, _, _} ->
-				{error, Reason}
-			end;
-		[Bad|_] ->
-			{error, {options, {socket, Bad}}}
-	end;
-options(_, Opts) ->
-	{error, {options, gun_rs_secrets:options(Opts)}}.
-
-%% Those that are the socket's own, or that open would take and the socket cannot.
-socket_options(Opts=#{ws_opts := #{reply_to := ReplyTo}}) ->
-	[{reply_to, ReplyTo}|socket_options(maps:remove(ws_opts, Opts))];
-socket_options(Opts) ->
-	maps:to_list(maps:with([notify_retries, supervise, timeout], Opts)).
-
-is_good({timeout, T}) -> gun_rs_option_table:check(socket, #{timeout => T}) =:= ok;
-is_good({supervise, true}) -> true;
-is_good(_) -> false.
 
 %% Time, in ms.
 

@@ -12,275 +12,300 @@
 format(Reason) ->
 	[unicode:characters_to_binary(english(Reason))].
 
+%% The first topic that knows the reason has the word.
+english(Reason) ->
+	english(Reason, [fun option_reason/1, fun call_reason/1, fun installation_reason/1, fun connect_reason/1,
+		fun end_reason/1, fun socket_reason/1, fun server_reason/1, fun posix_reason/1]).
+
+english(Reason, []) ->
+	sentence("The reason is ~ts, for which gun_rs has no words", [term(Reason)]);
+english(Reason, [Topic|Topics]) ->
+	case Topic(Reason) of
+		none -> english(Reason, Topics);
+		Sentence -> Sentence
+	end.
+
 %% Options.
-english({options, {ws, {invalid_request_headers, V}}}) when V =:= raise; V =:= error; V =:= ignore ->
+option_reason({options, {ws, {invalid_request_headers, V}}}) when V =:= raise; V =:= error; V =:= ignore ->
 	"The WebSocket option invalid_request_headers belongs to ws_upgrade/4 and not to the "
 	"ws_opts of open; correct the call.";
-english({options, {ws, {compress, {Key, Value}}}}) ->
+option_reason({options, {ws, {compress, {Key, Value}}}}) ->
 	option("In compress, the option", compress, Key, Value);
-english({options, {ws, {Key, Value}}}) ->
+option_reason({options, {ws, {Key, Value}}}) ->
 	option("The WebSocket option", ws_upgrade, Key, Value);
-english({options, {ws, WsOpts}}) ->
+option_reason({options, {ws, WsOpts}}) ->
 	sentence("The WebSocket options must be a map and not ~ts; correct the call",
 		[term(WsOpts)]);
-english({options, {http, {Key, Value}}}) ->
+option_reason({options, {http, {Key, Value}}}) ->
 	option("The HTTP option", http, Key, Value);
-english({options, {http2, {Key, Value}}}) ->
+option_reason({options, {http2, {Key, Value}}}) ->
 	option("The HTTP/2 option", http2, Key, Value);
-english({options, {req, {Key, Value}}}) ->
+option_reason({options, {req, {Key, Value}}}) ->
 	option("The request option", req, Key, Value);
-english({options, {req, ReqOpts}}) ->
+option_reason({options, {req, ReqOpts}}) ->
 	sentence("The options of a request must be a map and not ~ts; correct the call",
 		[term(ReqOpts)]);
-english({options, {path, Path}}) ->
+option_reason({options, {path, Path}}) ->
 	sentence("The path of a Unix domain socket must have 1 to 107 bytes and no NUL, unlike ~ts; "
 		"correct the call", [term(Path)]);
-english({options, {socket, {timeout, Value}}}) ->
+option_reason({options, {socket, {timeout, Value}}}) ->
 	option("Of gun_rs_socket, the option", socket, timeout, Value);
-english({options, {socket, {Key, Value}}}) ->
+option_reason({options, {socket, {Key, Value}}}) ->
 	sentence("A socket of gun_rs_socket chooses ~ts itself, and not ~ts; leave the option out",
 		[term(Key), term(Value)]);
-english({options, {cookies_list, {Key, Value}}}) ->
+option_reason({options, {cookies_list, {Key, Value}}}) ->
 	option("Of gun_rs_cookies_list, the option", cookies_list, Key, Value);
-english({options, {host, Host}}) ->
+option_reason({options, {host, Host}}) ->
 	sentence("The host ~ts is neither a domain name in ASCII nor an IP address; "
 		"correct the call", [term(Host)]);
-english({options, {port, Port}}) ->
+option_reason({options, {port, Port}}) ->
 	sentence("The port must be an integer from 1 to 65535 and not ~ts; correct the call",
 		[term(Port)]);
-english({options, {tcp_opts, Element={Key, {hidden, _}}}}) ->
+option_reason({options, {tcp_opts, Element={Key, {hidden, _}}}}) ->
 	sentence("In tcp_opts, ~ts ~ts; correct the call", [term(Key), gun_rs_tcp_options:refusal(Element)]);
-english({options, {tcp_opts, Element}}) ->
+option_reason({options, {tcp_opts, Element}}) ->
 	sentence("In tcp_opts, ~ts ~ts; correct the call", [term(Element), gun_rs_tcp_options:refusal(Element)]);
-english({options, {tls_opts, Element}}) ->
+option_reason({options, {tls_opts, Element}}) ->
 	sentence("~ts; correct the call", [gun_rs_tls_options:refusal(Element)]);
-english({options, {transport_opts, Element}}) when Element =/= hidden ->
-	english({options, {case gun_rs_tls_options:is_socket_option(Element) of
+option_reason({options, {transport_opts, Element}}) when Element =/= hidden ->
+	english({options, {case gun_rs_tls_option_check:is_socket_option(Element) of
 		true -> tcp_opts;
 		false -> tls_opts
 	end, Element}});
-english({options, {url, Url}}) ->
+option_reason({options, {url, Url}}) ->
 	sentence("The URL ~ts cannot be opened: ~ts; correct the call", [term(Url), gun_rs_url:refusal(Url)]);
-english({options, {Key, Value}}) ->
+option_reason({options, {Key, Value}}) ->
 	option("The option", open, Key, Value);
-english({options, Opts}) ->
+option_reason({options, Opts}) ->
 	sentence("The options must be a map and not ~ts; correct the call", [term(Opts)]);
-english({badmatch, {error, Reason={options, _}}}) ->
+option_reason({badmatch, {error, Reason={options, _}}}) ->
 	english(Reason);
+option_reason(_) ->
+	none.
 
 %% What the caller gave.
-english({invalid_frame, Frame, Text}) ->
+call_reason({invalid_frame, Frame, Text}) ->
 	sentence("The frame ~ts cannot be sent: ~ts; correct the call",
 		[term(Frame), clause(Text)]);
-english({invalid_request_header, Name, Text}) ->
+call_reason({invalid_request_header, Name, Text}) ->
 	sentence("The request header ~ts cannot be sent: ~ts; correct the call",
 		[term(Name), clause(Text)]);
-english({invalid_request_target, Path, Text}) ->
+call_reason({invalid_request_target, Path, Text}) ->
 	sentence("The request target ~ts cannot be sent: ~ts; correct the call",
 		[term(Path), clause(Text)]);
-english({invalid_request_method, Method, Text}) ->
+call_reason({invalid_request_method, Method, Text}) ->
 	sentence("The request method ~ts cannot be sent: ~ts; correct the call",
 		[term(Method), clause(Text)]);
-english({invalid_request_body, Body, Text}) ->
+call_reason({invalid_request_body, Body, Text}) ->
 	sentence("The request body ~ts cannot be sent: ~ts; correct the call",
 		[term(Body), clause(Text)]);
-english(not_connected) ->
+call_reason(not_connected) ->
 	"The connection is not up, so that it has no streams.";
-english(request_too_short) ->
+call_reason(request_too_short) ->
 	"The data of the request ended before its content-length; send as much as it announces.";
-english({badstate, Text}) ->
+call_reason({badstate, Text}) ->
 	sentence("The connection is in no state for this operation: ~ts", [clause(Text)]);
-english(send_queue_full) ->
+call_reason(send_queue_full) ->
 	"Too much waits to be sent, so that nothing of this call is sent; wait until the "
 	"server has taken some, or raise max_send_queue in ws_opts or http_opts.";
-english(calling_self) ->
+call_reason(calling_self) ->
 	"The connection process cannot wait for itself; a module that runs in it sends with "
 	"ws_send.";
+call_reason(_) ->
+	none.
 
 %% The installation.
-english({not_started, Application}) ->
+installation_reason({not_started, Application}) ->
 	sentence("The application ~ts is not started; call application:ensure_all_started(~ts)",
 		[term(Application), term(Application)]);
-english(not_started) ->
+installation_reason(not_started) ->
 	"The application gun_rs was stopped while the connection was opened; start it.";
-english({nif_not_loaded, Reason}) ->
+installation_reason({nif_not_loaded, Reason}) ->
 	sentence("The native library of gun_rs could not be loaded (~ts); build it again on "
 		"this machine with rebar3 compile, and start the node anew", [reason(Reason)]);
-english(native_reloaded) ->
+installation_reason(native_reloaded) ->
 	"The native library was replaced by another one while the connection was open; open the connection again.";
-english({panic, Text}) ->
+installation_reason({panic, Text}) ->
 	sentence("The native library of gun_rs failed, which is a bug in gun_rs and not in "
 		"the program that uses it: ~ts; please report it", [clause(Text)]);
+installation_reason(_) ->
+	none.
 
 %% Connecting.
-english(nxdomain) ->
+connect_reason(nxdomain) ->
 	"The host name has no address; check its spelling and the resolver.";
-english(resolver_busy) ->
+connect_reason(resolver_busy) ->
 	"Too many host names wait for the resolver, so that this one is not looked up; check "
 	"that the resolver answers, and give domain_lookup_timeout a limit.";
-english(timeout) ->
+connect_reason(timeout) ->
 	"The other side did not answer in time; check that it runs and can be reached, or "
 	"allow more time.";
-english({timeout, upgrade}) ->
+connect_reason({timeout, upgrade}) ->
 	"The server did not answer the upgrade to WebSocket within upgrade_timeout; check that it "
 	"runs and speaks WebSocket there, or allow more time.";
-english({timeout, response}) ->
+connect_reason({timeout, response}) ->
 	"The server did not begin with its response within response_timeout; check that it runs, or "
 	"allow more time.";
-english({timeout, body}) ->
+connect_reason({timeout, body}) ->
 	"The server stopped in the midst of its response for longer than body_timeout; check that "
 	"it runs, or allow more time.";
-english({upgrade_refused, Status}) ->
+connect_reason({upgrade_refused, Status}) ->
 	sentence("The server refused the repeated upgrade to WebSocket with the status ~ts, after which it is tried "
 		"again (retry_statuses in the option reupgrade); check that the server behind its proxy runs", [term(Status)]);
-english(truncated) ->
+connect_reason(truncated) ->
 	"The other side, or somebody on the way, cut the TLS connection without a close_notify, so that "
 	"what it had to send may be incomplete.";
-english(econnrefused) ->
-	"The connection was refused (econnrefused); check that a server listens on this "
-	"host and port.";
-english(econnreset) ->
-	"The other side reset the connection (econnreset); its log may say why.";
-english(econnaborted) ->
-	"The connection was aborted (econnaborted) by this machine or by the network.";
-english(ehostunreach) ->
-	"The host is unreachable (ehostunreach); check the address, the routes and the "
-	"firewall.";
-english(ehostdown) ->
-	"The host is down (ehostdown); check the address and that the machine runs.";
-english(enetunreach) ->
-	"The network is unreachable (enetunreach); check this machine's network and routes.";
-english(enetdown) ->
-	"The network is down (enetdown); check this machine's network.";
-english(etimedout) ->
-	"The other side stopped answering and the operating system gave up (etimedout); "
-	"check that the server runs and that no firewall drops its packets.";
-english(eaddrnotavail) ->
-	"The local address is not available (eaddrnotavail); check the ip of tcp_opts, and "
-	"whether this machine has run out of ports.";
-english(eaddrinuse) ->
-	"The local address is in use (eaddrinuse); check the ip of tcp_opts, and whether "
-	"this machine has run out of ports.";
-english(eafnosupport) ->
-	"The address family is not supported (eafnosupport); check inet, inet6 and ip in "
-	"tcp_opts, and whether this machine has IPv6.";
-english(eacces) ->
-	"The operating system forbids this connection (eacces); check its firewall and "
-	"sandbox rules.";
-english(eperm) ->
-	"The operating system forbids this connection (eperm); check its firewall and "
-	"sandbox rules.";
-english(epipe) ->
-	"The other side had closed the connection before everything was sent (epipe).";
-english(emfile) ->
-	"The node has no file descriptor left (emfile); raise its limit (ulimit -n) or open "
-	"fewer connections.";
-english(enfile) ->
-	"The operating system has no file descriptor left (enfile); raise its limit or open "
-	"fewer connections.";
-english(eagain) ->
-	"There is no room just now (eagain): the backlog of the server's socket is full, or this machine can "
-	"start no more threads; try again later.";
-english(enobufs) ->
-	"The operating system has no buffer space left (enobufs); open fewer connections.";
-english(enomem) ->
-	"There is no memory left (enomem); lower max_message_size and max_send_queue in ws_opts, "
-	"or open fewer connections.";
-english({posix, Number}) ->
+connect_reason({posix, Number}) ->
 	sentence("The operating system or the network failed with the error number ~ts (errno)",
 		[term(Number)]);
-english({tls_alert, {certificate_required, Text}}) ->
+connect_reason({tls_alert, {certificate_required, Text}}) ->
 	sentence("TLS failed with the alert certificate_required: ~ts; give it one with certfile and keyfile in tls_opts",
 		[clause(Text)]);
-english({tls_alert, {Name, Text}}) ->
+connect_reason({tls_alert, {Name, Text}}) ->
 	sentence("TLS failed with the alert ~ts: ~ts", [term(Name), clause(Text)]);
+connect_reason(_) ->
+	none.
+
+%% What the operating system says.
+posix_reason(econnrefused) ->
+	"The connection was refused (econnrefused); check that a server listens on this "
+	"host and port.";
+posix_reason(econnreset) ->
+	"The other side reset the connection (econnreset); its log may say why.";
+posix_reason(econnaborted) ->
+	"The connection was aborted (econnaborted) by this machine or by the network.";
+posix_reason(ehostunreach) ->
+	"The host is unreachable (ehostunreach); check the address, the routes and the "
+	"firewall.";
+posix_reason(ehostdown) ->
+	"The host is down (ehostdown); check the address and that the machine runs.";
+posix_reason(enetunreach) ->
+	"The network is unreachable (enetunreach); check this machine's network and routes.";
+posix_reason(enetdown) ->
+	"The network is down (enetdown); check this machine's network.";
+posix_reason(etimedout) ->
+	"The other side stopped answering and the operating system gave up (etimedout); "
+	"check that the server runs and that no firewall drops its packets.";
+posix_reason(eaddrnotavail) ->
+	"The local address is not available (eaddrnotavail); check the ip of tcp_opts, and "
+	"whether this machine has run out of ports.";
+posix_reason(eaddrinuse) ->
+	"The local address is in use (eaddrinuse); check the ip of tcp_opts, and whether "
+	"this machine has run out of ports.";
+posix_reason(eafnosupport) ->
+	"The address family is not supported (eafnosupport); check inet, inet6 and ip in "
+	"tcp_opts, and whether this machine has IPv6.";
+posix_reason(eacces) ->
+	"The operating system forbids this connection (eacces); check its firewall and "
+	"sandbox rules.";
+posix_reason(eperm) ->
+	"The operating system forbids this connection (eperm); check its firewall and "
+	"sandbox rules.";
+posix_reason(epipe) ->
+	"The other side had closed the connection before everything was sent (epipe).";
+posix_reason(emfile) ->
+	"The node has no file descriptor left (emfile); raise its limit (ulimit -n) or open "
+	"fewer connections.";
+posix_reason(enfile) ->
+	"The operating system has no file descriptor left (enfile); raise its limit or open "
+	"fewer connections.";
+posix_reason(eagain) ->
+	"There is no room just now (eagain): the backlog of the server's socket is full, or this machine can "
+	"start no more threads; try again later.";
+posix_reason(enobufs) ->
+	"The operating system has no buffer space left (enobufs); open fewer connections.";
+posix_reason(enomem) ->
+	"There is no memory left (enomem); lower max_message_size and max_send_queue in ws_opts, "
+	"or open fewer connections.";
+posix_reason(Reason) when is_atom(Reason) ->
+	case inet:format_error(Reason) of
+		"unknown POSIX error" ++ _ -> none;
+		Text -> sentence("The operating system or the network failed: ~ts (~ts)", [Text, term(Reason)])
+	end;
+posix_reason(_) ->
+	none.
 
 %% The end of a connection, of a stream, of the process.
-english(normal) ->
+end_reason(normal) ->
 	"The connection ended normally.";
-english(closed) ->
+end_reason(closed) ->
 	"The connection is closed: the other side has ended it, unless this side had before. A TLS connection that was "
 	"cut under a WebSocket without a close_notify is counted as truncated in the stats of info/1.";
-english(shutdown) ->
+end_reason(shutdown) ->
 	"The connection was shut down by this side.";
-english(closing) ->
+end_reason(closing) ->
 	"The connection is closing and takes no more requests.";
-english(killed) ->
+end_reason(killed) ->
 	"The connection process was killed.";
-english(noproc) ->
+end_reason(noproc) ->
 	"The connection process does not exist or has ended.";
-english({noproc, _}) ->
+end_reason({noproc, _}) ->
 	english(noproc);
-english(noconnection) ->
+end_reason(noconnection) ->
 	"The node of the process is not connected to this one any more; check that it runs and "
 	"that the network between the nodes works.";
-english(not_found) ->
+end_reason(not_found) ->
 	"The process is no connection that gun_rs supervises; one opened with supervise => "
 	"false ends with its parent or by gun_rs:shutdown/1.";
-english({ping_unsupported_by_protocol, _}) ->
+end_reason({ping_unsupported_by_protocol, _}) ->
 	"The connection was pinged with gun_rs:ping, and HTTP/1.1 has no ping: as in gun, it ends by that; leave the call out.";
-english(keepalive_timeout) ->
+end_reason(keepalive_timeout) ->
 	"The server gave no sign of life for more keepalive pings than keepalive_tolerance allows; it is "
 	"overloaded, or it or the network is gone.";
-english(owner_down) ->
+end_reason(owner_down) ->
 	"The owner of the connection exited.";
-english({owner_down, Reason}) ->
+end_reason({owner_down, Reason}) ->
 	sentence("The owner of the connection exited (~ts)", [reason(Reason)]);
-english({closed, Reason}) ->
+end_reason({closed, Reason}) ->
 	sentence("The connection closed before the stream was done: ~ts", [clause(Reason)]);
-english({closing, Reason}) ->
+end_reason({closing, Reason}) ->
 	sentence("The connection was closing before the stream was done: ~ts", [clause(Reason)]);
-english({shutdown, Reason}) ->
+end_reason({shutdown, Reason}) ->
 	english(Reason);
-english({error, Reason}) ->
+end_reason({error, Reason}) ->
 	english(Reason);
-english({down, Reason}) ->
+end_reason({down, Reason}) ->
 	sentence("The connection process has ended: ~ts", [clause(Reason)]);
-english({stream_error, Reason}) ->
+end_reason({stream_error, Reason}) ->
 	sentence("The stream failed: ~ts", [clause(Reason)]);
-english({connection_error, Reason}) ->
+end_reason({connection_error, Reason}) ->
 	sentence("The connection failed: ~ts", [clause(Reason)]);
+end_reason(_) ->
+	none.
 
 %% Of gun_rs_socket.
-english(not_owner) ->
+socket_reason(not_owner) ->
 	"The socket belongs to the process that connected it; only that one can receive and close.";
-english({unsupported_protocol, Protocol}) ->
+socket_reason({unsupported_protocol, Protocol}) ->
 	sentence("The connection speaks ~ts, and a WebSocket is upgraded to from HTTP/1.1 alone; open it "
 		"with protocols => [http]", [term(Protocol)]);
-english({upgrade_refused, Status, _Headers, Body}) ->
+socket_reason({upgrade_refused, Status, _Headers, Body}) ->
 	sentence("The server refused the upgrade to WebSocket with the status ~ts~ts; check the host, "
 		"the path and the headers", [term(Status), said(Body)]);
-english({close, 1005, _}) ->
+socket_reason({close, 1005, _}) ->
 	"The server closed the WebSocket, and gave no code.";
-english({close, Code, Text}) ->
+socket_reason({close, Code, Text}) ->
 	sentence("The server closed the WebSocket with the code ~ts~ts", [term(Code), said(Text)]);
-english({close_failed, Reason, _Result}) ->
+socket_reason({close_failed, Reason, _Result}) ->
 	sentence("The fun is done, but its WebSocket could not be closed: ~ts", [clause(Reason)]);
+socket_reason(_) ->
+	none.
 
 %% What the server did.
-english({connection_error, limit_reached, Text}) ->
+server_reason({connection_error, limit_reached, Text}) ->
 	sentence("The server sent more than a limit of this side allows: ~ts", [clause(Text)]);
-english({http_protocol, Text}) ->
+server_reason({http_protocol, Text}) ->
 	sentence("The server broke the HTTP protocol, or speaks another one: ~ts",
 		[clause(Text)]);
-english({ws_handshake, What}) ->
+server_reason({ws_handshake, What}) ->
 	sentence("The server answered the WebSocket upgrade wrongly: ~ts", [handshake(What)]);
-english({ws_protocol, What}) ->
+server_reason({ws_protocol, What}) ->
 	sentence("The server broke the WebSocket protocol: ~ts", [protocol(What)]);
-english({sse_event_too_big, Max}) ->
+server_reason({sse_event_too_big, Max}) ->
 	sentence("A server-sent event is bigger than the ~ts bytes of max_event_size, which the "
 		"options of gun_rs_sse_h in content_handlers can raise", [term(Max)]);
-english(Reason) when is_atom(Reason) ->
-	case inet:format_error(Reason) of
-		"unknown POSIX error" ++ _ -> unknown(Reason);
-		Text -> sentence("The operating system or the network failed: ~ts (~ts)",
-			[Text, term(Reason)])
-	end;
-english(Reason) ->
-	unknown(Reason).
-
-unknown(Reason) ->
-	sentence("The reason is ~ts, for which gun_rs has no words", [term(Reason)]).
+server_reason(_) ->
+	none.
 
 %% Options.
 

@@ -1,6 +1,6 @@
 %% @doc Every option of `ssl:tls_client_option()', and what becomes of it here.
 %%
-%% One clause per option. An option is honoured; or it has no meaning here, so that to
+%% `gun_rs_tls_option_check' has one clause per option. An option is honoured; or it has no meaning here, so that to
 %% ignore it changes nothing; or it is refused, unless its value asks for no more than
 %% what is done anyway. An element that is no option of ssl is refused as well.
 %%
@@ -9,7 +9,6 @@
 -module(gun_rs_tls_options).
 
 -export([check/1]).
--export([is_socket_option/1]).
 -export([native/2]).
 -export([is_constant/1]).
 -export([without_decoded/1]).
@@ -94,16 +93,13 @@
 -type native_key() :: alpn | ciphers | depth | further_names | groups | identities | resume | roots
 	| server_name | signature_algs | verify | versions.
 
-%% rustls takes no handshake message that is longer.
--define(MAX_HANDSHAKE_SIZE, 16#ffff).
--define(MAX_UNIT24, 16#ffffff).
 -define(IS_PROPER_LIST(L), (is_list(L) andalso length(L) >= 0)).
 
 %% @doc Whether these options can be honoured, without a look at any file. Else the
 %% first element that cannot, or the options themselves when they are no list.
 -spec check(TlsOpts :: term()) -> ok | {error, Element :: term()}.
 check(TlsOpts) when ?IS_PROPER_LIST(TlsOpts) ->
-	case [Opt || Opt <- TlsOpts, decide(Opt) =/= ok] of
+	case [Opt || Opt <- TlsOpts, gun_rs_tls_option_check:check(Opt) =/= ok] of
 		[] -> ok;
 		[Opt|_] -> {error, Opt}
 	end;
@@ -276,7 +272,7 @@ refusal(Element) ->
 why({_, {hidden, Why}}) ->
 	Why;
 why(Element) ->
-	case decide(Element) of
+	case gun_rs_tls_option_check:check(Element) of
 		ok -> native_refusal(Element);
 		Text -> Text
 	end.
@@ -338,264 +334,3 @@ shown({Key, _}) when Key =:= cacerts; Key =:= cert; Key =:= certs_keys; Key =:= 
 	atom_to_list(Key);
 shown(Element) ->
 	gun_rs_text:term(Element).
-
-%% Options that are honoured. A text says why a value is not.
-
-decide({alpn_advertised_protocols, Protocols}) ->
-	expect(is_list_of(fun(P) -> P =:= <<"http/1.1">> orelse P =:= <<"http/1.0">> end, Protocols),
-		"a list of the binaries \"http/1.1\" and \"http/1.0\", the protocols of this release");
-decide({cacertfile, Path}) ->
-	expect(is_path(Path), "the name of a file");
-decide({cacerts, CACerts}) ->
-	expect(is_list_of(fun is_cacert/1, CACerts),
-		"a list of certificates in DER, or of what public_key:cacerts_get/0 returns");
-decide({cert, Cert}) ->
-	expect(is_chain(Cert), "a certificate in DER, or a list of them");
-decide({certfile, Path}) ->
-	expect(is_path(Path), "the name of a file");
-decide({certs_keys, Confs}) ->
-	expect(is_list_of(fun is_cert_key_conf/1, Confs),
-		"a list of maps with cert or certfile, key or keyfile, and password, each of which "
-		"could stand alone in tls_opts");
-decide({ciphers, Suites}) ->
-	case gun_rs_tls_algorithms:ciphers(Suites, ['tlsv1.2', 'tlsv1.3']) of
-		{ok, _} -> ok;
-		error -> "there is no cipher suite among them that rustls has"
-	end;
-decide({customize_hostname_check, []}) ->
-	ok;
-decide({customize_hostname_check, [{match_fun, Fun}]}) ->
-	case public_key:pkix_verify_hostname_match_fun(https) of
-		Fun -> ok;
-		_ -> "names are matched as for https, and in no other way"
-	end;
-decide({customize_hostname_check, _}) ->
-	"names are matched as for https, and in no other way";
-decide({depth, Depth}) ->
-	expect(is_integer(Depth) andalso Depth >= 0 andalso Depth =< 255,
-		"an integer of 0 to 255");
-decide({eccs, Groups}) ->
-	decide_groups(Groups);
-decide({key, {'DSAPrivateKey', _}}) ->
-	"rustls has no DSA";
-decide({key, #{algorithm := _}}) ->
-	"keys in an engine and funs that sign cannot be used by rustls";
-decide({key, Key}) ->
-	expect(is_key(Key), "{Type, Der}, Type one of 'RSAPrivateKey', 'ECPrivateKey' and "
-		"'PrivateKeyInfo'");
-decide({keyfile, Path}) ->
-	expect(is_path(Path), "the name of a file");
-decide({password, Password}) ->
-	expect(is_function(Password, 0) orelse is_iodata(Password),
-		"iodata, or a fun of no arguments that returns it");
-decide({reuse_sessions, Reuse}) ->
-	expect(is_boolean(Reuse) orelse Reuse =:= save, "true, false or save");
-decide({server_name_indication, disable}) ->
-	ok;
-decide({server_name_indication, Name}) ->
-	expect(is_server_name(Name), "a domain name in ASCII, an IP address, or disable");
-decide({session_tickets, manual}) ->
-	"tickets are kept by gun_rs, and cannot be given or taken";
-decide({session_tickets, Tickets}) ->
-	expect(Tickets =:= auto orelse Tickets =:= disabled, "auto or disabled");
-decide({signature_algs, Algs}) ->
-	case gun_rs_tls_algorithms:signature_algs(Algs) of
-		{ok, _} -> ok;
-		error -> "there is no signature algorithm among them that rustls has"
-	end;
-decide({supported_groups, Groups}) ->
-	decide_groups(Groups);
-decide({verify, Verify}) ->
-	expect(Verify =:= verify_peer orelse Verify =:= verify_none,
-		"verify_peer or verify_none");
-decide({verify_fun, undefined}) ->
-	ok;
-decide({verify_fun, VerifyFun}) ->
-	case is_hostname_check(VerifyFun) of
-		true -> ok;
-		false ->
-			"no Erlang fun takes part in a handshake; the only one that is known is fun "
-			"ssl_verify_hostname:verify_fun/3 with [{check_hostname, Name}], which is checked without it"
-	end;
-decide({versions, Versions}) ->
-	Old = is_list_of(fun is_atom/1, Versions)
-		andalso (lists:member('tlsv1.1', Versions) orelse lists:member(tlsv1, Versions)),
-	case Old of
-		true -> "rustls has TLS 1.2 and 1.3, and none of the older versions";
-		false -> expect(Versions =/= [] andalso is_list_of(
-			fun(V) -> V =:= 'tlsv1.2' orelse V =:= 'tlsv1.3' end, Versions),
-			"a list, not empty, of 'tlsv1.2' and 'tlsv1.3'")
-	end;
-
-%% Options without a meaning here: nothing is logged, no process stands behind a
-%% connection's TLS, and a client verifies no client.
-
-decide({fail_if_no_peer_cert, Fail}) ->
-	expect(is_boolean(Fail), "true or false");
-decide({hibernate_after, Timeout}) ->
-	expect(Timeout =:= infinity orelse (is_integer(Timeout) andalso Timeout >= 0),
-		"a number of milliseconds or infinity");
-decide({log_alert, Bool}) ->
-	expect(is_boolean(Bool), "true or false");
-decide({log_level, Level}) ->
-	expect(lists:member(Level, [all, none, emergency, alert, critical, error, warning,
-		notice, info, debug]), "a level of logger, all or none");
-decide({max_handshake_size, Size}) ->
-	expect(is_integer(Size) andalso Size >= ?MAX_HANDSHAKE_SIZE andalso Size =< ?MAX_UNIT24,
-		"a number of bytes not below 65535, the limit that holds anyway");
-decide({receiver_spawn_opts, Opts}) ->
-	expect(is_list_of(fun(_) -> true end, Opts), "a list");
-decide({sender_spawn_opts, Opts}) ->
-	expect(is_list_of(fun(_) -> true end, Opts), "a list");
-decide({ssl_imp, Imp}) ->
-	expect(Imp =:= new orelse Imp =:= old, "new or old");
-
-%% Options that are refused, unless their value is what is done anyway.
-
-decide({allow_any_ca_purpose, false}) -> ok;
-decide({allow_any_ca_purpose, _}) -> "rustls counts the purposes of every certificate";
-decide({beast_mitigation, one_n_minus_one}) -> ok;
-decide({beast_mitigation, _}) -> "it belongs to TLS 1.0, which rustls does not have";
-decide({cb_info, _}) -> "the socket is the native library's";
-decide({cert_policy_opts, []}) -> ok;
-decide({cert_policy_opts, _}) -> "rustls does not look at certificate policies";
-decide({certificate_authorities, false}) -> ok;
-decide({certificate_authorities, _}) -> "the names of the roots are not sent to a server";
-decide({client_preferred_next_protocols, _}) ->
-	"rustls has ALPN (alpn_advertised_protocols) and not its predecessor NPN";
-decide({crl_cache, _}) -> "revocation lists are not looked at";
-decide({crl_check, false}) -> ok;
-decide({crl_check, _}) -> "revocation lists are not looked at";
-decide({early_data, _}) -> "nothing is sent before the handshake is done";
-decide({fallback, false}) -> ok;
-decide({fallback, _}) -> "no connection falls back to an older version";
-decide({handshake, full}) -> ok;
-decide({handshake, _}) -> "a handshake cannot be paused";
-decide({keep_secrets, false}) -> ok;
-decide({keep_secrets, _}) ->
-	"secrets are logged to the file that SSLKEYLOGFILE names, and in no other way";
-decide({key_update_at, _}) -> "rustls renews keys at the limits of each cipher suite";
-decide({max_fragment_length, undefined}) -> ok;
-decide({max_fragment_length, _}) -> "rustls does not ask a server for shorter records";
-decide({middlebox_comp_mode, true}) -> ok;
-decide({middlebox_comp_mode, _}) -> "rustls always does what middleboxes need";
-decide({padding_check, true}) -> ok;
-decide({padding_check, _}) -> "it belongs to TLS 1.0, which rustls does not have";
-decide({ocsp_nonce, false}) -> ok;
-decide({ocsp_nonce, _}) -> "the status of certificates (OCSP) is not looked at";
-decide({ocsp_responder_certs, []}) -> ok;
-decide({ocsp_responder_certs, _}) -> "the status of certificates (OCSP) is not looked at";
-decide({ocsp_stapling, false}) -> ok;
-decide({ocsp_stapling, _}) -> "the status of certificates (OCSP) is not looked at";
-decide({partial_chain, _}) ->
-	"no Erlang fun takes part in a handshake; put the trusted certificate into cacerts";
-decide({protocol, tls}) -> ok;
-decide({protocol, _}) -> "there is no DTLS here";
-decide({psk_groups, _}) -> "rustls has no pre-shared keys of the user's";
-decide({psk_identity, _}) -> "rustls has no pre-shared keys of the user's";
-decide({reuse_session, _}) -> "sessions are kept by gun_rs, and cannot be given or taken";
-decide({secure_renegotiate, true}) -> ok;
-decide({secure_renegotiate, _}) -> "rustls never renegotiates";
-decide({signature_algs_cert, _}) ->
-	"signature_algs holds for certificates and handshakes alike";
-decide({srp_identity, _}) -> "rustls has no SRP";
-decide({stapling, no_staple}) -> ok;
-decide({stapling, _}) -> "the status of certificates (OCSP) is not looked at";
-decide({use_srtp, _}) -> "it belongs to DTLS, which is not here";
-decide({use_ticket, _}) -> "tickets are kept by gun_rs, and cannot be given or taken";
-decide({user_lookup_fun, _}) -> "rustls has neither pre-shared keys nor SRP";
-
-%% What is no option of TLS.
-
-decide(Opt) ->
-	case is_socket_option(Opt) of
-		true -> "it is an option of the socket, and tcp_opts has those";
-		false -> "it is unknown"
-	end.
-
-%% @doc Whether it is an option of the socket and not of TLS: ssl takes both.
--spec is_socket_option(Element :: term()) -> boolean().
-is_socket_option(Element) when is_tuple(Element), tuple_size(Element) > 0 ->
-	is_socket_option(element(1, Element));
-is_socket_option(Key) ->
-	lists:member(Key, [active, binary, bind_to_device, buffer, delay_send, deliver, exit_on_close,
-		fd, header, high_msgq_watermark, high_watermark, ifaddr, inet, inet6, inet_backend, ip, ipv6_v6only,
-		keepalive, line_delimiter, linger, list, local, low_msgq_watermark, low_watermark, mode, nodelay, packet,
-		packet_size, port, priority, raw, recbuf, reuseaddr, reuseport, reuseport_lb, send_timeout,
-		send_timeout_close, show_econnreset, sndbuf, tclass, tos, ttl, user_timeout]).
-
-decide_groups(Groups) ->
-	case gun_rs_tls_algorithms:groups(Groups) of
-		{ok, _} -> ok;
-		error -> "there is no group among them that rustls has: x25519, secp256r1, secp384r1"
-	end.
-
-expect(true, _) -> ok;
-expect(false, Expected) -> "it must be " ++ Expected.
-
-%% Types.
-
-is_path(Path) when is_binary(Path) ->
-	Path =/= <<>>;
-is_path(Path) ->
-	Path =/= [] andalso is_list_of(
-		fun(C) -> is_integer(C) andalso C > 0 andalso C =< 16#10ffff end, Path).
-
-is_list_of(Is, List) when ?IS_PROPER_LIST(List) -> lists:all(Is, List);
-is_list_of(_, _) -> false.
-
-is_cacert({cert, Der, _}) -> gun_rs_tls_files:is_der(Der);
-is_cacert(Der) -> gun_rs_tls_files:is_der(Der).
-
-is_chain(Cert) when is_binary(Cert) ->
-	gun_rs_tls_files:is_der(Cert);
-is_chain(Certs) ->
-	Certs =/= [] andalso is_list_of(fun gun_rs_tls_files:is_der/1, Certs).
-
-is_key({Type, Der}) ->
-	gun_rs_tls_files:key_format(Type) =/= undefined andalso gun_rs_tls_files:is_der(Der);
-is_key(_) ->
-	false.
-
-%% A certificate and a key: either may be in a file, and the key in that of the certificate.
-is_cert_key_conf(Conf) when is_map(Conf) ->
-	Keys = [cert, certfile, key, keyfile, password],
-	maps:without(Keys, Conf) =:= #{}
-		andalso (is_map_key(cert, Conf) orelse is_map_key(certfile, Conf))
-		andalso check(maps:to_list(Conf)) =:= ok;
-is_cert_key_conf(_) ->
-	false.
-
-is_iodata(Term) ->
-	try iolist_size(Term) of
-		_ -> true
-	catch error:badarg ->
-		false
-	end.
-
-%% The fun of the library ssl_verify_fun, which need not be there: it is not called.
-is_hostname_check({Fun, Opts}) when is_function(Fun, 3) ->
-	Info = [erlang:fun_info(Fun, Item) || Item <- [type, module, name]],
-	Info =:= [{type, external}, {module, ssl_verify_hostname}, {name, verify_fun}]
-		andalso is_list_of(fun
-			({check_hostname, Name}) -> is_server_name(Name);
-			(_) -> false
-		end, Opts) andalso length(Opts) =< 1;
-is_hostname_check(_) ->
-	false.
-
-%% RFC 1035, 2.3.1, with the underscores that some names have. The last label of a name
-%% is no number, so that no address passes for a name.
-is_server_name(Name) when is_binary(Name) ->
-	is_server_name(binary_to_list(Name));
-is_server_name(Name) when ?IS_PROPER_LIST(Name), length(Name) =< 253 ->
-	Label = "(?!-)[A-Za-z0-9_-]{1,63}(?<!-)",
-	lists:all(fun(C) -> is_integer(C) andalso C > $\s andalso C < 127 end, Name)
-		andalso (re:run(Name, ["^(", Label, "\\.)*(?![0-9]+\\.?\\z)", Label, "\\.?\\z"],
-			[{capture, none}]) =:= match orelse is_address(Name));
-is_server_name(_) ->
-	false.
-
-%% A zone means nothing to a certificate.
-is_address(Name) ->
-	not lists:member($%, Name) andalso element(1, inet:parse_strict_address(Name)) =:= ok.

@@ -125,7 +125,19 @@ keys(Table) ->
 %% To build an option that is planned is to give it its kind here.
 
 -spec rows(table()) -> [row()].
-rows(open) ->
+rows(open) -> open_rows();
+rows(http) -> http_rows();
+rows(http2) -> http2_rows();
+rows(req) -> req_rows();
+rows(ws_upgrade) -> [invalid_request_headers()|ws_rows()];
+rows(ws) -> ws_rows();
+rows(compress) -> compress_rows();
+rows(reupgrade) -> reupgrade_rows();
+rows(backoff) -> backoff_rows();
+rows(cookies_list) -> cookies_list_rows();
+rows(socket) -> [{timeout, timeout, 5000, erlang}].
+
+open_rows() ->
 	[
 		{connect_timeout, timeout, infinity, erlang},
 		{cookie_store, {fun is_cookie_store/1,
@@ -160,8 +172,9 @@ rows(open) ->
 		{transport_opts, {fun(_) -> false end,
 			"a list, and in the dialects of gun 1 and before alone, where it stands for tcp_opts and tls_opts,"}, none, erlang},
 		{ws_opts, {table, ws, []}, none, erlang}
-	];
-rows(http) ->
+	].
+
+http_rows() ->
 	[
 		{closing_timeout, positive_timeout, 15000, native},
 		{content_handlers, {fun are_content_handlers/1,
@@ -179,9 +192,10 @@ rows(http) ->
 			"a fun that leaves names as they are, in lowercase, or capitalises each of their words, the only spellings "
 			"that can be sent,"}, none, erlang},
 		{version, {one_of, ['HTTP/1.1', 'HTTP/1.0']}, 'HTTP/1.1', native}
-	];
+	].
+
 %% RFC 9113: the windows in 6.9.1, the sizes of frames in 4.2.
-rows(http2) ->
+http2_rows() ->
 	[
 		{closing_timeout, positive_timeout, none, erlang},
 		{connection_window_margin_size, ?WINDOW, none, erlang},
@@ -210,8 +224,9 @@ rows(http2) ->
 		{stream_window_data_threshold, ?WINDOW, none, erlang},
 		{stream_window_margin_size, ?WINDOW, none, erlang},
 		{stream_window_update_threshold, ?WINDOW, none, erlang}
-	];
-rows(req) ->
+	].
+
+req_rows() ->
 	[
 		{body_timeout, positive_timeout, none, native},
 		{flow, {size, "parts of a body", [infinity, auto]}, none, native},
@@ -219,10 +234,9 @@ rows(req) ->
 		{reply_to, reply_to, none, erlang},
 		{response_timeout, positive_timeout, none, native},
 		{tunnel, planned, none, erlang}
-	];
-rows(ws_upgrade) ->
-	[invalid_request_headers()|rows(ws)];
-rows(ws) ->
+	].
+
+ws_rows() ->
 	[
 		{closing_timeout, positive_timeout, 15000, native},
 		{compress, {table, compress, [true, false, compat]}, false, erlang},
@@ -246,10 +260,11 @@ rows(ws) ->
 		{tunnel, planned, none, erlang},
 		{upgrade_timeout, positive_timeout, 30000, native},
 		{user_opts, any, none, erlang}
-	];
+	].
+
 %% RFC 7692, 7.1. The client's window is 9 bits at least, because zlib compresses with no smaller
 %% one; the server's may be 8.
-rows(compress) ->
+compress_rows() ->
 	[
 		{client_max_window_bits, {integer, 9, 15, []}, undefined, native},
 		{client_no_context_takeover, boolean, false, native},
@@ -257,26 +272,27 @@ rows(compress) ->
 		{mem_level, {integer, 1, 9, []}, 8, native},
 		{server_max_window_bits, {integer, 8, 15, []}, undefined, native},
 		{server_no_context_takeover, boolean, false, native}
-	];
-rows(reupgrade) ->
+	].
+
+reupgrade_rows() ->
 	[
 		{max_retry_after, timeout, 60000, native},
 		%% Without one, no frame may wait for the upgrade.
 		{queue, {size, "bytes", []}, 0, native},
 		{retry_statuses, {list_of, {integer, 300, 599, []}}, [429, 502, 503, 504], native}
-	];
-rows(backoff) ->
+	].
+
+backoff_rows() ->
 	[
 		{jitter, {fun(J) -> is_number(J) andalso J >= 0 andalso J =< 1 end, "a number of 0 to 1"}, 0.5, erlang},
 		{max, milliseconds, none, erlang}
-	];
-rows(cookies_list) ->
+	].
+
+cookies_list_rows() ->
 	[
 		{max_cookies, {integer, 0, unlimited, [infinity]}, 3000, erlang},
 		{max_cookies_per_domain, {integer, 0, unlimited, [infinity]}, 50, erlang}
-	];
-rows(socket) ->
-	[{timeout, timeout, none, erlang}].
+	].
 
 %% `error' is what raise was called at first.
 invalid_request_headers() ->

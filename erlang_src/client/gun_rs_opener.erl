@@ -1,0 +1,73 @@
+%% @private Starts connections, and ends them at once.
+-module(gun_rs_opener).
+
+-export([open/1]).
+-export([close/1]).
+
+%% With these a call to a supervisor exits that is not there, or ends meanwhile.
+-define(IS_STOP(Reason), (Reason =:= noproc orelse Reason =:= shutdown orelse Reason =:= killed
+	orelse Reason =:= normal)).
+
+%% @doc Starts a connection, whose owner the caller is.
+-spec open(gun_rs_options:config()) -> {ok, ConnPid :: pid()} | {error, Reason :: term()}.
+open(Config) ->
+	start(gun_rs_native:load_error(), Config).
+
+start(undefined, Config) ->
+	case gun_rs_native:runtime_is_running() of
+		true ->
+			start_conn(Config);
+		%% It may be another copy of the library, loaded since the application started.
+		false ->
+			case gun_rs_runtime:resume() of
+				ok -> start_conn(Config);
+				Error -> Error
+			end
+	end;
+start(LoadError, _) ->
+	{error, {nif_not_loaded, LoadError}}.
+
+start_conn(Config=#{supervise := Supervise}) ->
+	case gun_rs_tls:new(Config) of
+		{ok, Tls} when Supervise -> started(fun() -> gun_rs_conns_sup:start_conn(self(), without_secrets(Config), Tls) end);
+		{ok, Tls} -> started(fun() -> gun_rs_conn:start_link(self(), without_secrets(Config), Tls) end);
+		Error -> Error
+	end.
+
+%% The application may stop at any time.
+started(Start) ->
+	try Start() of
+		{ok, ConnPid} when is_pid(ConnPid) -> {ok, ConnPid};
+		%% There were no I/O threads any more.
+		Ignored when Ignored =:= ignore; Ignored =:= {ok, undefined} -> {error, {not_started, gun_rs}};
+		Error -> Error
+	catch exit:{Reason, _} when ?IS_STOP(Reason) ->
+		{error, {not_started, gun_rs}}
+	end.
+
+%% Neither the supervisor nor the process behind ConnPid need them: Tls has what they stand for.
+without_secrets(Config=#{opts := Opts=#{tls_opts := TlsOpts}}) ->
+	Config#{tls_opts := [], opts := Opts#{tls_opts := gun_rs_secrets:hide_tls(TlsOpts)}};
+without_secrets(Config) ->
+	Config.
+
+%% @doc What `gun_rs:close/1' does.
+-spec close(ConnPid :: pid() | term()) -> ok | {error, not_found | simple_one_for_one}.
+close(ConnPid) when is_pid(ConnPid) ->
+	%% Nothing else remembers it then.
+	Old = [Dialect || node(ConnPid) =:= node(), Dialect <- [gun_rs_conn:dialect(ConnPid)], Dialect =/= gun_2],
+	%% The supervisor is the one of the connection's node.
+	try supervisor:terminate_child({gun_rs_conns_sup, node(ConnPid)}, ConnPid) of
+		ok when node(ConnPid) =:= node() ->
+			_ = [ok = gun_rs_exits:remember(ConnPid, shutdown, Dialect) || Dialect <- Old],
+			gun_rs_native:conn_silence(ConnPid);
+		Result ->
+			Result
+	catch
+		%% Where there is no supervisor there is no connection that it could end; one that
+		%% ends itself has ended its connections.
+		exit:{Reason, _} when ?IS_STOP(Reason) -> ok;
+		exit:{{nodedown, _}, _} -> ok
+	end;
+close(_) ->
+	{error, simple_one_for_one}.
