@@ -40,7 +40,7 @@
 -export([ws_check_dirty/1]).
 -export([flow_grant/2]).
 -export([relay_grant/1]).
--export([ws_settled/1]).
+-export([ws_settled/2]).
 -export([is_public_suffix/1]).
 
 -nifs([runtime_start/1, runtime_stop/1, runtime_is_running/0, stats/0,
@@ -50,7 +50,7 @@
 	conn_silence/1, is_conn/1, conn_dialect/1, debug_panic/1, http_request/5, http_request_dirty/5, http_data/5, http_data_dirty/5,
 	http_cancel/3,
 	stream_info/3, update_flow/3, ws_upgrade/6, ws_upgrade_dirty/6, ws_send/4, ws_send_dirty/4, ws_send_receipt/3,
-	ws_send_receipt_dirty/3, ws_check/1, ws_check_dirty/1, flow_grant/2, relay_grant/1, ws_settled/1,
+	ws_send_receipt_dirty/3, ws_check/1, ws_check_dirty/1, flow_grant/2, relay_grant/1, ws_settled/2,
 	is_public_suffix/1]).
 
 -on_load(load/0).
@@ -315,9 +315,9 @@ flow_grant(_Conn, _StreamRef) -> ?NOT_LOADED.
 -spec relay_grant(conn()) -> ok.
 relay_grant(_Conn) -> ?NOT_LOADED.
 
-%% @doc The receiver has had its chance to answer: the answer to settle.
--spec ws_settled(conn()) -> ok.
-ws_settled(_Conn) -> ?NOT_LOADED.
+%% @doc The stream's receiver has had its chance to answer: the answer to settle.
+-spec ws_settled(conn(), StreamRef :: reference()) -> ok.
+ws_settled(_Conn, _StreamRef) -> ?NOT_LOADED.
 
 %% @doc Whether all of the domain is a public suffix (publicsuffix.org), such as `com' and
 %% `co.uk'. A domain under no rule of the list is one if it has one label. IP addresses

@@ -51,11 +51,11 @@
 	up_since :: undefined | integer(),
 	%% Whether the connection before this one was short-lived.
 	hasty = false :: boolean(),
-	%% The user's module that takes the WebSocket's frames, with its state.
-	handler :: undefined | {module(), term()},
-	%% What a mailbox was last looked into for: questions before it are a session's, or a
-	%% response's, that has ended.
-	asked :: undefined | {flow_check | settle, reference()},
+	%% By WebSocket, the user's module that takes its frames, with the module's state.
+	handlers = #{} :: #{reference() => {module(), term()}},
+	%% What the native side has asked about the receivers of streams, and has not been
+	%% answered: whose mailbox to look into, and how many messages in it are few.
+	asked = #{} :: #{question() => {gun_rs_options:reply_to(), Few :: non_neg_integer()}},
 	%% Whether the native side waits until all that it has sent has been handed on.
 	relay_asked = false :: boolean(),
 	%% Where modules of the user's take part in requests and their responses.
@@ -87,6 +87,7 @@
 %% A stream's name has so many references at most.
 -define(MAX_STREAM_REFS, 16).
 
+-type question() :: {flow_check | settle, StreamRef :: reference()}.
 -type state() :: waiting | connecting | connected | closing.
 -type result() :: gen_statem:event_handler_result(state()).
 
@@ -390,9 +391,9 @@ handle_event(Type, Event, State, Data) ->
 	end.
 
 %% Which streams there were is not known here.
-tell_lost(State, Data=#data{handler=Handler}) when State =:= connected; State =:= closing ->
-	Protocol = case Handler of
-		undefined -> http;
+tell_lost(State, Data=#data{handlers=Handlers}) when State =:= connected; State =:= closing ->
+	Protocol = case map_size(Handlers) of
+		0 -> http;
 		_ -> ws
 	end,
 	gun_down(Protocol, {error, native_reloaded}, [], Data);
@@ -423,7 +424,7 @@ hide_messages(_, Conn) ->
 format_status(Status) ->
 	maps:map(fun
 		(data, Data=#data{config=Config}) ->
-			Data#data{config=maps:remove(opts, Config), streams=undefined, handler=undefined};
+			Data#data{config=maps:remove(opts, Config), streams=undefined, handlers=#{}, asked=#{}};
 		(Key, Events) when Key =:= queue; Key =:= postponed; Key =:= log ->
 			[gun_rs_secrets:event(Event) || Event <- Events];
 		(message, Message) ->
@@ -488,7 +489,7 @@ connecting(Type, Event, Data) ->
 -spec connected(gen_statem:event_type(), term(), #data{}) -> result().
 connected(info, {gun_rs_native, {down, Protocol, Reason, Next, Killed, Served}}, Data=#data{streams=Streams}) ->
 	gun_down(Protocol, Reason, Killed, Data),
-	down(Reason, Next, Served, Data#data{sockname=undefined, handler=undefined, asked=undefined,
+	down(Reason, Next, Served, Data#data{sockname=undefined, handlers=#{}, asked=#{},
 		streams=gun_rs_streams:down(Killed, Streams)});
 connected(cast, shutdown, Data) ->
 	start_closing(shutdown, shutdown, Data);
@@ -529,15 +530,18 @@ handle_common(info, {gun_rs_native, {deliver, ReplyTo, Message}}, Data=#data{str
 	{keep_state, Data#data{streams=gun_rs_streams:message(ReplyTo, Message, Streams)}};
 handle_common(info, {gun_rs_native, {forget, StreamRef}}, Data=#data{streams=Streams}) ->
 	{keep_state, Data#data{streams=gun_rs_streams:forget(StreamRef, Streams)}};
-handle_common(info, {gun_rs_native, {ws_init, StreamRef, ReplyTo, Subprotocol, Headers, WsOpts}}, Data) ->
+handle_common(info, {gun_rs_native, {ws_init, StreamRef, ReplyTo, Subprotocol, Headers, WsOpts}},
+		Data=#data{handlers=Handlers}) ->
 	Module = gun_rs_options:handler_module(Subprotocol, WsOpts),
 	{ok, State} = Module:init(ReplyTo, StreamRef, Headers, WsOpts),
-	{keep_state, Data#data{handler={Module, State}}};
-handle_common(info, {gun_rs_native, {ws_frame, Frame}}, Data=#data{handler={Module, State0}}) ->
+	{keep_state, Data#data{handlers=Handlers#{StreamRef => {Module, State}}}};
+handle_common(info, {gun_rs_native, {ws_frame, StreamRef, Frame}}, Data=#data{handlers=Handlers})
+		when is_map_key(StreamRef, Handlers) ->
+	#{StreamRef := {Module, State0}} = Handlers,
 	{ok, FlowDecrement, State} = Module:handle(Frame, State0),
 	%% The native side has counted the frame as one.
-	_ = [gun_rs_native:update_flow(self(), undefined, 1 - FlowDecrement) || FlowDecrement =/= 1],
-	{keep_state, Data#data{handler={Module, State}}};
+	_ = [gun_rs_native:update_flow(self(), StreamRef, 1 - FlowDecrement) || FlowDecrement =/= 1],
+	{keep_state, Data#data{handlers=Handlers#{StreamRef := {Module, State}}}};
 handle_common(info, {gun_rs_native, {sent, From, Result}}, _) ->
 	{keep_state_and_data, {reply, From, Result}};
 handle_common(info, {gun_rs_native, relay_check}, Data) ->
@@ -546,18 +550,17 @@ handle_common(info, {gun_rs_remote, Interval}, Data) ->
 	ok = gun_rs_remote:retry(Interval),
 	handed_on(Data);
 handle_common(info, {gun_rs_native, {flow_check, StreamRef, ReplyTo, Messages, Bytes}}, Data) ->
-	Asked = {flow_check, StreamRef},
-	{keep_state, Data#data{asked=Asked}, look_into_mailbox(ReplyTo, {Asked, short_mailbox(Messages, Bytes)})};
+	ask({flow_check, StreamRef}, ReplyTo, short_mailbox(Messages, Bytes), Data);
 handle_common(info, {gun_rs_native, {settle, StreamRef, ReplyTo}}, Data) ->
-	Asked = {settle, StreamRef},
-	{keep_state, Data#data{asked=Asked}, look_into_mailbox(ReplyTo, {Asked, 0})};
-handle_common({timeout, mailbox}, {ReplyTo, Question={Asked, _}}, #data{asked=Asked}) ->
+	ask({settle, StreamRef}, ReplyTo, 0, Data);
+handle_common({timeout, {mailbox, Question}}, look, #data{asked=Asked}) when is_map_key(Question, Asked) ->
+	#{Question := {ReplyTo, _}} = Asked,
 	{keep_state_and_data, look_into_mailbox(ReplyTo, Question)};
-handle_common({timeout, mailbox}, _, _) ->
+handle_common({timeout, {mailbox, _}}, look, _) ->
 	keep_state_and_data;
-handle_common(info, {mailbox, ReplyTo, Question={Asked, _}, Mailbox}, Data=#data{asked=Asked}) ->
-	judge_mailbox(ReplyTo, Question, Mailbox, Data);
-handle_common(info, {mailbox, _, _, _}, _) ->
+handle_common(info, {mailbox, Question, Mailbox}, Data=#data{asked=Asked}) when is_map_key(Question, Asked) ->
+	judge_mailbox(Question, Mailbox, Data);
+handle_common(info, {mailbox, _, _}, _) ->
 	keep_state_and_data;
 handle_common({call, From}, {ws_send_sync, Frames}, Data) ->
 	send_sync(From, Frames, Data);
@@ -738,6 +741,9 @@ short_mailbox(Messages, Bytes) ->
 	Average = max(1, Bytes div max(1, Messages)),
 	max(Messages div 2, max(1, min(16, 8 * 1024 * 1024 div Average))).
 
+ask(Question, ReplyTo, Few, Data=#data{asked=Asked}) ->
+	{keep_state, Data#data{asked=Asked#{Question => {ReplyTo, Few}}}, look_into_mailbox(ReplyTo, Question)}.
+
 %% The number of the receiver's messages, and what it does; undefined when there is no such
 %% process, unknown when its node does not answer in time. A fun is run by this process,
 %% before it looks. Another node is asked by a process of its own, so that a slow one
@@ -751,36 +757,42 @@ look_into_mailbox(Pid, Question) when is_pid(Pid), node(Pid) =/= node() ->
 			error:{erpc, timeout} -> unknown;
 			_:_ -> undefined
 		end,
-		Self ! {mailbox, Pid, Question, Mailbox}
+		Self ! {mailbox, Question, Mailbox}
 	end),
 	[];
 look_into_mailbox(Pid, Question) when is_pid(Pid) ->
 	Mailbox = process_info(Pid, [message_queue_len, status]),
-	[{next_event, info, {mailbox, Pid, Question, Mailbox}}];
-look_into_mailbox(Fun, Question) ->
-	[{next_event, info, {mailbox, Fun, Question, undefined}}].
+	[{next_event, info, {mailbox, Question, Mailbox}}];
+look_into_mailbox(_Fun, Question) ->
+	[{next_event, info, {mailbox, Question, undefined}}].
 
-judge_mailbox(ReplyTo, Question={{flow_check, _}, Short}, [{message_queue_len, Length}|_], _) when Length > Short ->
-	look_again(ReplyTo, Question);
+judge_mailbox(Question, Mailbox, Data=#data{conn=Conn, asked=Asked}) ->
+	#{Question := {ReplyTo, Few}} = Asked,
+	case is_ready(Question, Mailbox, Few) of
+		true ->
+			ok = answer(Question, Conn),
+			{keep_state, Data#data{asked=maps:remove(Question, Asked)}};
+		false ->
+			{keep_state_and_data, {{timeout, {mailbox, Question}}, poll(ReplyTo), look}}
+	end.
+
+is_ready({flow_check, _}, [{message_queue_len, Length}|_], Few) ->
+	Length =< Few;
 %% A node that takes nothing is waited for until it is known to be away.
-judge_mailbox(ReplyTo, Question={{flow_check, _}, _}, unknown, _) ->
-	look_again(ReplyTo, Question);
-judge_mailbox(_, {{flow_check, StreamRef}, _}, _, #data{conn=Conn}) ->
-	ok = gun_rs_native:flow_grant(Conn, StreamRef),
-	keep_state_and_data;
+is_ready({flow_check, _}, unknown, _) ->
+	false;
 %% The server has broken the protocol. Its last messages are in the receiver's mailbox;
 %% when the receiver waits for others it has sent what it had to say to them.
-judge_mailbox(ReplyTo, Question={{settle, _}, _}, [{message_queue_len, Length}, {status, Status}], _)
-		when Length > 0; Status =/= waiting ->
-	look_again(ReplyTo, Question);
-judge_mailbox(_, {{settle, _}, _}, _, #data{conn=Conn}) ->
-	ok = gun_rs_native:ws_settled(Conn),
-	keep_state_and_data.
+is_ready({settle, _}, [{message_queue_len, Length}, {status, Status}], Few) ->
+	Length =< Few andalso Status =:= waiting;
+is_ready(_, _, _) ->
+	true.
 
-look_again(ReplyTo, Question) when is_pid(ReplyTo), node(ReplyTo) =/= node() ->
-	{keep_state_and_data, {{timeout, mailbox}, ?REMOTE_MAILBOX_POLL, {ReplyTo, Question}}};
-look_again(ReplyTo, Question) ->
-	{keep_state_and_data, {{timeout, mailbox}, ?MAILBOX_POLL, {ReplyTo, Question}}}.
+answer({flow_check, StreamRef}, Conn) -> gun_rs_native:flow_grant(Conn, StreamRef);
+answer({settle, StreamRef}, Conn) -> gun_rs_native:ws_settled(Conn, StreamRef).
+
+poll(Pid) when is_pid(Pid), node(Pid) =/= node() -> ?REMOTE_MAILBOX_POLL;
+poll(_) -> ?MAILBOX_POLL.
 
 %% The native side tells more only when this process has come to what it was told.
 handed_on(Data=#data{relay_asked=true, conn=Conn}) ->

@@ -530,7 +530,7 @@ impl BeamSink {
     fn ws_term<'a>(&self, env: Env<'a>, stream_ref: Term<'a>, message: Message<'_, BinaryPayload>) -> Term<'a> {
         let (pid, frame) = (self.connection, frame(env, message));
         if self.handled {
-            return told(env, (atoms::ws_frame(), frame).encode(env));
+            return told(env, (atoms::ws_frame(), stream_ref, frame).encode(env));
         }
         match self.dialect {
             Dialect::Gun2 | Dialect::Gun1 => (atoms::gun_ws(), pid, stream_ref, frame).encode(env),

@@ -495,7 +495,7 @@ fn relay_grant(connection: Own) -> Atom {
 }
 
 #[rustler::nif]
-fn ws_settled(connection: Own) -> Atom {
+fn ws_settled(connection: Own, _stream_ref: Term<'_>) -> Atom {
     connection.handle.send(Command::Settled);
     atoms::ok()
 }
