@@ -162,19 +162,19 @@ await_up(ConnPid, Timeout, MRef) ->
 %% `noproc' when there is none.
 -spec info(ConnPid :: pid()) -> map().
 info(ConnPid) ->
-	gun_rs_conn:info(ConnPid).
+	gun_rs_caller:info(ConnPid).
 
 %% @doc Gives the connection another owner. Only the owner can; the streams that are
 %% open keep their receivers.
 -spec set_owner(ConnPid :: pid(), NewOwner :: pid()) -> ok.
 set_owner(ConnPid, NewOwner) when is_pid(ConnPid), is_pid(NewOwner) ->
-	done(gun_rs_conn:set_owner(ConnPid, NewOwner), ConnPid, {set_owner, self(), NewOwner}).
+	done(gun_rs_caller:set_owner(ConnPid, NewOwner), ConnPid, {set_owner, self(), NewOwner}).
 
 %% @doc Ends the connection gracefully: a WebSocket is closed with code 1001, a
 %% response under way is finished; each within closing_timeout.
 -spec shutdown(ConnPid :: pid()) -> ok.
 shutdown(ConnPid) when is_pid(ConnPid) ->
-	done(gun_rs_conn:shutdown(ConnPid), ConnPid, shutdown).
+	done(gun_rs_caller:shutdown(ConnPid), ConnPid, shutdown).
 
 %% What is no connection may stand in for one, in a test.
 done(ok, _, _) -> ok;
@@ -320,7 +320,7 @@ make_request(ConnPid, Request, AsGiven, ReqOpts) ->
 	ReplyTo = maps:get(reply_to, ReqOpts, self()),
 	Limits = {maps:get(flow, ReqOpts, undefined), maps:get(response_timeout, ReqOpts, infinity),
 		maps:get(body_timeout, ReqOpts, infinity)},
-	_ = case gun_rs_conn:request(ConnPid, StreamRef, ReplyTo, Request, Limits) of
+	_ = case gun_rs_caller:request(ConnPid, StreamRef, ReplyTo, Request, Limits) of
 		ok -> ok;
 		no_conn -> gun_rs_stand_in:request(ConnPid, StreamRef, ReplyTo, AsGiven, ReqOpts)
 	end,
@@ -333,7 +333,7 @@ make_request(ConnPid, Request, AsGiven, ReqOpts) ->
 data(ConnPid, StreamRef, IsFin, Data) when is_pid(ConnPid), IsFin =:= fin orelse IsFin =:= nofin ->
 	case gun_rs_request:body(Data) of
 		<<>> when IsFin =:= nofin -> ok;
-		Bin -> done(gun_rs_conn:data(ConnPid, StreamRef, IsFin, Bin), ConnPid, {data, self(), StreamRef, IsFin, Data})
+		Bin -> done(gun_rs_caller:data(ConnPid, StreamRef, IsFin, Bin), ConnPid, {data, self(), StreamRef, IsFin, Data})
 	end.
 
 %% @doc Asks for an upgrade to WebSocket: answered by gun_upgrade, gun_response or
@@ -360,7 +360,7 @@ ws_upgrade(ConnPid, Path, Headers, WsOpts) when is_pid(ConnPid) ->
 
 ws_upgrade(ConnPid, ReplyTo, Path, Headers, Options, {GivenPath, GivenHeaders, GivenOpts}) ->
 	StreamRef = make_ref(),
-	_ = case gun_rs_conn:ws_upgrade(ConnPid, StreamRef, ReplyTo, Path, Headers, Options) of
+	_ = case gun_rs_caller:ws_upgrade(ConnPid, StreamRef, ReplyTo, Path, Headers, Options) of
 		ok -> ok;
 		no_conn -> gun_rs_stand_in:ws_upgrade(ConnPid, StreamRef, GivenPath, GivenHeaders, GivenOpts)
 	end,
@@ -391,13 +391,13 @@ ws_send_sync(ConnPid, StreamRef, Frames) ->
 -spec ws_send_sync(ConnPid :: pid(), StreamRef :: reference(), frame() | [frame()], timeout())
 	-> ok | {error, Reason :: term()}.
 ws_send_sync(ConnPid, _StreamRef, Frames, Timeout) when is_pid(ConnPid) ->
-	gun_rs_conn:ws_send_sync(ConnPid, Frames, Timeout).
+	gun_rs_caller:ws_send_sync(ConnPid, Frames, Timeout).
 
 %% @doc Allows that many more messages to be received, where the option flow is a
 %% number: frames of a WebSocket, parts of a response's body. Without it, nothing happens.
 -spec update_flow(ConnPid :: pid(), StreamRef :: reference(), Flow :: pos_integer()) -> ok.
 update_flow(ConnPid, StreamRef, Flow) when is_pid(ConnPid), is_integer(Flow), Flow > 0 ->
-	done(gun_rs_conn:update_flow(ConnPid, StreamRef, Flow), ConnPid, {update_flow, self(), StreamRef, Flow}).
+	done(gun_rs_caller:update_flow(ConnPid, StreamRef, Flow), ConnPid, {update_flow, self(), StreamRef, Flow}).
 
 %% @doc Lets nothing more of a request be told. One that waits for its turn is not sent
 %% any more; the response to one that was sent is received and thrown away; if its body
@@ -405,7 +405,7 @@ update_flow(ConnPid, StreamRef, Flow) when is_pid(ConnPid), is_integer(Flow), Fl
 %% receives a gun_error.
 -spec cancel(ConnPid :: pid(), StreamRef :: reference()) -> ok.
 cancel(ConnPid, StreamRef) when is_pid(ConnPid) ->
-	done(gun_rs_conn:cancel(ConnPid, StreamRef), ConnPid, {cancel, self(), StreamRef}).
+	done(gun_rs_caller:cancel(ConnPid, StreamRef), ConnPid, {cancel, self(), StreamRef}).
 
 %% @doc What there is to know about a stream: `ref', `reply_to', and `state', which is
 %% `stopping' once it was cancelled. Undefined if there is no such stream. Exits `noproc'
@@ -413,7 +413,7 @@ cancel(ConnPid, StreamRef) when is_pid(ConnPid) ->
 -spec stream_info(ConnPid :: pid(), StreamRef :: reference())
 	-> {ok, map() | undefined} | {error, not_connected}.
 stream_info(ConnPid, StreamRef) when is_pid(ConnPid) ->
-	gun_rs_conn:stream_info(ConnPid, StreamRef).
+	gun_rs_caller:stream_info(ConnPid, StreamRef).
 
 %% @doc Pings the server with a ping of HTTP, which HTTP/1.1 does not have: the connection
 %% goes down with `{error, {ping_unsupported_by_protocol, PingRef}}', as in gun. On a
@@ -429,7 +429,7 @@ ping(ConnPid, ReqOpts) when is_pid(ConnPid) ->
 	ok = gun_rs_options:request(ReqOpts),
 	PingRef = make_ref(),
 	ReplyTo = maps:get(reply_to, ReqOpts, self()),
-	ok = done(gun_rs_conn:ping(ConnPid, ReplyTo, PingRef), ConnPid, {ping, ReplyTo, undefined, PingRef}),
+	ok = done(gun_rs_caller:ping(ConnPid, ReplyTo, PingRef), ConnPid, {ping, ReplyTo, undefined, PingRef}),
 	PingRef.
 
 %% @doc Waits for the next message of a stream. The third argument is a timeout in ms

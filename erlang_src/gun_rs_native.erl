@@ -63,6 +63,7 @@
 
 %% What the handler of a WebSocket's frames is started with, where it isn't gun_rs_ws_h.
 -type handler() :: map() | undefined.
+-export_type([handler/0]).
 
 -type refused() :: iodata | too_much | remote
 	| {invalid, Frame :: term(), Text :: string()}
@@ -88,6 +89,58 @@
 	| {error, invalid_method | invalid_target | {invalid_header, Name :: binary()}}.
 -export_type([requested/0]).
 
+%% Of a connection that is up.
+-type protocol() :: http | ws.
+-export_type([protocol/0]).
+
+-type sockname() :: {inet:ip_address(), inet:port_number()} | undefined.
+-export_type([sockname/0]).
+
+%% What follows the end of a connection: nothing, an end that a close frame of the user's
+%% has asked for, or another upgrade after so many ms.
+-type next() :: undefined | closed_by_user | {reupgrade, After :: non_neg_integer()}.
+-export_type([next/0]).
+
+%% What the process behind a connection receives, as `{gun_rs_native, Event}'.
+-type event() ::
+	%% The attempt to connect has succeeded. The owner has received gun_up.
+	{up, protocol(), sockname()}
+	%% It has failed.
+	| {connect_failed, Reason :: term()}
+	%% The connection is down; Killed are the streams that ended with it. Served says whether
+	%% the connection was of use: a response or a frame has come.
+	| {down, protocol(), Reason :: term(), next(), Killed :: [reference()], Served :: boolean()}
+	%% The graceful end that conn_shutdown/2 began is done, and no protocol was up.
+	| shut_down
+	%% The native task has panicked. The protocol is http or ws, if one was up.
+	| {panic, protocol() | nil, Reason :: {panic, Text :: binary() | string()}, Killed :: [reference()]}
+	%% A message to be delivered by the process: to a fun, to another node, or with work of the
+	%% user's modules before it.
+	| {deliver, gun_rs_options:reply_to(), Message :: tuple()}
+	%% No message of the stream will follow, of which not the last one itself says so.
+	| {forget, StreamRef :: reference()}
+	%% The upgrade is done, and a module is going to take the frames.
+	| {ws_init, StreamRef :: reference(), gun_rs_options:reply_to(), Subprotocol :: binary() | undefined,
+		Headers :: [{binary(), binary()}], gun_rs_options:ws_opts()}
+	%% A frame for that module, or a fragment of a message.
+	| {ws_frame, StreamRef :: reference(), gun_rs_ws_protocol:frame()}
+	%% Does ReplyTo keep up? Messages and Bytes have been sent since the last question. Answered
+	%% by flow_grant/2.
+	| {flow_check, StreamRef :: reference(), gun_rs_options:reply_to(), Messages :: non_neg_integer(),
+		Bytes :: non_neg_integer()}
+	%% The server has broken the protocol: has ReplyTo had its chance to answer what came before?
+	%% Answered by ws_settled/2.
+	| {settle, StreamRef :: reference(), gun_rs_options:reply_to()}
+	%% Answered by relay_grant/1 when everything that came before has been handed on.
+	| relay_check
+	%% The answer to ws_send_receipt/3.
+	| {sent, Receipt :: term(), ok | {error, Reason :: term()}}
+	%% The answer to stream_info/3.
+	| {stream_info, Receipt :: term(), {ok, map() | undefined} | {error, not_connected}}
+	%% The library has been loaded, perhaps another copy of it: see gun_rs_reload.
+	| loaded.
+-export_type([event/0]).
+
 -define(NOT_LOADED, erlang:nif_error({nif_not_loaded, load_error()})).
 
 %% How often the library is tried to be loaded while the code of before still has it, and
@@ -107,7 +160,7 @@ load(Tries) ->
 		ok ->
 			ok = persistent_term:put(?MODULE, ok),
 			%% Not before this function has returned can anybody call the others.
-			_ = spawn(gun_rs_conn, native_loaded, []),
+			_ = spawn(gun_rs_reload, loaded, []),
 			ok;
 		{error, {Kept, _}} = Error when Kept =:= upgrade; Kept =:= load ->
 			case erlang:module_loaded(?MODULE) of
@@ -165,8 +218,8 @@ stats() -> ?NOT_LOADED.
 %% @doc Makes the calling process the one behind a new connection. ReplyTo and Handler
 %% are those of upgrades that bring no options; undefined stands for their caller, and
 %% for no handler but gun_rs_ws_h. The connection makes its first attempt to connect, over
-%% TLS where there is a configuration, and tells the process of its life by
-%% `{gun_rs_native, Event}'.
+%% TLS where there is a configuration, and reports what becomes of it by
+%% `{gun_rs_native, Event}': see event().
 -spec conn_new(Owner :: pid(), ReplyTo :: gun_rs_options:reply_to() | undefined, handler(), Options :: map(),
 	tls_config() | undefined) -> {ok, conn()} | {error, not_started}.
 conn_new(_Owner, _ReplyTo, _Handler, _Options, _Tls) -> ?NOT_LOADED.

@@ -12,7 +12,8 @@ start_link() ->
 -spec init([]) -> {ok, {supervisor:sup_flags(), [supervisor:child_spec()]}}.
 init([]) ->
 	ok = gun_rs_exits:start(),
-	ok = gun_rs_tls:start(),
+	ok = gun_rs_secrets:start(),
+	ok = gun_rs_tls_cache:start(),
 	Conns = #{id => gun_rs_conns_sup, start => {gun_rs_conns_sup, start_link, []}, type => supervisor},
 	Relay = #{id => gun_rs_relay, start => {gun_rs_relay, start_link, []}},
 	{ok, {#{intensity => 10, period => 10}, [Conns, Relay]}}.

@@ -321,7 +321,7 @@ open_takes_every_form_of_host_test_() ->
 	[{title("host", Host), fun() ->
 		{ok, Config} = gun_rs_options:open(Host, 8080, #{}),
 		?assertMatch(#{endpoint := {tcp, Native, _}, authority := Authority},
-			gun_rs_options:native_open(Config))
+			gun_rs_options:native_open(Config, gun_rs_streams:is_needed(Config)))
 	end} || {Host, Native, Authority} <- [
 		{"example.org", <<"example.org">>, <<"example.org:8080">>},
 		{"Example.ORG.", <<"Example.ORG.">>, <<"Example.ORG.:8080">>},
@@ -1099,7 +1099,7 @@ cases(Table) ->
 
 native(Host, Port, Opts) ->
 	{ok, Config} = gun_rs_options:open(Host, Port, Opts),
-	gun_rs_options:native_open(Config).
+	gun_rs_options:native_open(Config, gun_rs_streams:is_needed(Config)).
 
 title(What, Term) ->
 	lists:flatten(io_lib:format("~s ~0tp", [What, Term], [{chars_limit, 80}])).

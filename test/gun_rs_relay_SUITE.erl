@@ -226,7 +226,7 @@ node_that_takes_nothing(_) ->
 			ct:log("~p: ~p in the connection's mailbox", [Kind, Queue]),
 			true = Queue =< ?RELAY_WINDOW + ?OTHERS,
 			%% Nor do answers to calls that the node has made.
-			ok = erpc:call(node(ConnPid), gun_rs_conn, cast, [ConnPid, {cancel, Receiver, [no_stream]}]),
+			ok = erpc:call(node(ConnPid), gun_rs_relay, cast, [ConnPid, {cancel, Receiver, [no_stream]}]),
 			true = is_map(gun_rs:info(ConnPid))
 		after
 			[] = os:cmd("kill -CONT " ++ OsPid)

@@ -43,7 +43,7 @@ the_state_of_a_connection_that_waits(Config) ->
 				retry_timeout => 3600000, notify_retries => true, retry_fun => Fun}),
 			?EXPECT({gun_notify, ConnPid, retry, #{reason := econnrefused, timeout := T}} when T > 0),
 			Seen = [sys:get_status(ConnPid), sys:get_state(ConnPid), gun_rs:info(ConnPid),
-				process_info(ConnPid, [messages, dictionary]), sys:get_status(gun_rs_conns_sup), ets:tab2list(gun_rs_tls)],
+				process_info(ConnPid, [messages, dictionary]), sys:get_status(gun_rs_conns_sup), ets:tab2list(gun_rs_tls_cache)],
 			do_refute(Config, Seen),
 			ok = gun_rs:close(ConnPid),
 			gun_rs_test:release_port(Socket)

@@ -30,5 +30,5 @@ handle(Frame, State = {ReplyTo, Handle}) ->
 	end.
 
 tell(ReplyTo, Msg) ->
-	_ = gun_rs_conn:deliver(ReplyTo, Msg),
+	_ = gun_rs_delivery:deliver(ReplyTo, Msg),
 	ok.

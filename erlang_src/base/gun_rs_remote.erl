@@ -1,4 +1,4 @@
-%% @private Sends to processes of other nodes, for the process behind ConnPid.
+%% @private Sends to processes of this node and of others, for the process behind ConnPid.
 %%
 %% A node that takes nothing would suspend whoever sends to it, and with it all else that
 %% the process does. What can't be sent is kept instead, by node, and is tried again.
@@ -17,9 +17,11 @@
 -define(SOON, 2).
 -define(LATE, 64).
 
-%% @doc Sends, or keeps what to send: the process then gets `{gun_rs_remote, Interval}',
-%% for retry/1.
--spec send(pid(), term()) -> ok.
+%% @doc Sends, or keeps what to send to another node: the process then gets
+%% `{gun_rs_remote, Interval}', for retry/1.
+-spec send(pid(), term()) -> term().
+send(Pid, Message) when node(Pid) =:= node() ->
+	Pid ! Message;
 send(Pid, Message) ->
 	Node = node(Pid),
 	Waiting = waiting(),

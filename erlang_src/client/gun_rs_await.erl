@@ -96,13 +96,13 @@ body(ConnPid, StreamRef, Timeout, MRef, Acc) ->
 
 %% Gun 1 does not say what the reason is of.
 failure(ConnPid, Of, Reason) ->
-	case gun_rs_conn:dialect(ConnPid) of
+	case gun_rs_caller:dialect(ConnPid) of
 		gun_2 -> {error, {Of, Reason}};
 		_ -> {error, Reason}
 	end.
 
 %% One that was gone before it was monitored.
-exit_reason(ConnPid, noproc) -> gun_rs_exits:reason(ConnPid);
+exit_reason(ConnPid, noproc) -> gun_rs_caller:exit_reason(ConnPid);
 exit_reason(_, Reason) -> Reason.
 
 %% @doc What `gun_rs:flush/1' does.

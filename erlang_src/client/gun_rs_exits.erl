@@ -39,14 +39,8 @@ remember_new(ConnPid, Reason, Dialect) ->
 		ok
 	end.
 
-%% @doc With which reason the connection has exited; noproc if that is not known.
+%% @doc With which reason a connection of this node has exited; noproc if that is not known.
 -spec reason(ConnPid :: pid()) -> Reason :: term().
-reason(ConnPid) when node(ConnPid) =/= node() ->
-	try
-		erpc:call(node(ConnPid), ?MODULE, reason, [ConnPid], 5000)
-	catch _:_ ->
-		noproc
-	end;
 reason(ConnPid) ->
 	try
 		ets:lookup_element(?MODULE, ConnPid, 2)

@@ -24,7 +24,7 @@ send(ConnPid, Caller, StreamRef, Frames) ->
 		true -> send_dirty(ConnPid, Caller, StreamRef, Frames);
 		iodata -> send(ConnPid, Caller, StreamRef, flatten(Frames));
 		too_much -> send_dirty(ConnPid, Caller, StreamRef, Frames);
-		remote -> gun_rs_conn:cast(ConnPid, {ws_send, Caller, StreamRef, check(Frames)});
+		remote -> gun_rs_relay:cast(ConnPid, {ws_send, Caller, StreamRef, check(Frames)});
 		Refused -> refused(Caller, Refused)
 	end.
 
@@ -33,14 +33,14 @@ send_dirty(ConnPid, Caller, StreamRef, Frames) ->
 		ok -> ok;
 		no_conn -> no_conn;
 		iodata -> send_dirty(ConnPid, Caller, StreamRef, flatten(Frames));
-		remote -> gun_rs_conn:cast(ConnPid, {ws_send, Caller, StreamRef, check(Frames)});
+		remote -> gun_rs_relay:cast(ConnPid, {ws_send, Caller, StreamRef, check(Frames)});
 		Refused -> refused(Caller, Refused)
 	end.
 
 refused(_, {invalid, Frame, Text}) ->
 	error({invalid_frame, Frame, Text});
 refused(Caller, {send_queue_full, Message}) ->
-	_ = gun_rs_conn:deliver(Caller, Message),
+	_ = gun_rs_delivery:deliver(Caller, Message),
 	ok.
 
 %% The same for frames that have been checked, with a receipt.

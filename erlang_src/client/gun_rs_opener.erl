@@ -54,11 +54,12 @@ without_secrets(Config) ->
 %% @doc What `gun_rs:close/1' does.
 -spec close(ConnPid :: pid() | term()) -> ok | {error, not_found | simple_one_for_one}.
 close(ConnPid) when is_pid(ConnPid) ->
+	IsHere = gun_rs_relay:is_here(ConnPid),
 	%% Nothing else remembers it then.
-	Old = [Dialect || node(ConnPid) =:= node(), Dialect <- [gun_rs_conn:dialect(ConnPid)], Dialect =/= gun_2],
+	Old = [Dialect || IsHere, Dialect <- [gun_rs_caller:dialect(ConnPid)], Dialect =/= gun_2],
 	%% The supervisor is the one of the connection's node.
 	try supervisor:terminate_child({gun_rs_conns_sup, node(ConnPid)}, ConnPid) of
-		ok when node(ConnPid) =:= node() ->
+		ok when IsHere ->
 			_ = [ok = gun_rs_exits:remember(ConnPid, shutdown, Dialect) || Dialect <- Old],
 			gun_rs_native:conn_silence(ConnPid);
 		Result ->

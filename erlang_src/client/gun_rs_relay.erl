@@ -1,35 +1,79 @@
-%% @private Takes what processes of other nodes ask of the connections of this one.
+%% @private What is asked of a connection, from its own node and from others.
 %%
 %% Only the node of a pid knows whether it is a connection, and one that is none must
-%% not be sent anything. One process per node, so that what a caller asks for is done
-%% in the order in which it asked.
+%% not be sent anything. One process per node takes what other nodes ask, so that what a
+%% caller asks for is done in the order in which it asked.
 -module(gun_rs_relay).
 -behaviour(gen_server).
 
--export([start_link/0]).
+-export([is_here/1]).
+-export([do_or_cast/3]).
 -export([cast/2]).
 -export([call/3]).
+-export([apply/4]).
+-export([start_link/0]).
 -export([init/1]).
 -export([handle_call/3]).
 -export([handle_cast/2]).
 -export([handle_info/2]).
 
+%% In ms: as long as gun's own call.
+-define(CALL_TIMEOUT, 5000).
+
+%% no_conn: the pid is no connection of this node. Of another node's pids only that node knows:
+%% one that is no connection is treated as a dead one, and sent nothing.
+-type done() :: ok | no_conn.
+-export_type([done/0]).
+
 %% Who waits for a connection's answer, by the monitor of the connection.
 -type state() :: #{reference() => gen_server:from()}.
+
+%% @doc Whether the pid is one of this node.
+-spec is_here(pid()) -> boolean().
+is_here(Pid) ->
+	node(Pid) =:= node().
+
+%% @doc Does what the fun does. Where it answers relay, and for a connection of another node,
+%% the process behind the connection is sent the message, and does it.
+-spec do_or_cast(ConnPid :: pid(), fun(() -> done() | relay), Message :: term()) -> done().
+do_or_cast(ConnPid, Do, Message) when node(ConnPid) =:= node() ->
+	case Do() of
+		relay -> cast(ConnPid, Message);
+		Done -> Done
+	end;
+do_or_cast(ConnPid, _, Message) ->
+	cast(ConnPid, Message).
+
+%% @doc Sends the process behind the connection a cast. On a node without gun_rs there is no
+%% connection to cast to.
+-spec cast(ConnPid :: pid(), Message :: term()) -> done().
+cast(ConnPid, Message) when node(ConnPid) =:= node() ->
+	case gun_rs_native:is_conn(ConnPid) of
+		true -> gen_statem:cast(ConnPid, Message);
+		false -> no_conn
+	end;
+cast(ConnPid, Message) ->
+	gen_server:cast({?MODULE, node(ConnPid)}, {ConnPid, Message}).
+
+%% @doc Calls the process behind the connection. When that of another node dies before it has
+%% answered, its exit is the answer: `{error, {down, Reason}}'.
+-spec call(ConnPid :: pid(), Message :: term(), timeout()) -> term().
+call(ConnPid, Message, Timeout) when node(ConnPid) =:= node() ->
+	gen_statem:call(ConnPid, Message, Timeout);
+call(ConnPid, Message, Timeout) ->
+	gen_server:call({?MODULE, node(ConnPid)}, {ConnPid, Message}, Timeout).
+
+%% @doc Applies the function on the connection's node, which may take as long as gun's own call.
+%% What can fail on another node raises as in erpc:call/5.
+-spec apply(ConnPid :: pid(), module(), Function :: atom(), Args :: [term()]) -> term().
+apply(ConnPid, Module, Function, Args) when node(ConnPid) =:= node() ->
+	erlang:apply(Module, Function, Args);
+apply(ConnPid, Module, Function, Args) ->
+	erpc:call(node(ConnPid), Module, Function, Args, ?CALL_TIMEOUT).
 
 -spec start_link() -> {ok, pid()} | {error, term()}.
 start_link() ->
 	gen_server:start_link({local, ?MODULE}, ?MODULE, [], [{hibernate_after, 1000}]).
-
-%% On a node without gun_rs there is no connection to cast to.
--spec cast(ConnPid :: pid(), Message :: term()) -> ok.
-cast(ConnPid, Message) ->
-	gen_server:cast({?MODULE, node(ConnPid)}, {ConnPid, Message}).
-
-%% When the connection dies before it has answered, its exit is the answer.
--spec call(ConnPid :: pid(), Message :: term(), timeout()) -> term().
-call(ConnPid, Message, Timeout) ->
-	gen_server:call({?MODULE, node(ConnPid)}, {ConnPid, Message}, Timeout).
 
 -spec init([]) -> {ok, state()}.
 init([]) ->
@@ -40,7 +84,7 @@ handle_call({ConnPid, Message}, From, Waiting) ->
 	case gun_rs_native:is_conn(ConnPid) of
 		true ->
 			MRef = monitor(process, ConnPid),
-			_ = gun_rs_conn:cast(ConnPid, {call, {self(), MRef}, Message}),
+			_ = cast(ConnPid, {call, {self(), MRef}, Message}),
 			{noreply, Waiting#{MRef => From}};
 		false ->
 			ok = reply(From, {error, {down, noproc}}),
@@ -49,7 +93,7 @@ handle_call({ConnPid, Message}, From, Waiting) ->
 
 -spec handle_cast({pid(), term()}, state()) -> {noreply, state()}.
 handle_cast({ConnPid, Message}, Waiting) ->
-	_ = gun_rs_conn:cast(ConnPid, Message),
+	_ = cast(ConnPid, Message),
 	{noreply, Waiting}.
 
 -spec handle_info(term(), state()) -> {noreply, state()}.

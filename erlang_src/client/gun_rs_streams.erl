@@ -74,20 +74,20 @@ message(ReplyTo, Message={gun_data, _, StreamRef, IsFin, Data}, State=#state{str
 	case Streams of
 		%% The body of a refusal, which the oldest dialect does not tell by gun_response.
 		#{StreamRef := #stream{content=undefined}} when IsFin =:= nofin ->
-			_ = gun_rs_conn:deliver(ReplyTo, Message),
+			_ = gun_rs_delivery:deliver(ReplyTo, Message),
 			State;
 		#{StreamRef := #stream{content=undefined}} ->
-			_ = gun_rs_conn:deliver(ReplyTo, Message),
+			_ = gun_rs_delivery:deliver(ReplyTo, Message),
 			forget(StreamRef, State);
 		#{StreamRef := _} ->
 			data(StreamRef, IsFin, Data, State);
 		_ ->
-			_ = gun_rs_conn:deliver(ReplyTo, Message),
+			_ = gun_rs_delivery:deliver(ReplyTo, Message),
 			State
 	end;
 message(ReplyTo, Message, State) ->
 	Stored = store_cookies(Message, State),
-	_ = gun_rs_conn:deliver(ReplyTo, Message),
+	_ = gun_rs_delivery:deliver(ReplyTo, Message),
 	delivered(ReplyTo, Message, Stored).
 
 store_cookies({gun_inform, _, StreamRef, Status, Headers}, State) ->

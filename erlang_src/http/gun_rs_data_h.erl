@@ -20,7 +20,7 @@ init(ReplyTo, StreamRef, _Status, _Headers, _Opts) ->
 
 -spec handle(fin | nofin, term(), #state{}) -> {done, 1, #state{}}.
 handle(IsFin, Data, State=#state{reply_to=ReplyTo, stream_ref=StreamRef}) ->
-	_ = gun_rs_conn:deliver(ReplyTo, {gun_data, self(), StreamRef, IsFin, Data}),
+	_ = gun_rs_delivery:deliver(ReplyTo, {gun_data, self(), StreamRef, IsFin, Data}),
 	{done, 1, State}.
 
 %% @private

@@ -10,6 +10,7 @@
 -export([upgrade_headers/2]).
 -export([path/1]).
 -export([body/1]).
+-export([refusal/2]).
 -export([is_token/1]).
 -export([spelling/1]).
 
@@ -171,6 +172,16 @@ path(Path) ->
 		error({invalid_request_target, Path,
 			"The path must be iodata; encode other text as UTF-8."})
 	end.
+
+%% @doc The error for a request that native code cannot send.
+-spec refusal(invalid_method | invalid_target | {invalid_header, Name :: binary()}, gun_rs_native:request())
+	-> {invalid_request_method | invalid_request_target | invalid_request_header, term(), Text :: string()}.
+refusal(invalid_method, {Method, _, _, _}) ->
+	{invalid_request_method, Method, "The method cannot stand in a request line."};
+refusal(invalid_target, {_, Path, _, _}) ->
+	{invalid_request_target, Path, "The path cannot stand in a request line."};
+refusal({invalid_header, Name}, _) ->
+	{invalid_request_header, Name, "The name or the value cannot stand in a header."}.
 
 %% @doc Whether this is a token: RFC 9110, 5.6.2.
 -spec is_token(binary()) -> boolean().

@@ -187,7 +187,7 @@ event(Event, State) ->
 	{1, State#state{size=0, has_id=false, type= <<>>, data=[]}}.
 
 tell(Event, #state{reply_to=ReplyTo, stream_ref=StreamRef}) ->
-	_ = gun_rs_conn:deliver(ReplyTo, {gun_sse, self(), StreamRef, Event}),
+	_ = gun_rs_delivery:deliver(ReplyTo, {gun_sse, self(), StreamRef, Event}),
 	ok.
 
 %% Every number is less than infinity, in the order of terms.
@@ -196,5 +196,5 @@ check_size(Size, #state{max_event_size=Max}) when Size =< Max ->
 check_size(_, #state{max_event_size=Max, reply_to=ReplyTo, stream_ref=StreamRef}) ->
 	%% A fault of the server's, or a limit too low: an end, and not a crash with a report.
 	Reason = {sse_event_too_big, Max},
-	_ = gun_rs_conn:deliver(ReplyTo, {gun_error, self(), StreamRef, Reason}),
+	_ = gun_rs_delivery:deliver(ReplyTo, {gun_error, self(), StreamRef, Reason}),
 	exit({shutdown, Reason}).

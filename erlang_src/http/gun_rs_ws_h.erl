@@ -36,5 +36,5 @@ handle(Frame, State) ->
 	tell(Frame, State).
 
 tell(Frame, State=#state{reply_to=ReplyTo, stream_ref=StreamRef}) ->
-	_ = gun_rs_conn:deliver(ReplyTo, {gun_ws, self(), StreamRef, Frame}),
+	_ = gun_rs_delivery:deliver(ReplyTo, {gun_ws, self(), StreamRef, Frame}),
 	{ok, 1, State}.

@@ -17,7 +17,7 @@
 -export([open_unix/2]).
 -export([request/1]).
 -export([ws_upgrade/1]).
--export([native_open/1]).
+-export([native_open/2]).
 -export([authority/1]).
 -export([scheme/1]).
 -export([native_ws/1]).
@@ -322,11 +322,12 @@ ws_upgrade(WsOpts) ->
 
 %% @doc The options of one connection for the native library: complete, with no
 %% Erlang left in them that it would have to check. `host' is what the resolver
-%% takes, `authority' the value of the Host header.
--spec native_open(config()) -> map().
+%% takes, `authority' the value of the Host header, `processed' whether every request and
+%% message goes through the process behind the connection.
+-spec native_open(config(), Processed :: boolean()) -> map().
 native_open(Config=#{host := Host, port := Port, tcp_opts := Tcp, http_opts := HttpOpts, ws_opts := WsOpts,
 		connect_timeout := ConnectTimeout, domain_lookup_timeout := LookupTimeout, retry := Retry,
-		tls_handshake_timeout := HandshakeTimeout, dialect := Dialect}) ->
+		tls_handshake_timeout := HandshakeTimeout, dialect := Dialect}, Processed) ->
 	#{
 		dialect => Dialect,
 		endpoint => endpoint(Host, Port),
@@ -334,7 +335,7 @@ native_open(Config=#{host := Host, port := Port, tcp_opts := Tcp, http_opts := H
 		connect_timeout => ConnectTimeout,
 		domain_lookup_timeout => LookupTimeout,
 		http => native_http(HttpOpts),
-		processed => gun_rs_streams:is_needed(Config),
+		processed => Processed,
 		reconnects => Retry > 0,
 		tcp => gun_rs_tcp_options:native(Tcp),
 		tls_handshake_timeout => HandshakeTimeout,

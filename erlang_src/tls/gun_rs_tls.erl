@@ -2,8 +2,6 @@
 %% tls_opts. Connections with the same options have the same one.
 -module(gun_rs_tls).
 
--export([start/0]).
--export([forget/0]).
 -export([new/1]).
 -export([config/1]).
 -export([renew/1]).
@@ -12,31 +10,6 @@
 %% the system's roots. Their secrets are hidden: this is in the state of a process.
 -opaque tls() :: undefined | {gun_rs_native:tls_config(), constant | [gun_rs_tls_options:tls_opt()]}.
 -export_type([tls/0]).
-
-%% For how long what the files held is taken for what they hold, in ms. To read them takes
-%% the schedulers that may wait, several times, which is more than all else that a
-%% connection takes before it is opened.
--define(MAX_AGE, 1000).
-
-%% How many sets of options are remembered.
--define(MAX_KEPT, 64).
-
-%% @doc Makes the table of what is remembered. It belongs to the caller.
--spec start() -> ok.
-start() ->
-	ok = gun_rs_secrets:start(),
-	?MODULE = ets:new(?MODULE, [named_table, public, {read_concurrency, true}]),
-	ok.
-
-%% @doc Forgets what is remembered: it may be another copy of the native library's.
--spec forget() -> ok.
-forget() ->
-	_ = try
-		ets:delete_all_objects(?MODULE)
-	catch error:badarg ->
-		false
-	end,
-	ok.
 
 %% @doc The configuration for the options of a connection: files are read, unless they
 %% have been within the last second, and what they hold is checked. The element is the
@@ -60,31 +33,15 @@ has_secret(TlsOpts) ->
 
 make_remembered(TlsOpts) ->
 	Now = erlang:monotonic_time(millisecond),
-	Key = key(TlsOpts),
-	%% The table is gone while the application stops, in which connections may still end.
-	try ets:lookup(?MODULE, Key) of
-		[{_, TlsOpts, Tls, Since}] when Now - Since =< ?MAX_AGE -> {ok, Tls};
-		_ -> remember(Key, TlsOpts, Now, make_new(TlsOpts))
-	catch error:badarg ->
-		make_new(TlsOpts)
+	case gun_rs_tls_cache:find(TlsOpts) of
+		{ok, Tls} -> {ok, Tls};
+		error -> remember(TlsOpts, make_new(TlsOpts), Now)
 	end.
 
-%% To hash 200 KB of certificates takes longer than to compare them.
-key(TlsOpts) ->
-	[case Opt of
-		{cacerts, Certs} when length(Certs) >= 0 -> {cacerts, length(Certs)};
-		_ -> Opt
-	end || Opt <- TlsOpts].
-
-remember(Key, TlsOpts, Now, Made={ok, Tls}) ->
-	_ = try
-		_ = ets:info(?MODULE, size) >= ?MAX_KEPT andalso ets:delete_all_objects(?MODULE),
-		ets:insert(?MODULE, {Key, TlsOpts, Tls, Now})
-	catch error:badarg ->
-		false
-	end,
+remember(TlsOpts, Made={ok, Tls}, Since) ->
+	ok = gun_rs_tls_cache:keep(TlsOpts, Tls, Since),
 	Made;
-remember(_, _, _, Error) ->
+remember(_, Error, _) ->
 	Error.
 
 make_new(TlsOpts) ->

@@ -360,4 +360,4 @@ ws_send(ConnPid, StreamRef, Frames) ->
 %% For modules that handle frames and bodies.
 -spec reply(reply_to(), any()) -> any().
 reply(ReplyTo, Message) ->
-	gun_rs_conn:deliver(ReplyTo, Message).
+	gun_rs_delivery:deliver(ReplyTo, Message).
