@@ -326,12 +326,17 @@ option_name({options, {Key, _}}) ->
 
 %% The atoms of the one place where native code makes reasons, the POSIX names included.
 native_names() ->
-	{ok, Source} = file:read_file(filename:join(gun_rs_test:root(), "native/bridge/src/reasons.rs")),
-	[_, Atoms|_] = re:split(Source, "rustler::atoms! \\{\n(.*?)\\}", [dotall]),
-	{match, Posix} = re:run(Source, "=> \"(e[a-z]+)\"", [global, {capture, [1], list}]),
-	Names = string:lexemes(binary_to_list(Atoms), ", \n") ++ lists:append(Posix),
-	?assert(length(Names) > 50),
-	[list_to_atom(Name) || Name <- Names].
+	Texts = maps:from_list([{Name, Text} || [Name, Text] <- matches("name.rs", "^    (\\w+) \"(.*?)\"$")]),
+	Names = [maps:get(Name, Texts) || File <- ["reasons.rs", "posix.rs"], [Name] <- matches(File, "\\bName::(\\w+)")],
+	Posix = [Name || [Name] <- matches("posix.rs", "\"(e[a-z]+)\"")],
+	?assert(length(lists:usort(Names)) > 45),
+	?assert(length(lists:usort(Posix)) > 45),
+	[list_to_atom(Name) || Name <- lists:usort(Names ++ Posix)].
+
+matches(File, Pattern) ->
+	{ok, Source} = file:read_file(filename:join([gun_rs_test:root(), "native/terms/src", File])),
+	{match, Matches} = re:run(Source, Pattern, [global, multiline, {capture, all_but_first, list}]),
+	Matches.
 
 atoms(Term) when is_atom(Term) -> [Term];
 atoms(Term) when is_tuple(Term) -> atoms(tuple_to_list(Term));

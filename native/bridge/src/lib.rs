@@ -2,28 +2,30 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`nifs`] | what Erlang calls: decode, enqueue, return |
-//! | [`frames`] | from the frames of ws_send to what the engine sends |
-//! | [`messages`] | from the engine's events to the messages that users receive |
-//! | [`reasons`] | from the engine's errors to Erlang terms |
-//! | [`options`] | from option maps, checked by Erlang, to the engine's options |
-//! | [`payload`] | Erlang binaries as the engine's payloads |
-//! | [`registry`] | from a ConnPid to its connection |
-//! | [`runtime`] | the I/O threads |
-//! | [`stream_id`] | what a user calls a stream |
-//! | [`suffixes`] | the public suffix list, for cookies |
-//! | [`tls`] | from TLS options, checked by Erlang, to a configuration that connections share |
+//! | `nifs` | what Erlang calls: decode, enqueue, return |
+//! | `frames` | from the frames of ws_send to what the engine sends |
+//! | `sink` | from the engine's events to messages |
+//! | `route` | who gets a message, and by which way |
+//! | `outbox` | sends messages, frames several at once |
+//! | `vm` | the VM's terms, for `gun_rs_terms`, which gives messages their shape and reads options |
+//! | `stream` | streams, and the references that name them |
+//! | `payload` | Erlang binaries as the engine's payloads |
+//! | `registry` | from a ConnPid to its connection |
+//! | `runtime` | the I/O threads |
+//! | `suffixes` | the public suffix list, for cookies |
+//! | `tls` | configurations of TLS, which connections share |
 
 mod frames;
-mod messages;
 mod nifs;
-mod options;
+mod outbox;
 mod payload;
-mod reasons;
 mod registry;
+mod route;
 mod runtime;
-mod stream_id;
+mod sink;
+mod stream;
 mod suffixes;
 mod tls;
+mod vm;
 
 rustler::init!("gun_rs_native");

@@ -1,11 +1,10 @@
 //! From a ConnPid to its connection.
 //!
 //! Every NIF that a user's process calls goes through here, so a pid that is no connection, or is one no more, finds
-//! nothing and does nothing. An entry lives as long as its process: the VM itself tells of its death.
+//! nothing and does nothing. An entry lives as long as its process: the VM itself reports its death.
 
 use std::hash::{BuildHasherDefault, Hasher};
 use std::ops::Deref;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
@@ -15,16 +14,16 @@ use papaya::HashMap;
 use rustler::{Decoder, Env, Error, LocalPid, Monitor, NifResult, Resource, ResourceArc, Term};
 use seize::Collector;
 
-use crate::messages::{BeamSink, Dialect, Kept};
+use crate::outbox::Origin;
+use crate::sink::BeamSink;
+use crate::vm::OwnedTerm;
 
 /// A connection, as the process behind its ConnPid holds it.
 pub(crate) struct Connection {
     /// The way to its task.
     pub(crate) handle: Handle<BeamSink>,
-    /// Set when nothing may be told any more.
-    pub(crate) silent: Arc<AtomicBool>,
-    /// Which gun's messages it sends.
-    pub(crate) dialect: Dialect,
+    /// What its messages have in common.
+    pub(crate) origin: Arc<Origin>,
     /// Whether requests go through the process, which has something to add to them.
     pub(crate) processed: bool,
     /// For requests without a flow of their own.
@@ -35,16 +34,16 @@ pub(crate) struct Connection {
 
 /// The connection of the process that calls. A module that is deleted, purged and loaded again has new types of
 /// resources, which do not take the old ones; the entry of the process is still here, since the library stays mapped.
-pub(crate) struct Own(ResourceArc<Connection>);
+pub(crate) struct OwnConnection(ResourceArc<Connection>);
 
-impl Decoder<'_> for Own {
+impl Decoder<'_> for OwnConnection {
     fn decode(term: Term<'_>) -> NifResult<Self> {
         let connection = term.decode().ok().or_else(|| get(&term.get_env().pid()));
         connection.map(Self).ok_or(Error::RaiseAtom("native_reloaded"))
     }
 }
 
-impl Deref for Own {
+impl Deref for OwnConnection {
     type Target = Connection;
 
     fn deref(&self) -> &Connection {
@@ -55,9 +54,9 @@ impl Deref for Own {
 /// What open's ws_opts say that the engine need not know.
 pub(crate) struct WsOptsOfOpen {
     /// Who is answered to, if it isn't the caller.
-    pub(crate) reply_to: Option<Kept>,
+    pub(crate) reply_to: Option<OwnedTerm>,
     /// What a module of the user's is started with, where one may be.
-    pub(crate) handler: Option<Kept>,
+    pub(crate) handler: Option<OwnedTerm>,
     /// The keepalive of upgrades whose own options have none: in gun open's is the only one.
     pub(crate) keepalive: Option<Duration>,
 }
@@ -75,14 +74,9 @@ impl Resource for Connection {
 impl Connection {
     /// Closes the socket, and lets nothing more come from or go to the process.
     pub(crate) fn end(&self, pid: &LocalPid) {
-        self.silence();
+        self.origin.silence();
         self.handle.abort();
         remove(pid);
-    }
-
-    /// From now on no message is begun. The task may still run for a moment when its process is gone.
-    pub(crate) fn silence(&self) {
-        self.silent.store(true, Ordering::Release);
     }
 }
 

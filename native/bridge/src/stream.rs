@@ -1,8 +1,51 @@
-//! What a user calls a stream, kept without an environment of the VM, which takes some 1 KB.
+//! Streams, and the references that name them.
 
+use std::borrow::Borrow;
+
+use gun_rs_terms::Name;
 use rustler::{Encoder, Env, Term};
 
-/// A reference. One of this node is kept without the node's name: the node may be given another, and what names the old
+use crate::route::Receiver;
+use crate::vm::{OwnedTerm, atom};
+
+/// A stream, and who its messages are for.
+pub(crate) struct Stream {
+    /// Its name.
+    pub(crate) id: StreamId,
+    /// Who its messages are for.
+    pub(crate) reply_to: Receiver,
+    /// What it was opened for.
+    pub(crate) purpose: Purpose,
+}
+
+/// What a stream was opened for.
+pub(crate) enum Purpose {
+    /// A request.
+    Request,
+    /// An upgrade to WebSocket. Where a module of the user's may take the frames, it is started with these options.
+    Upgrade(Option<OwnedTerm>),
+}
+
+impl Stream {
+    /// The stream `stream_ref`, with messages for `reply_to`.
+    pub(crate) fn new(stream_ref: Term<'_>, reply_to: Term<'_>, purpose: Purpose) -> Self {
+        Self { id: StreamId::new(stream_ref), reply_to: reply_to.into(), purpose }
+    }
+}
+
+impl Borrow<StreamId> for Stream {
+    fn borrow(&self) -> &StreamId {
+        &self.id
+    }
+}
+
+impl PartialEq<StreamId> for Stream {
+    fn eq(&self, id: &StreamId) -> bool {
+        self.id == *id
+    }
+}
+
+/// The reference that names a stream, kept without an environment of the VM, which takes some 1 KB. One of this node is kept without the node's name: the node may be given another, and what names the old
 /// one would then be the reference of a node that is not there.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct StreamId {
@@ -19,7 +62,7 @@ const NODE: usize = 4;
 const NEWER_REFERENCE: u8 = 90;
 
 impl StreamId {
-    /// The one that `stream_ref` names.
+    /// The name that `stream_ref` is.
     pub(crate) fn new(stream_ref: Term<'_>) -> Self {
         let bytes = external(stream_ref);
         let ours = external(stream_ref.get_env().make_ref().encode(stream_ref.get_env()));
@@ -30,7 +73,12 @@ impl StreamId {
     }
 
     /// The reference.
-    pub(crate) fn get<'a>(&self, env: Env<'a>) -> Option<Term<'a>> {
+    pub(crate) fn get<'a>(&self, env: Env<'a>) -> Term<'a> {
+        // It was made of a term, so it is one.
+        self.decode(env).unwrap_or_else(|| atom(Name::Undefined).to_term(env))
+    }
+
+    fn decode<'a>(&self, env: Env<'a>) -> Option<Term<'a>> {
         let whole = if self.local {
             let ours = external(env.make_ref().encode(env));
             let (node, _) = split(&ours)?;
