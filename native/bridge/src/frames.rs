@@ -46,7 +46,7 @@ mod atoms {
 
 /// Why frames were not taken.
 pub(crate) enum Refused<'a> {
-    /// This frame is none.
+    /// This frame is invalid.
     Invalid(Term<'a>, &'static str),
     /// Some payload is iodata and no binary: flatten it and call again.
     Iodata,
@@ -72,7 +72,7 @@ pub(crate) enum Encoded<'a> {
 }
 
 impl Encoded<'_> {
-    /// The same, to be kept.
+    /// The same, with memory of its own.
     pub(crate) fn into_items(self) -> Vec<Item<HeldBinary>> {
         match self {
             Self::Frames(0, _) => Vec::new(),

@@ -104,7 +104,7 @@ impl HeldBinary {
 }
 
 /// Whether the VM looks at the binary where it stands, rather than at a copy. It does so for all parts of a binary or
-/// for none, so that a small part tells, of which a copy costs nothing.
+/// for none, so that a small part, of which a copy costs nothing, shows it.
 pub(crate) fn is_aligned(binary: &Binary<'_>) -> bool {
     let part = binary.make_subbinary(0, binary.len().min(IN_TERM + 1));
     let part = part.and_then(|part| Binary::from_term(part.into()));

@@ -66,7 +66,7 @@ pub(crate) enum Destination<R> {
 }
 
 impl Destination<&Receiver> {
-    /// The same, to be kept.
+    /// The same, with a receiver of its own.
     pub(crate) fn cloned(self) -> Destination<Receiver> {
         match self {
             Self::Direct(pid) => Destination::Direct(pid),

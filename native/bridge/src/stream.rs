@@ -45,8 +45,9 @@ impl PartialEq<StreamId> for Stream {
     }
 }
 
-/// The reference that names a stream, kept without an environment of the VM, which takes some 1 KB. One of this node is kept without the node's name: the node may be given another, and what names the old
-/// one would then be the reference of a node that is not there.
+/// The reference that names a stream, without an environment of the VM, which takes some 1 KB. A reference of this node
+/// is stored without the node's name: the node may be given another name, and a reference with the old one would belong
+/// to a node that does not exist.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct StreamId {
     /// In the external term format; of a reference of this node, what is the reference's own.

@@ -81,7 +81,7 @@ fn head<'a>(env: Env<'a>, target: Binary<'a>, headers: HeaderTerms<'a>) -> Resul
     Ok((target, parsed))
 }
 
-/// The answer to a command that opens a stream. Who is told of a full queue is known here alone.
+/// The answer to a command that opens a stream. Only the NIF knows who is sent the error of a full queue.
 fn opened<'a>(
     env: Env<'a>,
     sent: Result<(), QueueFull>,
