@@ -131,7 +131,8 @@ do_reload(Port) ->
 		_ = code:soft_purge(Module),
 		_ = code:load_file(Module),
 		do_still_talks(ConnPid, StreamRef)
-	end || _ <- lists:seq(1, 5), Module <- [gun_rs, gun_rs_conn, gun_rs_frames, gun_rs_options, gun_rs_native]],
+	end || _ <- lists:seq(1, 5), Module <- [gun_rs, gun_rs_caller, gun_rs_conn, gun_rs_frames, gun_rs_relay, gun_rs_options,
+		gun_rs_native]],
 	Traffic ! stop,
 	Count = ?EXPECT({Traffic, N}, N),
 	true = Count > 0,
