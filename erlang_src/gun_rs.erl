@@ -115,7 +115,7 @@ open(Host, Port) ->
 	open(Host, Port, #{}).
 
 %% @doc Opens a connection to a host and a port with options, of which doc/manual/opts.md has
-%% each. Returns before the connection is up, which gun_up tells; the caller is its owner.
+%% each. Returns before the connection is up, which gun_up reports; the caller is its owner.
 %% A bad option is `{error, {options, Bad}}', and nothing is connected.
 -spec open(Host :: gun_rs_options:host(), inet:port_number(), opts())
 	-> {ok, ConnPid :: pid()} | {error, Reason :: term()}.
@@ -399,7 +399,7 @@ ws_send_sync(ConnPid, _StreamRef, Frames, Timeout) when is_pid(ConnPid) ->
 update_flow(ConnPid, StreamRef, Flow) when is_pid(ConnPid), is_integer(Flow), Flow > 0 ->
 	done(gun_rs_caller:update_flow(ConnPid, StreamRef, Flow), ConnPid, {update_flow, self(), StreamRef, Flow}).
 
-%% @doc Lets nothing more of a request be told. One that waits for its turn is not sent
+%% @doc Lets no more messages of a request be sent. One that waits for its turn is not sent
 %% any more; the response to one that was sent is received and thrown away; if its body
 %% was not complete, the connection closes. For a stream that there is not, the caller
 %% receives a gun_error.

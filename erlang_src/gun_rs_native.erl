@@ -162,7 +162,7 @@ load(Tries) ->
 			%% Not before this function has returned can anybody call the others.
 			_ = spawn(gun_rs_reload, loaded, []),
 			ok;
-		{error, {Kept, _}} = Error when Kept =:= upgrade; Kept =:= load ->
+		{error, {Reason, _}} = Error when Reason =:= upgrade; Reason =:= load ->
 			case erlang:module_loaded(?MODULE) of
 				false when Tries > 0 -> load_after_purge(Tries);
 				_ -> Error
@@ -255,8 +255,8 @@ conn_end(_Conn) -> ?NOT_LOADED.
 -spec conn_set_owner(conn(), Owner :: pid()) -> ok.
 conn_set_owner(_Conn, _Owner) -> ?NOT_LOADED.
 
-%% @doc The owner's gun_down names PingRef where the protocol has no ping. ReplyTo is told where the
-%% state allows none.
+%% @doc The owner's gun_down names PingRef where the protocol has no ping. ReplyTo receives an error
+%% where the state allows none.
 -spec conn_ping(conn(), ReplyTo :: gun_rs_options:reply_to(), PingRef :: reference()) -> ok.
 conn_ping(_Conn, _ReplyTo, _PingRef) -> ?NOT_LOADED.
 
@@ -295,7 +295,8 @@ http_request(_ConnPid, _StreamRef, _ReplyTo, _Request, _Limits) -> ?NOT_LOADED.
 	-> requested().
 http_request_dirty(_ConnPid, _StreamRef, _ReplyTo, _Request, _Limits) -> ?NOT_LOADED.
 
-%% @doc Goes on with the body of a request. Caller is told when there is none to go on with.
+%% @doc Goes on with the body of a request. Caller receives an error where there is none to go
+%% on with.
 -spec http_data(ConnPid :: pid(), Caller :: pid(), StreamRef :: reference(), fin | nofin, Data :: binary())
 	-> ok | relay | no_conn | {send_queue_full, ToCaller :: tuple()}.
 http_data(_ConnPid, _Caller, _StreamRef, _IsFin, _Data) -> ?NOT_LOADED.
@@ -305,12 +306,13 @@ http_data(_ConnPid, _Caller, _StreamRef, _IsFin, _Data) -> ?NOT_LOADED.
 	-> ok | relay | no_conn | {send_queue_full, ToCaller :: tuple()}.
 http_data_dirty(_ConnPid, _Caller, _StreamRef, _IsFin, _Data) -> ?NOT_LOADED.
 
-%% @doc From now on nothing is told of the stream. Caller is told when there is none.
+%% @doc From now on no message of the stream is sent. Caller receives an error where there is
+%% no such stream.
 -spec http_cancel(ConnPid :: pid(), Caller :: pid(), StreamRef :: reference()) -> ok | relay | no_conn.
 http_cancel(_ConnPid, _Caller, _StreamRef) -> ?NOT_LOADED.
 
-%% @doc Asks for what is known of a stream. The process behind the connection is told it:
-%% `{gun_rs_native, {stream_info, Receipt, Result}}'.
+%% @doc Asks for what is known of a stream. The process behind the connection receives
+%% it: `{gun_rs_native, {stream_info, Receipt, Result}}'.
 -spec stream_info(conn(), Receipt :: term(), StreamRef :: reference()) -> ok.
 stream_info(_Conn, _Receipt, _StreamRef) -> ?NOT_LOADED.
 
@@ -333,7 +335,8 @@ ws_upgrade(_ConnPid, _StreamRef, _ReplyTo, _Target, _Headers, _Options) -> ?NOT_
 	-> requested().
 ws_upgrade_dirty(_ConnPid, _StreamRef, _ReplyTo, _Target, _Headers, _Options) -> ?NOT_LOADED.
 
-%% @doc Sends a frame or a list of frames; Caller is told when there is no WebSocket.
+%% @doc Sends a frame or a list of frames; Caller receives an error where there is no
+%% WebSocket.
 -spec ws_send(ConnPid :: pid(), Caller :: pid(), StreamRef :: term(), Frames :: term())
 	-> ok | no_conn | refused().
 ws_send(_ConnPid, _Caller, _StreamRef, _Frames) -> ?NOT_LOADED.
@@ -343,8 +346,8 @@ ws_send(_ConnPid, _Caller, _StreamRef, _Frames) -> ?NOT_LOADED.
 	-> ok | no_conn | refused().
 ws_send_dirty(_ConnPid, _Caller, _StreamRef, _Frames) -> ?NOT_LOADED.
 
-%% @doc Sends frames for the process behind the connection, which is told when they
-%% have been handed to the operating system: `{gun_rs_native, {sent, Receipt, Result}}'.
+%% @doc Sends frames for the process behind the connection, which receives
+%% `{gun_rs_native, {sent, Receipt, Result}}' when the operating system has them.
 -spec ws_send_receipt(conn(), Receipt :: term(), Frames :: term()) -> ok | send_queue_full | refused().
 ws_send_receipt(_Conn, _Receipt, _Frames) -> ?NOT_LOADED.
 

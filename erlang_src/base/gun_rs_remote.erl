@@ -3,7 +3,7 @@
 %% A node that takes nothing would suspend whoever sends to it, and with it all else that
 %% the process does. What can't be sent is kept instead, by node, and is tried again.
 %% Nothing is lost or overtaken by it. How much there can be is limited by what the native
-%% side tells before it is granted more.
+%% side sends before it is granted more.
 %%
 %% It is kept in the process dictionary, because modules of the user's send too.
 -module(gun_rs_remote).

@@ -13,7 +13,7 @@
 
 %% @doc The term on one line, and cut short: a frame or a header can be of any size. A
 %% text stands in quotes, be it a string or a binary; what is only a name on this node
-%% (a pid, a fun) is told by its kind.
+%% (a pid, a fun) is shown by its kind.
 -spec term(Term :: term()) -> string().
 term(Term) ->
 	Text = lists:flatten(shown(Term, ?MAX_DEPTH)),

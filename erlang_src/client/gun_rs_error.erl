@@ -297,10 +297,10 @@ server_reason({connection_error, limit_reached, Text}) ->
 server_reason({http_protocol, Text}) ->
 	sentence("The server broke the HTTP protocol, or speaks another one: ~ts",
 		[clause(Text)]);
-server_reason({ws_handshake, What}) ->
-	sentence("The server answered the WebSocket upgrade wrongly: ~ts", [handshake(What)]);
-server_reason({ws_protocol, What}) ->
-	sentence("The server broke the WebSocket protocol: ~ts", [protocol(What)]);
+server_reason({ws_handshake, Fault}) ->
+	sentence("The server answered the WebSocket upgrade wrongly: ~ts", [handshake(Fault)]);
+server_reason({ws_protocol, Fault}) ->
+	sentence("The server broke the WebSocket protocol: ~ts", [protocol(Fault)]);
 server_reason({sse_event_too_big, Max}) ->
 	sentence("A server-sent event is bigger than the ~ts bytes of max_event_size, which the "
 		"options of gun_rs_sse_h in content_handlers can raise", [term(Max)]);
@@ -309,22 +309,22 @@ server_reason(_) ->
 
 %% Options.
 
-option(What, _, Key, _) when not is_atom(Key) ->
+option(Subject, _, Key, _) when not is_atom(Key) ->
 	sentence("~ts ~ts is ~ts, and the names of options are atoms; correct the call",
-		[What, term(Key), kind(Key)]);
-option(What, Table, Key, Value) ->
+		[Subject, term(Key), kind(Key)]);
+option(Subject, Table, Key, Value) ->
 	case gun_rs_option_table:expected(Table, Key) of
 		planned ->
 			sentence("~ts ~ts is not built yet in this release; leave it out",
-				[What, term(Key)]);
+				[Subject, term(Key)]);
 		unknown ->
-			sentence("~ts ~ts is unknown; correct the call", [What, term(Key)]);
+			sentence("~ts ~ts is unknown; correct the call", [Subject, term(Key)]);
 		%% A sentence that could show a secret.
 		{text, Text} when Value =:= hidden ->
-			sentence("~ts ~ts must be ~ts; correct the call", [What, term(Key), string:trim(Text, trailing, ",")]);
+			sentence("~ts ~ts must be ~ts; correct the call", [Subject, term(Key), string:trim(Text, trailing, ",")]);
 		{text, Text} ->
 			sentence("~ts ~ts must be ~ts and not ~ts; correct the call",
-				[What, term(Key), Text, term(Value)])
+				[Subject, term(Key), Text, term(Value)])
 	end.
 
 kind(Key) when is_binary(Key) -> "a binary";
@@ -342,7 +342,7 @@ handshake({extension_parameter, Parameter}) -> ["the parameter ", term(Parameter
 	" of its extension is not what was offered, or is missing"];
 handshake({subprotocol, Name}) -> ["it chose the subprotocol ", term(Name),
 	", which was not offered"];
-handshake(What) -> term(What).
+handshake(Fault) -> term(Fault).
 
 %% RFC 6455, 5, 7.4 and 8.1.
 protocol(reserved_bits) -> "a frame has reserved bits set that no extension uses";
@@ -363,7 +363,7 @@ protocol(frame_too_big) ->
 	"a frame is bigger than max_frame_size, which the ws_opts of this side can raise";
 protocol(message_too_big) ->
 	"a message is bigger than max_message_size, which the ws_opts of this side can raise";
-protocol(What) -> term(What).
+protocol(Fault) -> term(Fault).
 
 %% Text.
 

@@ -134,7 +134,7 @@ connect_stream(ConnPid, Path, Headers, Deadline) ->
 	end.
 
 %% A connection may have failed before anybody could monitor it, and its exit reason is then
-%% lost: notify_retries tells of every failed attempt.
+%% lost: notify_retries reports every failed attempt.
 await_up(ConnPid, Deadline) ->
 	Result = gun_rs:await_up(ConnPid, left(Deadline)),
 	case {Result, last_failure(ConnPid, undefined)} of
@@ -211,7 +211,7 @@ send(Socket=#socket{conn_pid=ConnPid, stream_ref=StreamRef, timeout=Timeout}, Fr
 			{error, closed};
 		false ->
 			case send(ConnPid, StreamRef, Frames, Timeout) of
-				%% Why it has ended is told to who receives.
+				%% Whoever receives is given the reason of its end.
 				{error, {badstate, _}} -> {error, closed};
 				{error, {down, _}} -> {error, closed};
 				Result -> Result
@@ -282,7 +282,7 @@ receive_frame(ConnPid, StreamRef, Timeout) when is_pid(ConnPid) ->
 		Result -> Result
 	end.
 
-%% With down, the connection itself has told of its end, and nothing follows.
+%% With down, the connection itself has reported its end, and nothing follows.
 next(ConnPid, StreamRef, Timeout) ->
 	MRef = monitor(process, ConnPid),
 	Result = receive
@@ -418,7 +418,7 @@ body(ConnPid, StreamRef, Deadline, MRef, Body) when byte_size(Body) < ?MAX_BODY 
 		{data, nofin, Data} ->
 			body(ConnPid, StreamRef, Deadline, MRef, <<Body/binary, Data/binary>>);
 		{data, fin, Data} ->
-			kept(<<Body/binary, Data/binary>>);
+			truncated(<<Body/binary, Data/binary>>);
 		{trailers, _} ->
 			Body;
 		_ ->
@@ -427,9 +427,9 @@ body(ConnPid, StreamRef, Deadline, MRef, Body) when byte_size(Body) < ?MAX_BODY 
 	end;
 body(ConnPid, StreamRef, _, _, Body) ->
 	abandon(ConnPid, StreamRef),
-	kept(Body).
+	truncated(Body).
 
-kept(Body) ->
+truncated(Body) ->
 	binary:part(Body, 0, min(byte_size(Body), ?MAX_BODY)).
 
 abandon(ConnPid, StreamRef) ->
@@ -442,7 +442,7 @@ down_reason({error, Reason}) -> Reason;
 down_reason(normal) -> closed;
 down_reason(Reason) -> Reason.
 
-%% The WebSocket ends, of which gun_down is going to tell.
+%% The WebSocket ends, and gun_down is going to report it.
 await_end(Socket=#socket{conn_pid=ConnPid, stream_ref=StreamRef}) ->
 	MRef = monitor(process, ConnPid),
 	receive

@@ -1,4 +1,4 @@
-%% @private The options of a `gun_rs_socket': its own are told from those of open.
+%% @private The options of a `gun_rs_socket': its own, and those of open.
 -module(gun_rs_socket_options).
 
 -export([split/2]).

@@ -72,7 +72,7 @@ request(StreamRef, Path, Headers0, State=#state{scheme=Scheme, authority=Default
 	when State :: state() | undefined.
 message(ReplyTo, Message={gun_data, _, StreamRef, IsFin, Data}, State=#state{streams=Streams}) ->
 	case Streams of
-		%% The body of a refusal, which the oldest dialect does not tell by gun_response.
+		%% The body of a refusal, which the oldest dialect does not report by gun_response.
 		#{StreamRef := #stream{content=undefined}} when IsFin =:= nofin ->
 			_ = gun_rs_delivery:deliver(ReplyTo, Message),
 			State;
@@ -130,7 +130,7 @@ delivered(_, {gun_upgrade, _, StreamRef, _, _}, State) ->
 delivered(_, {gun_trailers, _, StreamRef, _}, State) ->
 	forget(StreamRef, State);
 %% What was wrong with one part of a request's body need not be the end of the stream; the
-%% native side tells where it is.
+%% native side reports where it is.
 delivered(_, {gun_error, _, _, {badstate, _}}, State) ->
 	State;
 delivered(_, {gun_error, _, StreamRef, _}, State) ->

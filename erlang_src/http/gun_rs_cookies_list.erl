@@ -198,9 +198,9 @@ trim(State) ->
 
 trim_all(Excess, State = #{cookies := Cookies}) ->
 	Order = fun({Number, #{last_access_time := Time}}) -> {Time, Number} end,
-	Kept = sets:from_list([Number || {Number, _} <-
+	Numbers = sets:from_list([Number || {Number, _} <-
 		drop(Excess, Order, lists:append(maps:values(Cookies)))], [{version, 2}]),
-	filter(fun({Number, _}) -> sets:is_element(Number, Kept) end, State).
+	filter(fun({Number, _}) -> sets:is_element(Number, Numbers) end, State).
 
 drop(N, Order, Entries) ->
 	Sorted = lists:keysort(1, [{Order(Entry), Entry} || Entry <- Entries]),

@@ -83,7 +83,7 @@ handle(nofin, Data, State0) ->
 	{done, Flow, State};
 handle(fin, Data, State0) ->
 	{Flow, State} = parse(Data, State0, 0),
-	ok = tell(fin, State),
+	ok = send(fin, State),
 	{done, Flow + 1, State}.
 
 %% @private
@@ -183,10 +183,10 @@ blank_line(State=#state{data=Data, id=Id, type=Type}) ->
 	}, State).
 
 event(Event, State) ->
-	ok = tell(Event, State),
+	ok = send(Event, State),
 	{1, State#state{size=0, has_id=false, type= <<>>, data=[]}}.
 
-tell(Event, #state{reply_to=ReplyTo, stream_ref=StreamRef}) ->
+send(Event, #state{reply_to=ReplyTo, stream_ref=StreamRef}) ->
 	_ = gun_rs_delivery:deliver(ReplyTo, {gun_sse, self(), StreamRef, Event}),
 	ok.
 

@@ -28,13 +28,13 @@ handle({fragment, nofin, _, Payload}, State=#state{fragments=Fragments}) ->
 	{ok, 0, State#state{fragments=[Payload|Fragments]}};
 handle({fragment, fin, Type, Payload}, State=#state{fragments=Fragments}) ->
 	Message = iolist_to_binary(lists:reverse(Fragments, [Payload])),
-	tell({Type, Message}, State#state{fragments=[]});
+	send({Type, Message}, State#state{fragments=[]});
 handle(Frame, State=#state{silence_pings=true})
 		when Frame =:= ping; Frame =:= pong; element(1, Frame) =:= ping; element(1, Frame) =:= pong ->
 	{ok, 0, State};
 handle(Frame, State) ->
-	tell(Frame, State).
+	send(Frame, State).
 
-tell(Frame, State=#state{reply_to=ReplyTo, stream_ref=StreamRef}) ->
+send(Frame, State=#state{reply_to=ReplyTo, stream_ref=StreamRef}) ->
 	_ = gun_rs_delivery:deliver(ReplyTo, {gun_ws, self(), StreamRef, Frame}),
 	{ok, 1, State}.

@@ -4,7 +4,7 @@
 %% Such a module is named by the options protocols and default_protocol of ws_opts. It
 %% runs in the process behind ConnPid; when it crashes, that connection goes down with
 %% its reason, and nothing else does. The fragments of a message come one by one, as
-%% they are received; whole messages come as they are told without a module.
+%% they are received; whole messages come as they are delivered without a module.
 -module(gun_rs_ws_protocol).
 
 -export([module/1]).

@@ -244,9 +244,9 @@ without_decoded(TlsOpts) ->
 %% came, for when it cannot be honoured. Of several the one that counts; an empty list
 %% stands for one that is not there, as where the system has no roots.
 -spec at_fault(native_key() | atom(), TlsOpts :: [tls_opt()]) -> Element :: {atom(), term()}.
-at_fault(What, TlsOpts) ->
+at_fault(NativeKey, TlsOpts) ->
 	Opts = maps:from_list(TlsOpts),
-	Keys = options_of(What, Opts),
+	Keys = options_of(NativeKey, Opts),
 	case [{Key, maps:get(Key, Opts)} || Key <- Keys, is_map_key(Key, Opts)] of
 		[Element|_] -> Element;
 		[] -> {hd(Keys), []}
