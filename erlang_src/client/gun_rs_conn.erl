@@ -88,9 +88,10 @@ init({Owner, Config=#{ws_opts := WsOpts, dialect := Dialect}, Tls}) ->
 	end.
 
 %% What is needed once the connection has been made: every connection has a copy of it.
-needed(Config=#{retry_fun := RetryFun}) ->
-	maps:with([dialect, host, notify_retries, port, retry, retry_backoff, retry_fun, retry_timeout, transport
-		|[opts || RetryFun =/= undefined]], Config).
+needed(Config=#{retry_backoff := Backoff, retry_fun := RetryFun}) ->
+	maps:with([dialect, host, notify_retries, port, retry, retry_timeout, transport]
+		++ [retry_backoff || Backoff =/= undefined]
+		++ [Key || RetryFun =/= undefined, Key <- [opts, retry_fun]], Config).
 
 monitor_sup(#{supervise := true}) -> undefined;
 monitor_sup(_) -> monitor(process, gun_rs_sup).

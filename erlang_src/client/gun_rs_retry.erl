@@ -19,6 +19,17 @@
 -opaque state() :: #retry{}.
 -export_type([state/0]).
 
+%% What a connection keeps of its configuration: the options that the user has not given and
+%% that have no default are not there.
+-type config() :: #{
+	retry := non_neg_integer(),
+	retry_timeout := gun_rs_options:milliseconds(),
+	retry_backoff => #{max := gun_rs_options:milliseconds(), jitter := number()},
+	retry_fun => gun_rs_options:retry_fun(),
+	opts => gun_rs_options:opts(),
+	atom() => term()
+}.
+
 -spec new(gun_rs_options:config()) -> state().
 new(#{retry := Retries}) ->
 	#retry{left=Retries}.
@@ -42,8 +53,8 @@ left(#retry{left=Left}) ->
 %% The retries begin anew only after a connection that was of use: a server that takes
 %% connections, or upgrades, and then goes away would be asked without an end, and without
 %% a rest.
--spec down(gun_rs_native:next(), Served :: boolean(), map(), state()) -> {Pause :: non_neg_integer(), state()}.
-down(Next, Served, #{retry := Retry, retry_fun := RetryFun, retry_timeout := Timeout},
+-spec down(gun_rs_native:next(), Served :: boolean(), config(), state()) -> {Pause :: non_neg_integer(), state()}.
+down(Next, Served, Config=#{retry := Retry, retry_timeout := Timeout},
 		State=#retry{up_since=Since, hasty=Hasty, left=Left}) ->
 	Lived = erlang:monotonic_time(millisecond) - Since >= max(1, Timeout),
 	{IsRepeated, After} = case Next of
@@ -51,7 +62,7 @@ down(Next, Served, #{retry := Retry, retry_fun := RetryFun, retry_timeout := Tim
 		_ -> {false, 0}
 	end,
 	Short = not Lived andalso (IsRepeated orelse not Served),
-	Rest = case Short andalso Hasty andalso RetryFun =:= undefined of
+	Rest = case Short andalso Hasty andalso not is_map_key(retry_fun, Config) of
 		true -> Timeout;
 		false -> 0
 	end,
@@ -63,24 +74,24 @@ down(Next, Served, #{retry := Retry, retry_fun := RetryFun, retry_timeout := Tim
 
 %% @doc After how many ms the next attempt is made, but not before the pause is over. The
 %% attempts are counted as in gun: each retry asks retry_fun, the first one too.
--spec next(Pause :: non_neg_integer(), map(), state()) -> none | {Timeout :: non_neg_integer(), state()}.
+-spec next(Pause :: non_neg_integer(), config(), state()) -> none | {Timeout :: non_neg_integer(), state()}.
 next(_, _, #retry{left=0}) ->
 	none;
 next(Pause, Config, State=#retry{left=Left}) ->
 	#{retries := NewLeft, timeout := Timeout} = ask(Left, Config),
 	{max(Timeout, Pause), State#retry{left=NewLeft}}.
 
-ask(Left, #{retry_fun := Fun, opts := Opts=#{tls_opts := TlsOpts}}) when is_function(Fun, 2) ->
+ask(Left, #{retry_fun := Fun, opts := Opts=#{tls_opts := TlsOpts}}) ->
 	Fun(Left, Opts#{tls_opts := gun_rs_secrets:reveal_tls(TlsOpts)});
-ask(Left, #{retry_fun := Fun, opts := Opts}) when is_function(Fun, 2) ->
+ask(Left, #{retry_fun := Fun, opts := Opts}) ->
 	Fun(Left, Opts);
 %% The first retry after a disconnect, or after the first failure, is immediate.
 ask(Left, #{retry := Left}) ->
 	#{retries => Left - 1, timeout => 0};
-ask(Left, #{retry_backoff := undefined, retry_timeout := Timeout}) ->
-	#{retries => Left - 1, timeout => Timeout};
 ask(Left, #{retry_backoff := Backoff, retry := Retry, retry_timeout := Timeout}) ->
-	#{retries => Left - 1, timeout => backoff(Retry - Left, Timeout, Backoff)}.
+	#{retries => Left - 1, timeout => backoff(Retry - Left, Timeout, Backoff)};
+ask(Left, #{retry_timeout := Timeout}) ->
+	#{retries => Left - 1, timeout => Timeout}.
 
 %% The pauses double, up to the longest; a part of each is left to chance, so that those
 %% who have lost the same server do not come back together.
