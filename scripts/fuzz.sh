@@ -9,7 +9,7 @@ set -uo pipefail
 
 cd "$(dirname "$0")/.." || exit
 
-all_targets=(inbound handshake deflate)
+all_targets=(session pair handshake deflate)
 crate=native/engine/fuzz
 build=_build/fuzz corpora=_build/fuzz-corpus artifacts=_build/fuzz-artifacts logs=_build/fuzz-logs
 coverage=(

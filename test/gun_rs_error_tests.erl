@@ -4,6 +4,8 @@
 -include_lib("eunit/include/eunit.hrl").
 -include("gun_rs_test.hrl").
 
+-import(gun_rs_test, [title/1]).
+
 every_reason_has_a_sentence_of_its_own_test_() ->
 	[{title(Reason), fun() ->
 		Text = sentence(Reason),
@@ -284,6 +286,7 @@ reasons() ->
 		{reserved_bits, ["reserved bits"]},
 		{{opcode, 11}, ["opcode", "11"]},
 		{masked, ["masked"]},
+		{unmasked, ["not masked"]},
 		{length_encoding, ["length"]},
 		{control_fragmented, ["fragmented"]},
 		{control_too_long, ["125"]},
@@ -349,6 +352,3 @@ is_wrapped({error, _}) -> true;
 is_wrapped({badmatch, _}) -> true;
 is_wrapped({noproc, _}) -> true;
 is_wrapped(_) -> false.
-
-title(Term) ->
-	lists:flatten(io_lib:format("~0tp", [Term], [{chars_limit, 80}])).

@@ -348,6 +348,7 @@ handshake(Fault) -> term(Fault).
 protocol(reserved_bits) -> "a frame has reserved bits set that no extension uses";
 protocol({opcode, Opcode}) -> ["a frame has the reserved opcode ", term(Opcode)];
 protocol(masked) -> "a frame is masked, which only a client may do";
+protocol(unmasked) -> "a frame is not masked, which only a server may do";
 protocol(length_encoding) -> "a frame's length is not encoded in the shortest form";
 protocol(control_fragmented) -> "a control frame is fragmented";
 protocol(control_too_long) -> "a control frame has more than 125 bytes";

@@ -8,6 +8,7 @@
 //! | `route` | who gets a message, and by which way |
 //! | `outbox` | sends messages, frames several at once |
 //! | `vm` | the VM's terms, for `gun_rs_terms`, which gives messages their shape and reads options |
+//! | `receiver` | who a message is for |
 //! | `stream` | streams, and the references that name them |
 //! | `payload` | Erlang binaries as the engine's payloads |
 //! | `registry` | from a ConnPid to its connection |
@@ -19,6 +20,7 @@ mod frames;
 mod nifs;
 mod outbox;
 mod payload;
+mod receiver;
 mod registry;
 mod route;
 mod runtime;

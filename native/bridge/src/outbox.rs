@@ -10,7 +10,8 @@ use gun_rs_terms::{Dialect, Messages, Reports};
 use rustler::{Encoder, Env, LocalPid, OwnedEnv, Term};
 
 use crate::payload::BinaryPayload;
-use crate::route::{Destination, Receiver};
+use crate::receiver::Receiver;
+use crate::route::Destination;
 use crate::stream::StreamId;
 use crate::vm::Vm;
 

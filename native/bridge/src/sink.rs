@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use gun_rs_engine::error::BadState;
 use gun_rs_engine::event::{StreamError, StreamInfo};
-use gun_rs_engine::{Data, Event, Message, Protocol, Sink};
+use gun_rs_engine::{Data, Event, Message, ProtocolName, Sink};
 use gun_rs_terms::reports::{Down, StreamState, WebsocketInit};
 use gun_rs_terms::{Messages, Name, Reports};
 use http::{HeaderMap, StatusCode};
@@ -13,7 +13,8 @@ use rustler::{Atom, Env, Term};
 
 use crate::outbox::{self, Origin};
 use crate::payload::{BinaryPayload, HeldBinary};
-use crate::route::{Destination, Receiver, Router};
+use crate::receiver::Receiver;
+use crate::route::{Destination, Router};
 use crate::stream::{Purpose, Stream, StreamId};
 use crate::vm::{OwnedTerm, Vm, atom};
 
@@ -182,7 +183,7 @@ impl Sink for BeamSink {
 
 impl BeamSink {
     /// The process behind ConnPid knows it first, so that it is up for whoever hears of it from the owner.
-    fn up(&self, protocol: Protocol, local: Option<SocketAddr>) {
+    fn up(&self, protocol: ProtocolName, local: Option<SocketAddr>) {
         self.report(|reports, _| reports.up(protocol, local));
         self.deliver(&self.owner, |messages, _| messages.up(protocol));
     }

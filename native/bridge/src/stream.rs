@@ -5,7 +5,7 @@ use std::borrow::Borrow;
 use gun_rs_terms::Name;
 use rustler::{Encoder, Env, Term};
 
-use crate::route::Receiver;
+use crate::receiver::Receiver;
 use crate::vm::{OwnedTerm, atom};
 
 /// A stream, and who its messages are for.

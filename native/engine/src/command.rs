@@ -1,4 +1,4 @@
-//! What a connection can be told.
+//! The commands that a connection takes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,6 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Uri};
 
+use crate::error::BadState;
+use crate::event::{Event, NotSent};
 use crate::options::{Flow, WsOptions};
 use crate::sink::Sink;
 use crate::transport::tls::TlsClient;
@@ -22,29 +24,12 @@ pub const ITEM: usize = 128;
 pub enum Command<K: Sink> {
     /// Makes one attempt to connect, over TLS where there is a configuration for it: answered by `Up` or `ConnectFailed`.
     Connect(Option<Arc<TlsClient>>),
-    /// Upgrades to WebSocket: answered by `Upgraded`, `Response` or `StreamError`.
-    Upgrade(Box<Upgrade<K>>),
-    /// Makes a request: answered by `Response` or `StreamError`.
-    Request(Box<Request<K>>),
-    /// Goes on with the body of a request that was begun with [`Body::Streamed`].
-    Data(Box<RequestData<K>>),
-    /// Nothing more of this stream is told. A request that is not sent yet never will be.
-    Cancel(Box<(K::StreamId, K::Caller)>),
-    /// Asks what is known of a stream: answered by `StreamInfo`.
-    StreamInfo(Box<(K::StreamId, K::Receipt)>),
-    /// Sends frames.
-    Send(Box<Outgoing<K>>),
-    /// Raises the number of messages, or of parts of a response's body, that may be received. A WebSocket's stream need
-    /// not be named.
-    UpdateFlow(Option<Box<K::StreamId>>, i64),
-    /// The receiver of this stream keeps up: the answer to [`crate::Event::FlowCheck`].
-    FlowGrant(Box<K::StreamId>),
+    /// What concerns a stream, or opens one.
+    Stream(StreamCommand<K>),
     /// All that was to be handed on has been: the answer to [`crate::Event::RelayCheck`].
     RelayGrant,
-    /// The receiver has had its chance to answer: the answer to [`crate::Event::Settle`].
-    Settled,
-    /// Pings the peer, where that can be told from all else: what is spoken here has no such ping. HTTP/1.1 ends by it, as
-    /// in gun, with [`crate::error::ConnectionError::PingUnsupported`].
+    /// Pings the peer. HTTP/1.1 has no ping, and a WebSocket's is a frame of its own: HTTP/1.1 ends by this command, as in
+    /// gun, with [`crate::error::ConnectionError::PingUnsupported`].
     Ping(Box<Ping<K>>),
     /// Ends the connection gracefully: answered by `ShutDown`, instead of `Down`.
     Shutdown,
@@ -54,7 +39,53 @@ pub enum Command<K: Sink> {
     Panic,
 }
 
+/// A command that concerns one stream, or opens one. The protocol that is spoken does it.
+pub enum StreamCommand<K: Sink> {
+    /// Upgrades to WebSocket: answered by `Upgraded`, `Response` or `StreamError`.
+    Upgrade(Box<Upgrade<K>>),
+    /// Makes a request: answered by `Response` or `StreamError`.
+    Request(Box<Request<K>>),
+    /// Goes on with the body of a request that was begun with [`Body::Streamed`].
+    Data(Box<RequestData<K>>),
+    /// Nothing more of this stream is reported. A request that is not sent yet never will be.
+    Cancel(Box<(K::StreamId, K::Caller)>),
+    /// Asks what is known of a stream: answered by `StreamInfo`.
+    Info(Box<(K::StreamId, K::Receipt)>),
+    /// Sends frames.
+    Send(Box<Outgoing<K>>),
+    /// Raises the number of messages, or of parts of a response's body, that may be received. `None` is the WebSocket that
+    /// the whole connection is.
+    UpdateFlow(Option<Box<K::StreamId>>, i64),
+    /// The receiver of this stream keeps up: the answer to [`crate::Event::FlowCheck`].
+    FlowGrant(Box<K::StreamId>),
+    /// The receiver of this stream has had its chance to answer: the answer to [`crate::Event::Settle`].
+    Settled(Box<K::StreamId>),
+}
+
+impl<K: Sink> From<StreamCommand<K>> for Command<K> {
+    fn from(command: StreamCommand<K>) -> Self {
+        Self::Stream(command)
+    }
+}
+
 impl<K: Sink> Command<K> {
+    /// See [`StreamCommand::cost`].
+    pub(crate) fn cost(&self) -> usize {
+        if let Self::Stream(command) = self { command.cost() } else { 0 }
+    }
+
+    /// See [`StreamCommand::allowance`].
+    pub(crate) fn allowance(&self) -> usize {
+        if let Self::Stream(command) = self { command.allowance() } else { 0 }
+    }
+
+    /// The stream whose account it is counted on, where it is not the connection's.
+    pub(crate) fn counted_on(&self) -> Option<&K::StreamId> {
+        if let Self::Stream(StreamCommand::Send(outgoing)) = self { outgoing.stream.as_ref() } else { None }
+    }
+}
+
+impl<K: Sink> StreamCommand<K> {
     /// What it counts for while it waits; nothing, if it has no bytes to send by its nature.
     pub(crate) fn cost(&self) -> usize {
         match self {
@@ -80,7 +111,7 @@ impl<K: Sink> Command<K> {
 pub struct Request<K: Sink> {
     /// The stream that it opens.
     pub stream: K::Stream,
-    /// Who is told when the connection can't do it at all.
+    /// Who receives the error when the connection cannot do it at all.
     pub caller: K::Caller,
     /// The method.
     pub method: Method,
@@ -120,7 +151,7 @@ fn head_len(target: &Uri, headers: &[(HeaderName, HeaderValue)]) -> usize {
 pub enum Body {
     /// All of it.
     Whole(Bytes),
-    /// It follows by [`Command::Data`]: so many bytes, or in chunks.
+    /// It follows by [`StreamCommand::Data`]: this number of bytes, or in chunks.
     Streamed(Option<u64>),
 }
 
@@ -135,7 +166,7 @@ impl Body {
 pub struct RequestData<K: Sink> {
     /// The request's stream.
     pub stream: K::StreamId,
-    /// Who is told when there is no such stream.
+    /// Who receives the error when there is no such stream.
     pub caller: K::Caller,
     /// The bytes.
     pub data: Bytes,
@@ -152,9 +183,9 @@ impl<K: Sink> RequestData<K> {
 
 /// A ping.
 pub struct Ping<K: Sink> {
-    /// Who is told when the state allows none.
+    /// Who receives the error when the state allows no ping.
     pub caller: K::Caller,
-    /// What the sink is told before the connection ends by it.
+    /// The sink receives this before the connection ends by the ping.
     pub name: K::Control,
 }
 
@@ -162,7 +193,7 @@ pub struct Ping<K: Sink> {
 pub struct Upgrade<K: Sink> {
     /// The stream that it opens.
     pub stream: K::Stream,
-    /// Who is told when the connection can't do it at all.
+    /// Who receives the error when the connection cannot do it at all.
     pub caller: K::Caller,
     /// The request target.
     pub target: Uri,
@@ -181,19 +212,31 @@ impl<K: Sink> Upgrade<K> {
 
 /// Frames to send, in order.
 pub struct Outgoing<K: Sink> {
-    /// Who is told what becomes of them.
+    /// The WebSocket to send them on; `None` is the one that the whole connection is, or is about to be again.
+    pub stream: Option<K::StreamId>,
+    /// Who receives the report on them.
     pub reply: Reply<K>,
     /// The frames.
     pub items: Vec<Item<K::Source>>,
-    /// In how many calls they were given: the caller is told once for each.
+    /// The number of calls that gave them: the caller receives an error for each.
     pub calls: u32,
 }
 
 impl<K: Sink> Outgoing<K> {
     /// What was given in one call.
     #[must_use]
-    pub fn new(reply: Reply<K>, items: Vec<Item<K::Source>>) -> Self {
-        Self { reply, items, calls: 1 }
+    pub fn new(stream: Option<K::StreamId>, reply: Reply<K>, items: Vec<Item<K::Source>>) -> Self {
+        Self { stream, reply, items, calls: 1 }
+    }
+
+    /// Reports to their sender that the state does not allow them.
+    pub(crate) fn refuse(&self, sink: &mut K, error: BadState) {
+        for _ in 0..self.calls {
+            sink.event(match &self.reply {
+                Reply::Caller(caller) => Event::BadState { stream: None, caller, error },
+                Reply::Receipt(receipt) => Event::NotSent { receipt, error: NotSent::BadState(error) },
+            });
+        }
     }
 
     /// What they count for while they wait.
@@ -202,7 +245,7 @@ impl<K: Sink> Outgoing<K> {
     }
 }
 
-/// Who is told what becomes of frames.
+/// Who receives the report on frames.
 pub enum Reply<K: Sink> {
     /// Told only when there is no WebSocket to send them on.
     Caller(K::Caller),
@@ -222,7 +265,7 @@ pub enum Item<B> {
     Close(Vec<u8>),
 }
 
-impl<B: crate::sink::Source> Item<B> {
+impl<B: crate::payload::Source> Item<B> {
     /// What it counts for while it waits.
     pub(crate) fn cost(&self) -> usize {
         ITEM + match self {

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::io;
 use std::time::Duration;
 
-use crate::sink::OutOfMemory;
+use crate::payload::OutOfMemory;
 
 /// An attempt to connect failed.
 #[derive(Debug, thiserror::Error)]
@@ -56,8 +56,8 @@ pub(crate) fn inner<E: Error + 'static>(error: &io::Error) -> Option<&E> {
     error.get_ref().and_then(|error| error.downcast_ref())
 }
 
-/// Whether the operating system says that it, or the process, has no descriptor or no memory left. Whoever tells the
-/// user of something that this has kept from being done must tell the user of this.
+/// Whether the operating system says that it, or the process, has no descriptor or no memory left. A report of something
+/// that failed for this reason must name the reason.
 pub(crate) fn is_exhaustion(errno: i32) -> bool {
     /// `ENFILE` and `EMFILE`, which have these numbers wherever there are Unix domain sockets.
     const DESCRIPTORS: [i32; 2] = [23, 24];
@@ -100,7 +100,7 @@ pub enum ConnectionError {
     /// The network: what the operating system said.
     #[error(transparent)]
     Io(io::Error),
-    /// The peer: its alert, or its TLS that is none.
+    /// The peer: its alert, or what it sent is not TLS.
     #[error(transparent)]
     Tls(#[from] TlsError),
     /// The peer, or the network: the end of the byte stream came without TLS's word for it. Of HTTP alone: for a WebSocket
@@ -119,7 +119,7 @@ pub enum ConnectionError {
     /// The peer: it refused an upgrade that is repeated, for the time being.
     #[error("the upgrade is refused for now, with status {}", .0.status)]
     Refused(Refusal),
-    /// The peer: its answer to the upgrade is none.
+    /// The peer: its answer to the upgrade is invalid.
     #[error(transparent)]
     Handshake(#[from] HandshakeError),
     /// The peer: it broke RFC 6455, or passed a limit.
@@ -134,7 +134,7 @@ pub enum ConnectionError {
     /// The caller: it ended a request's body before the length that it had announced.
     #[error("the request's body is shorter than its content-length")]
     RequestTooShort,
-    /// The caller: the protocol has no ping that it could be told the answer of.
+    /// The caller: the protocol has no ping whose answer could be reported.
     #[error("the protocol has no ping")]
     PingUnsupported,
     /// This machine.
@@ -203,6 +203,9 @@ pub enum ProtocolError {
     /// A server must not mask (5.1).
     #[error("a frame from the server is masked")]
     Masked,
+    /// A client must mask (5.1).
+    #[error("a frame from the client is not masked")]
+    Unmasked,
     /// The length isn't in its shortest form, or has its most significant bit set (5.2).
     #[error("a length is not encoded in the fewest bytes")]
     LengthEncoding,

@@ -1,4 +1,4 @@
-//! What a connection tells.
+//! The events that a connection reports.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -7,11 +7,12 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
 use crate::error::{BadState, ConnectError, ConnectionError, DownReason, HandshakeError, ProtocolError, Wait};
-use crate::sink::{Payload, Sink};
+use crate::payload::Payload;
+use crate::sink::Sink;
 
-/// The protocol that a connection speaks.
+/// The name of a protocol that a connection speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Protocol {
+pub enum ProtocolName {
     /// HTTP/1.x.
     Http,
     /// WebSocket, after an upgrade of the whole connection.
@@ -37,7 +38,7 @@ pub enum Event<'a, K: Sink> {
     /// The connection is up.
     Up {
         /// What it speaks.
-        protocol: Protocol,
+        protocol: ProtocolName,
         /// The socket's own address.
         local: Option<SocketAddr>,
         /// The protocol that the server has chosen in the TLS handshake, if it has chosen one (ALPN, RFC 7301).
@@ -48,7 +49,7 @@ pub enum Event<'a, K: Sink> {
     /// The connection is up no longer. It waits for the next command to connect.
     Down {
         /// What it spoke.
-        protocol: Protocol,
+        protocol: ProtocolName,
         /// Why it ended.
         reason: &'a DownReason,
         /// The streams that ended with it.
@@ -63,7 +64,7 @@ pub enum Event<'a, K: Sink> {
     /// The task has panicked, and has ended: a fault of this library.
     Panicked {
         /// What it spoke, if it was up.
-        protocol: Option<Protocol>,
+        protocol: Option<ProtocolName>,
         /// The panic's message.
         text: String,
         /// The WebSocket's stream, if it was one.
@@ -77,7 +78,7 @@ pub enum Event<'a, K: Sink> {
         headers: &'a HeaderMap,
         /// The subprotocol that the server has chosen.
         subprotocol: Option<&'a str>,
-        /// Whether its messages will be told frame by frame.
+        /// Whether its messages will be reported frame by frame.
         fragments: bool,
     },
     /// An informational response; the one that answers the request is yet to come.
@@ -144,12 +145,12 @@ pub enum Event<'a, K: Sink> {
         /// The answer.
         info: StreamInfo<'a, K>,
     },
-    /// The connection failed in a way that its owner is told of before `Down`.
+    /// The connection failed in a way that its owner learns before `Down`.
     ConnectionError(&'a ConnectionError),
-    /// Asks whoever hands things on ([`Sink::relays`]) to say when he has come to this: [`crate::Command::RelayGrant`].
+    /// Asks the relay ([`Sink::relays`]) to answer by [`crate::Command::RelayGrant`] when it has delivered everything before this.
     RelayCheck,
-    /// Asks whether the receiver keeps up, after so many messages since it was last asked.
-    /// [`crate::Command::FlowGrant`] is the answer when it does.
+    /// Asks whether the receiver keeps up, after this number of messages since the last answer.
+    /// [`crate::StreamCommand::FlowGrant`] is the answer when it does.
     FlowCheck {
         /// The WebSocket's stream, or that of a response.
         stream: &'a K::Stream,
@@ -159,7 +160,7 @@ pub enum Event<'a, K: Sink> {
         bytes: u64,
     },
     /// Asks whether the receiver has answered what it was sent before the peer broke the protocol, so that the answers
-    /// go out before the close frame does. [`crate::Command::Settled`] is the answer when it has.
+    /// go out before the close frame does. [`crate::StreamCommand::Settled`] is the answer when it has.
     Settle {
         /// The WebSocket's stream.
         stream: &'a K::Stream,
@@ -194,15 +195,15 @@ pub enum StreamInfo<'a, K: Sink> {
     Stream {
         /// The stream.
         stream: &'a K::Stream,
-        /// Whether it is told of: it was not cancelled.
+        /// Whether its events are reported: it was not cancelled.
         running: bool,
     },
 }
 
 /// Why a stream failed.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub enum StreamError<'a> {
-    /// The server's answer to the upgrade is none.
+    /// The server's answer to the upgrade is invalid.
     Handshake(&'a HandshakeError),
     /// The server broke the protocol.
     Protocol(&'a ProtocolError),
@@ -239,7 +240,7 @@ pub enum Message<'a, P> {
     Text(Data<'a, P>),
     /// A binary message.
     Binary(Data<'a, P>),
-    /// One data frame of a message, where messages are told frame by frame.
+    /// One data frame of a message, where messages are reported frame by frame.
     Fragment {
         /// Whether it belongs to a text message; its bytes may end within a character.
         text: bool,

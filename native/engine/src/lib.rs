@@ -1,19 +1,24 @@
 //! The engine of gun_rs: connections, protocols and sockets. It knows nothing of Erlang; whoever embeds it brings a
 //! [`Sink`], which names the streams, provides the memory that payloads are received into, and takes the events.
 //!
-//! A connection is one task ([`connection::spawn`]) that outlives its sockets: commands come in through one queue and
-//! are done in order, events go out through the sink. It connects when it is told to ([`Command::Connect`]), and only
+//! A connection is one task ([`spawn`]) that outlives its sockets: commands come in through one queue and
+//! are done in order, events go out through the sink. It connects on [`Command::Connect`], and only
 //! then; whether a failed or lost connection is tried again is its user's policy.
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`connection`] | the task that owns one connection, and its handle |
-//! | [`command`], [`event`] | what goes in and what comes out |
-//! | [`sink`] | what an embedder provides |
-//! | [`options`], [`error`] | what can be set, what can go wrong and who is to blame |
-//! | [`transport`] | from a host name to a byte stream |
+//! | [`task`] | the task that owns one connection, and its handle |
 //! | `http` | HTTP/1.x on a byte stream, by hyper, up to the upgrade if there is one |
-//! | [`websocket`] | the handshake's values, the frame codec, and the session (RFC 6455) |
+//! | [`websocket`] | the handshake's values, the frame codec, the session (RFC 6455), and what carries it |
+//! | [`protocol`] | what the task and the protocols spoken on a connection have to do with each other |
+//! | `stream` | the streams of a connection, whatever protocol carries them |
+//! | [`transport`] | from a host name to a byte stream |
+//! | [`status`] | what the task and its handle share |
+//! | [`command`], [`event`] | what goes in and what comes out |
+//! | [`sink`], [`payload`] | what an embedder provides |
+//! | [`options`], [`error`] | what can be set, what can go wrong and who is to blame |
+//!
+//! Arrows run down: a module imports only those below it. `sink` and `event` alone name each other.
 //!
 //! # Example
 //!
@@ -27,7 +32,8 @@
 //! use gun_rs_engine::command::{Item, Reply};
 //! use gun_rs_engine::options::{Endpoint, HttpOptions, Steps, TcpOptions};
 //! use gun_rs_engine::websocket::frame::{Opcode, encode, encode_close};
-//! use gun_rs_engine::{Command, ConnectOptions, Data, Event, Message, Outgoing, Sink, Upgrade, WsOptions, spawn};
+//! use gun_rs_engine::{Command, ConnectOptions, Data, Event, Message, Outgoing, Sink, StreamCommand, Upgrade};
+//! use gun_rs_engine::{WsOptions, spawn};
 //!
 //! struct Channel(Sender<String>);
 //!
@@ -86,7 +92,7 @@
 //!
 //! // Commands are done in order, as soon as they can be.
 //! connection.send(Command::Connect(None));
-//! connection.send(Command::Upgrade(Box::new(Upgrade {
+//! connection.send(StreamCommand::Upgrade(Box::new(Upgrade {
 //!     stream: 1,
 //!     caller: (),
 //!     target: "/chat".parse()?,
@@ -98,32 +104,40 @@
 //! let (mut hello, mut close) = (Vec::new(), Vec::new());
 //! encode(&mut hello, Opcode::Text, b"hello");
 //! encode_close(&mut close, 1000, b"");
-//! connection.try_send_frames((), 1, &hello)?;
+//! connection.try_send_frames(None, (), 1, &hello)?;
 //! assert_eq!(events.recv()?, "received hello");
 //!
-//! let close = Outgoing::new(Reply::Caller(()), vec![Item::Close(close)]);
-//! connection.try_send(Command::Send(Box::new(close)))?;
+//! let close = Outgoing::new(None, Reply::Caller(()), vec![Item::Close(close)]);
+//! connection.try_send(StreamCommand::Send(Box::new(close)))?;
 //! assert_eq!(events.recv()?, "the connection ended normally");
 //! # server.join().unwrap();
 //! # Ok(())
 //! # }
 //! ```
 
+mod account;
 pub mod command;
-pub mod connection;
 pub mod error;
 pub mod event;
 mod http;
 pub mod options;
-mod queue;
+pub mod payload;
+pub mod protocol;
 pub mod sink;
+pub mod status;
+mod stream;
+pub mod task;
 #[cfg(test)]
 mod testing;
 pub mod transport;
+mod turn;
 pub mod websocket;
 
-pub use command::{Body, Command, Outgoing, Request, RequestData, Upgrade};
-pub use connection::{Handle, State, spawn};
-pub use event::{Data, Event, Message, Protocol};
+pub use account::{Charge, QueueFull};
+pub use command::{Body, Command, Outgoing, Request, RequestData, StreamCommand, Upgrade};
+pub use event::{Data, Event, Message, ProtocolName};
 pub use options::{ConnectOptions, WsOptions};
-pub use sink::{OutOfMemory, Payload, Sink, Source};
+pub use payload::{OutOfMemory, Payload, Source};
+pub use sink::Sink;
+pub use status::{State, Stats};
+pub use task::{Handle, spawn};

@@ -4,8 +4,6 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::websocket::deflate::DeflateOptions;
-
 /// How to reach a server. Every duration that is `None` is unlimited.
 #[derive(Debug, Clone)]
 pub struct ConnectOptions {
@@ -220,29 +218,58 @@ pub struct WsOptions {
     pub reupgrade: Option<ReupgradeOptions>,
     /// How long the peer may take to answer the upgrade; `None` is unlimited.
     pub upgrade_timeout: Option<Duration>,
-    /// Whether pings and pongs are kept from the user, where messages are told whole.
+    /// Whether pings and pongs are kept from the user, where messages are reported whole.
     pub silence_pings: bool,
     /// The subprotocols to offer, in order of preference.
     pub subprotocols: Vec<String>,
-    /// Those among them whose messages are told frame by frame ([`crate::Message::Fragment`]).
+    /// Those among them whose messages are reported frame by frame ([`crate::Message::Fragment`]).
     pub fragments: Vec<String>,
-    /// Whether they are told frame by frame when the server has chosen none of them: no subprotocol, or one that only a
+    /// Whether they are reported frame by frame when the server has chosen none of them: no subprotocol, or one that only a
     /// header of the user's offered.
     pub fragments_by_default: bool,
 }
 
 impl WsOptions {
-    /// How many bytes of frames may wait for the upgrade to be repeated; `None` where none may.
-    pub(crate) fn reupgrade_queue(&self) -> Option<usize> {
-        self.reupgrade.as_ref().map(|reupgrade| reupgrade.queue).filter(|queue| *queue > 0)
-    }
-
-    /// Whether messages are told frame by frame, now that the server has chosen this subprotocol or none.
+    /// Whether messages are reported frame by frame, now that the server has chosen this subprotocol or none.
     #[must_use]
-    pub fn tells_fragments(&self, subprotocol: Option<&str>) -> bool {
+    pub fn reports_fragments(&self, subprotocol: Option<&str>) -> bool {
         match subprotocol.filter(|chosen| self.subprotocols.iter().any(|name| name == chosen)) {
             None => self.fragments_by_default,
             Some(chosen) => self.fragments.iter().any(|name| name == chosen),
+        }
+    }
+}
+
+/// What permessage-deflate is offered with, and how hard to compress.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeflateOptions {
+    /// Ask the server to compress each message by itself.
+    pub server_no_context_takeover: bool,
+    /// Tell the server that each message will be compressed by itself.
+    pub client_no_context_takeover: bool,
+    /// The largest window, in bits, that the server may use.
+    pub server_max_window_bits: Option<u8>,
+    /// The largest window, in bits, that we will use; the server may ask for a smaller one in any case, unless that is
+    /// not offered.
+    pub client_max_window_bits: Option<u8>,
+    /// Whether the server may ask for a smaller window of ours. Some refuse an offer that says so.
+    pub offers_client_window: bool,
+    /// zlib's level, 0 to 9.
+    pub level: u8,
+    /// zlib's memLevel, 1 to 9.
+    pub mem_level: u8,
+}
+
+impl Default for DeflateOptions {
+    fn default() -> Self {
+        Self {
+            server_no_context_takeover: false,
+            client_no_context_takeover: false,
+            server_max_window_bits: None,
+            client_max_window_bits: None,
+            offers_client_window: true,
+            level: 6,
+            mem_level: 8,
         }
     }
 }
@@ -263,10 +290,10 @@ pub struct ReupgradeOptions {
 pub enum Flow {
     /// Everything.
     Unlimited,
-    /// So many messages, until [`crate::Command::UpdateFlow`] raises the number. It is looked at between reads and
-    /// between turns, and not for each message, so that it may fall below zero.
+    /// This number of messages, until [`crate::StreamCommand::UpdateFlow`] raises it. It is checked between reads and between
+    /// turns, and not for each message, so that it may fall below zero.
     Messages(i64),
-    /// As much as the receiver keeps up with: [`crate::Event::FlowCheck`] asks, [`crate::Command::FlowGrant`] answers.
+    /// As much as the receiver keeps up with: [`crate::Event::FlowCheck`] asks, [`crate::StreamCommand::FlowGrant`] answers.
     Auto,
 }
 

@@ -2,7 +2,7 @@
 
 use gun_rs_engine::error::{BadState, ConnectionError, DownReason};
 use gun_rs_engine::event::StreamError;
-use gun_rs_engine::{Message, Protocol};
+use gun_rs_engine::{Message, ProtocolName};
 use http::{HeaderMap, StatusCode};
 
 use crate::dialect::Dialect;
@@ -34,7 +34,7 @@ impl<T: Terms> Messages<T> {
     }
 
     /// `gun_up`.
-    pub fn up(&self, protocol: Protocol) -> T::Term {
+    pub fn up(&self, protocol: ProtocolName) -> T::Term {
         message!(self, GunUp, protocol_term(self.terms, protocol))
     }
 
@@ -144,10 +144,10 @@ impl<T: Terms> Messages<T> {
 }
 
 /// `http` or `ws`.
-pub(crate) fn protocol_term<T: Terms>(terms: T, protocol: Protocol) -> T::Term {
+pub(crate) fn protocol_term<T: Terms>(terms: T, protocol: ProtocolName) -> T::Term {
     terms.name(match protocol {
-        Protocol::Http => Name::Http,
-        Protocol::Ws => Name::Ws,
+        ProtocolName::Http => Name::Http,
+        ProtocolName::Ws => Name::Ws,
     })
 }
 

@@ -196,6 +196,7 @@ names! {
     Ttl "ttl"
     Undefined "undefined"
     UnexpectedContinuation "unexpected_continuation"
+    Unmasked "unmasked"
     Unix "unix"
     Up "up"
     Upgrade "upgrade"

@@ -137,6 +137,7 @@ fn protocol_error<T: Terms>(terms: T, error: &ProtocolError) -> T::Term {
         ProtocolError::Opcode(opcode) => terms.tagged(Name::Opcode, terms.integer((*opcode).into())),
         ProtocolError::CloseCode(code) => terms.tagged(Name::CloseCode, terms.integer((*code).into())),
         ProtocolError::Masked => terms.name(Name::Masked),
+        ProtocolError::Unmasked => terms.name(Name::Unmasked),
         ProtocolError::LengthEncoding => terms.name(Name::LengthEncoding),
         ProtocolError::ControlFragmented => terms.name(Name::ControlFragmented),
         ProtocolError::ControlTooLong => terms.name(Name::ControlTooLong),

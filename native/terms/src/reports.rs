@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use gun_rs_engine::error::{ConnectError, DownReason};
 use gun_rs_engine::event::{Next, NotSent};
-use gun_rs_engine::{Message, Protocol};
+use gun_rs_engine::{Message, ProtocolName};
 use http::HeaderMap;
 
 use crate::frame::frame;
@@ -16,7 +16,7 @@ use crate::term::Terms;
 /// The end of a connection that was up.
 pub struct Down<'a, X> {
     /// What the connection spoke.
-    pub protocol: Protocol,
+    pub protocol: ProtocolName,
     /// Why it has ended.
     pub reason: &'a DownReason,
     /// The ping that has ended it, if one has.
@@ -72,7 +72,7 @@ impl<T: Terms> Reports<T> {
     }
 
     /// The connection is up. The address is the socket's own.
-    pub fn up(self, protocol: Protocol, local: Option<SocketAddr>) -> T::Term {
+    pub fn up(self, protocol: ProtocolName, local: Option<SocketAddr>) -> T::Term {
         let address = local.map(|local| socket_address(self.0, local));
         self.report([self.name(Name::Up), protocol_term(self.0, protocol), self.0.optional(address)])
     }
@@ -100,7 +100,7 @@ impl<T: Terms> Reports<T> {
     }
 
     /// The connection's task has panicked; it spoke `protocol`, if it was up.
-    pub fn panicked(self, protocol: Option<Protocol>, text: &str, killed: Vec<T::Term>) -> T::Term {
+    pub fn panicked(self, protocol: Option<ProtocolName>, text: &str, killed: Vec<T::Term>) -> T::Term {
         let protocol = protocol.map(|protocol| protocol_term(self.0, protocol));
         self.report([
             self.name(Name::Panic),

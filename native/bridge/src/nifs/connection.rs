@@ -4,14 +4,14 @@ use std::sync::{Arc, Mutex};
 
 use gun_rs_engine::command::Ping;
 use gun_rs_engine::transport::tls::TlsClient;
-use gun_rs_engine::{Command, State};
+use gun_rs_engine::{Command, State, StreamCommand};
 use gun_rs_terms::options::open_options;
 use rustler::{Atom, Encoder, Env, Error, LocalPid, NifResult, ResourceArc, Term};
 
 use super::atoms;
 use crate::outbox::Origin;
+use crate::receiver::Receiver;
 use crate::registry::{self, Connection, OwnConnection, WsOptsOfOpen};
-use crate::route::Receiver;
 use crate::sink::{BeamSink, Control};
 use crate::stream::StreamId;
 use crate::vm::{OwnedTerm, VmTerm, atom, badarg};
@@ -169,7 +169,7 @@ fn debug_panic(pid: LocalPid) -> Atom {
 /// Asks what is known of a stream: the answer comes back to the process with the `receipt`.
 #[rustler::nif]
 fn stream_info(connection: OwnConnection, receipt: Term<'_>, stream_ref: Term<'_>) -> Atom {
-    connection.handle.send(Command::StreamInfo(Box::new((StreamId::new(stream_ref), OwnedTerm::new(receipt)))));
+    connection.handle.send(StreamCommand::Info(Box::new((StreamId::new(stream_ref), OwnedTerm::new(receipt)))));
     atoms::ok()
 }
 
@@ -186,13 +186,13 @@ fn conn_ping(connection: OwnConnection, reply_to: Term<'_>, ping_ref: Term<'_>) 
 fn update_flow(pid: LocalPid, stream_ref: Term<'_>, flow: i64) -> Atom {
     let Some(connection) = registry::get(&pid) else { return atoms::no_conn() };
     let stream = (atoms::undefined() != stream_ref).then(|| Box::new(StreamId::new(stream_ref)));
-    connection.handle.send(Command::UpdateFlow(stream, flow));
+    connection.handle.send(StreamCommand::UpdateFlow(stream, flow));
     atoms::ok()
 }
 
 #[rustler::nif]
 fn flow_grant(connection: OwnConnection, stream_ref: Term<'_>) -> Atom {
-    connection.handle.send(Command::FlowGrant(Box::new(StreamId::new(stream_ref))));
+    connection.handle.send(StreamCommand::FlowGrant(Box::new(StreamId::new(stream_ref))));
     atoms::ok()
 }
 

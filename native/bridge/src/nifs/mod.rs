@@ -5,7 +5,7 @@ mod request;
 mod runtime;
 mod websocket;
 
-use gun_rs_engine::connection::QueueFull;
+use gun_rs_engine::QueueFull;
 use gun_rs_terms::{Dialect, Messages};
 use http::{HeaderName, HeaderValue, Uri};
 use rustler::{Atom, Binary, Encoder, Env, LocalPid, ResourceArc, Term};

@@ -1,14 +1,14 @@
 //! Requests and their bodies.
 
 use bytes::Bytes;
-use gun_rs_engine::connection::QueueFull;
-use gun_rs_engine::{Body, Command, Request, RequestData};
+use gun_rs_engine::QueueFull;
+use gun_rs_engine::{Body, Request, RequestData, StreamCommand};
 use gun_rs_terms::options;
 use http::Method;
 use rustler::{Atom, Binary, Encoder, Env, Error, LocalPid, NifResult, Term};
 
 use super::{HeaderTerms, atoms, connection_for, head, opened, queue_full};
-use crate::route::Receiver;
+use crate::receiver::Receiver;
 use crate::stream::{Purpose, Stream, StreamId};
 use crate::vm::{VmTerm, badarg};
 
@@ -62,7 +62,7 @@ fn make_request<'a>(
         Ok(connection) => connection,
         Err(answer) => return Ok(answer.encode(env)),
     };
-    let request = Command::Request(Box::new(Request {
+    let request = StreamCommand::Request(Box::new(Request {
         stream: Stream::new(stream_ref, reply_to, Purpose::Request),
         caller: Receiver::from(reply_to),
         method,
@@ -130,7 +130,7 @@ fn send_data<'a>(
         Ok(connection) => connection,
         Err(answer) => return answer.encode(env),
     };
-    let data = Command::Data(Box::new(RequestData {
+    let data = StreamCommand::Data(Box::new(RequestData {
         stream: StreamId::new(stream_ref),
         caller: caller.into(),
         data: Bytes::copy_from_slice(data.as_slice()),
@@ -151,6 +151,6 @@ fn http_cancel(env: Env<'_>, pid: LocalPid, caller: Term<'_>, stream_ref: Term<'
         Ok(connection) => connection,
         Err(answer) => return answer,
     };
-    connection.handle.send(Command::Cancel(Box::new((StreamId::new(stream_ref), caller.into()))));
+    connection.handle.send(StreamCommand::Cancel(Box::new((StreamId::new(stream_ref), caller.into()))));
     atoms::ok()
 }

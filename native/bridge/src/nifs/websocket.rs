@@ -2,18 +2,18 @@
 
 use std::sync::PoisonError;
 
+use gun_rs_engine::QueueFull;
 use gun_rs_engine::command::Reply;
-use gun_rs_engine::connection::QueueFull;
-use gun_rs_engine::{Command, Outgoing, Upgrade};
+use gun_rs_engine::{Outgoing, State, StreamCommand, Upgrade};
 use gun_rs_terms::Terms;
 use gun_rs_terms::options::ws_options;
 use rustler::{Atom, Binary, Encoder, Env, Error, LocalPid, NifResult, Term};
 
 use super::{HeaderTerms, atoms, connection_for, head, opened, queue_full};
 use crate::frames::{Encoded, Refused, Scheduler, encode_frames};
+use crate::receiver::Receiver;
 use crate::registry::{self, Connection, OwnConnection};
-use crate::route::Receiver;
-use crate::stream::{Purpose, Stream};
+use crate::stream::{Purpose, Stream, StreamId};
 use crate::vm::{OwnedTerm, Vm, VmTerm, badarg};
 
 #[rustler::nif]
@@ -70,7 +70,7 @@ fn upgrade<'a>(
         (Some(options), reply_to, OwnedTerm::defined(handler))
     };
     drop(of_open);
-    let upgrade = Command::Upgrade(Box::new(Upgrade {
+    let upgrade = StreamCommand::Upgrade(Box::new(Upgrade {
         stream: Stream::new(stream_ref, reply_to, Purpose::Upgrade(handler)),
         caller: Receiver::from(reply_to),
         target,
@@ -82,8 +82,8 @@ fn upgrade<'a>(
 }
 
 #[rustler::nif]
-fn ws_settled(connection: OwnConnection, _stream_ref: Term<'_>) -> Atom {
-    connection.handle.send(Command::Settled);
+fn ws_settled(connection: OwnConnection, stream_ref: Term<'_>) -> Atom {
+    connection.handle.send(StreamCommand::Settled(Box::new(StreamId::new(stream_ref))));
     atoms::ok()
 }
 
@@ -130,9 +130,9 @@ fn send_receipt<'a>(
     frames: Term<'a>,
     scheduler: Scheduler,
 ) -> Term<'a> {
-    let sent = encode_frames(frames, scheduler, connection.handle.compresses(), |encoded| {
-        let outgoing = Outgoing::new(Reply::Receipt(OwnedTerm::new(receipt)), encoded.into_items());
-        connection.handle.try_send(Command::Send(Box::new(outgoing)))
+    let sent = encode_frames(frames, scheduler, connection.handle.compresses(None), |encoded| {
+        let outgoing = Outgoing::new(None, Reply::Receipt(OwnedTerm::new(receipt)), encoded.into_items());
+        connection.handle.try_send(StreamCommand::Send(Box::new(outgoing)))
     });
     match sent {
         Ok(Ok(())) => atoms::ok().encode(env),
@@ -170,16 +170,18 @@ fn send<'a>(
         return if pid.is_pid() { Ok(atoms::remote().encode(env)) } else { Err(Error::BadArg) };
     };
     let connection = registry::get(&local);
-    let compresses = connection.as_ref().is_some_and(|connection| connection.handle.compresses());
+    let stream = connection.as_ref().and_then(|connection| named_stream(connection, stream_ref));
+    let stream = stream.as_ref();
+    let compresses = connection.as_ref().is_some_and(|connection| connection.handle.compresses(stream));
     // Malformed frames are reported first, whether or not there is a connection.
     let sent = encode_frames(frames, scheduler, compresses, |encoded| {
         let connection = connection?;
         let caller = Receiver::from(caller);
         let queued = match encoded {
-            Encoded::Frames(frames @ 1.., bytes) => connection.handle.try_send_frames(caller, frames, bytes),
+            Encoded::Frames(frames @ 1.., bytes) => connection.handle.try_send_frames(stream, caller, frames, bytes),
             encoded => {
-                let outgoing = Outgoing::new(Reply::Caller(caller), encoded.into_items());
-                connection.handle.try_send(Command::Send(Box::new(outgoing)))
+                let outgoing = Outgoing::new(stream.cloned(), Reply::Caller(caller), encoded.into_items());
+                connection.handle.try_send(StreamCommand::Send(Box::new(outgoing)))
             }
         };
         Some(queued.map_err(|QueueFull| queue_full(env, local, connection.origin.dialect, stream_ref)))
@@ -190,6 +192,15 @@ fn send<'a>(
         Ok(Some(Err(message))) => (atoms::send_queue_full(), message).encode(env),
         Err(refused) => refused_term(env, refused),
     })
+}
+
+/// The WebSocket that frames are for, where the connection may have several. Where the whole connection is one WebSocket
+/// the name is not looked at, as in gun: to keep it would take longer than all the rest.
+fn named_stream(connection: &Connection, stream_ref: Term<'_>) -> Option<StreamId> {
+    match connection.handle.state() {
+        State::Ws | State::Closing => None,
+        State::Idle | State::Connecting | State::Http => stream_ref.is_ref().then(|| StreamId::new(stream_ref)),
+    }
 }
 
 fn refused_term<'a>(env: Env<'a>, refused: Refused<'a>) -> Term<'a> {

@@ -2,7 +2,9 @@
 //! inflates to itself, in whatever pieces and windows.
 #![no_main]
 
-use gun_rs_engine::websocket::deflate::{Agreed, DeflateOptions, Deflater, Inflater, Step};
+use gun_rs_engine::options::DeflateOptions;
+use gun_rs_engine::websocket::deflate::{Agreed, Deflater, Inflater, Step};
+use gun_rs_engine::websocket::role::Role;
 use libfuzzer_sys::fuzz_target;
 
 /// Inflates a part of a message behind what there is of it, or as much of it as a bomb may have.
@@ -50,13 +52,13 @@ fuzz_target!(|input: &[u8]| {
     }
     let Some(agreed) = agreed(*flags) else { panic!("an answer within the offer is accepted") };
     // Whatever the peer sends.
-    let mut hostile = Inflater::new(&agreed);
+    let mut hostile = Inflater::new(Role::Client, &agreed);
     for message in rest.chunks(usize::from(*cut) + 1) {
         let _ = inflate(&mut hostile, message, 1_000_000);
     }
     // What we send.
-    let Some(mut deflater) = Deflater::new(&agreed) else { panic!("nine bits and more are compressed") };
-    let mut inflater = Inflater::new(&agreed);
+    let Some(mut deflater) = Deflater::new(Role::Client, &agreed) else { panic!("nine bits and more are compressed") };
+    let mut inflater = Inflater::new(Role::Server, &agreed);
     for message in rest.chunks(usize::from(*cut) * 7 + 1) {
         let (first, second) = message.split_at(message.len() / 3);
         let mut compressed = Vec::new();

@@ -8,9 +8,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use gun_rs_engine::options::DeflateOptions;
 use gun_rs_engine::options::{Endpoint, HttpOptions, Steps, TcpOptions};
-use gun_rs_engine::websocket::deflate::DeflateOptions;
-use gun_rs_engine::{Command, ConnectOptions, Event, Sink, Upgrade, WsOptions, connection};
+use gun_rs_engine::{ConnectOptions, Event, Sink, StreamCommand, Upgrade, WsOptions, task};
 use http::Uri;
 use libfuzzer_sys::fuzz_target;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -78,8 +78,8 @@ async fn play(response: &[u8]) {
     let (client, mut server) = tokio::io::duplex(1 << 16);
     let ended = Arc::new(AtomicBool::new(false));
     let sink = Checker { upgraded: false, ended: Arc::clone(&ended) };
-    let handle = connection::spawn_on(&tokio::runtime::Handle::current(), client, options(), sink);
-    handle.send(Command::Upgrade(Box::new(Upgrade {
+    let handle = task::spawn_on(&tokio::runtime::Handle::current(), client, options(), sink);
+    handle.send(StreamCommand::Upgrade(Box::new(Upgrade {
         stream: (),
         caller: (),
         target: Uri::from_static("/"),

@@ -1,8 +1,3 @@
-//! HTTP on a byte stream, by hyper.
+//! HTTP, as a protocol spoken on a connection.
 
-mod head;
 pub(crate) mod http1;
-mod refusal;
-mod upload;
-pub(crate) mod waiting;
-mod wire;

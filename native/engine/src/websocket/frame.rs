@@ -5,6 +5,7 @@ use std::io::Cursor;
 use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
+use super::role::Role;
 use crate::error::ProtocolError;
 
 /// The most bytes of a control frame's payload (RFC 6455, 5.5).
@@ -13,7 +14,7 @@ pub const MAX_CONTROL_PAYLOAD: usize = 125;
 /// The most bytes of a close frame's reason: its payload less the code.
 pub const MAX_CLOSE_REASON: usize = MAX_CONTROL_PAYLOAD - 2;
 
-/// The longest header of a masked frame.
+/// The longest header: that of a masked frame.
 pub const MAX_HEADER: usize = 14;
 
 /// What a frame carries.
@@ -52,7 +53,7 @@ impl From<Opcode> for OpCode {
     }
 }
 
-/// The header of a frame from a server.
+/// The header of a frame that was received.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header {
     /// What the frame carries.
@@ -63,14 +64,17 @@ pub struct Header {
     pub compressed: bool,
     /// Its payload's length in bytes.
     pub len: u64,
+    /// What its payload is masked with: the frames of a client are, and no others.
+    pub key: Option<[u8; 4]>,
 }
 
 impl Header {
-    /// Reads a header from the front of `input`: the header and its own length, or `None` when it isn't all there.
+    /// Reads a header that this end has received from the front of `input`: the header and its own length, or `None` when
+    /// it isn't all there.
     ///
     /// # Errors
     /// What the header breaks of RFC 6455, 5.
-    pub fn parse(input: &[u8]) -> Result<Option<(Self, usize)>, ProtocolError> {
+    pub fn parse(role: Role, input: &[u8]) -> Result<Option<(Self, usize)>, ProtocolError> {
         let mut cursor = Cursor::new(input);
         let (header, len) = match FrameHeader::parse(&mut cursor) {
             Ok(Some(parsed)) => parsed,
@@ -84,9 +88,7 @@ impl Header {
         if header.rsv2 || header.rsv3 {
             return Err(ProtocolError::ReservedBits);
         }
-        if header.mask.is_some() {
-            return Err(ProtocolError::Masked);
-        }
+        role.check_key(header.mask)?;
         if size != header.len(len) || len > i64::MAX as u64 {
             return Err(ProtocolError::LengthEncoding);
         }
@@ -112,7 +114,7 @@ impl Header {
                 return Err(ProtocolError::ControlTooLong);
             }
         }
-        Ok(Some((Self { opcode, fin: header.is_final, compressed: header.rsv1, len }, size)))
+        Ok(Some((Self { opcode, fin: header.is_final, compressed: header.rsv1, len, key: header.mask }, size)))
     }
 }
 
@@ -140,59 +142,51 @@ pub fn is_valid_close_code(code: u16) -> bool {
     matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
 }
 
-/// A masking key: unpredictable, as RFC 6455, 5.3 and 10.3 demand.
-#[must_use]
-pub fn masking_key() -> [u8; 4] {
-    rand::random()
-}
-
-/// Appends the header of a final frame with this masking key.
-pub fn encode_header(out: &mut Vec<u8>, opcode: Opcode, compressed: bool, len: usize, key: [u8; 4]) {
-    let header = FrameHeader {
-        is_final: true,
-        rsv1: compressed,
-        opcode: opcode.into(),
-        mask: Some(key),
-        ..FrameHeader::default()
-    };
+/// Appends the header of a final frame with this masking key, if it has one.
+pub fn encode_header(out: &mut Vec<u8>, opcode: Opcode, compressed: bool, len: usize, key: Option<[u8; 4]>) {
+    let header =
+        FrameHeader { is_final: true, rsv1: compressed, opcode: opcode.into(), mask: key, ..FrameHeader::default() };
     // Writing to a Vec does not fail.
     let _ = header.format(len as u64, out);
 }
 
-/// Appends a whole masked frame.
+/// Appends a whole frame of a client.
 pub fn encode(out: &mut Vec<u8>, opcode: Opcode, payload: &[u8]) {
-    encode_frame(out, opcode, false, payload);
+    encode_as(Role::Client, out, opcode, false, payload);
 }
 
-/// Appends a whole masked frame of a compressed message.
-pub fn encode_compressed(out: &mut Vec<u8>, opcode: Opcode, payload: &[u8]) {
-    encode_frame(out, opcode, true, payload);
-}
-
-fn encode_frame(out: &mut Vec<u8>, opcode: Opcode, compressed: bool, payload: &[u8]) {
-    let key = masking_key();
+/// Appends a whole frame of this end.
+pub fn encode_as(role: Role, out: &mut Vec<u8>, opcode: Opcode, compressed: bool, payload: &[u8]) {
+    let key = role.next_key();
     out.reserve(MAX_HEADER + payload.len());
     encode_header(out, opcode, compressed, payload.len(), key);
     append_masked(out, payload, key, 0);
 }
 
-/// Appends a whole masked close frame.
+/// Appends a whole close frame of a client.
 pub fn encode_close(out: &mut Vec<u8>, code: u16, reason: &[u8]) {
+    encode_close_as(Role::Client, out, code, reason);
+}
+
+/// Appends a whole close frame of this end.
+pub fn encode_close_as(role: Role, out: &mut Vec<u8>, code: u16, reason: &[u8]) {
     let mut payload = Vec::with_capacity(2 + reason.len());
     payload.extend_from_slice(&code.to_be_bytes());
     payload.extend_from_slice(reason);
-    encode(out, Opcode::Close, &payload);
+    encode_as(role, out, Opcode::Close, false, &payload);
 }
 
-/// Appends `bytes` masked; `offset` is their place in the frame's payload.
-pub fn append_masked(out: &mut Vec<u8>, bytes: &[u8], key: [u8; 4], offset: usize) {
+/// Appends `bytes`, masked if there is a key; `offset` is their place in the frame's payload.
+pub fn append_masked(out: &mut Vec<u8>, bytes: &[u8], key: Option<[u8; 4]>, offset: usize) {
     let start = out.len();
     out.extend_from_slice(bytes);
-    mask(&mut out[start..], key, offset);
+    if let Some(key) = key {
+        mask(&mut out[start..], key, offset);
+    }
 }
 
-/// Masks in place, eight bytes at a time; `offset` is the place of the first byte in the frame's payload.
-fn mask(bytes: &mut [u8], key: [u8; 4], offset: usize) {
+/// Masks in place, or unmasks, eight bytes at a time; `offset` is the place of the first byte in the frame's payload.
+pub fn mask(bytes: &mut [u8], key: [u8; 4], offset: usize) {
     let at = |n: usize| key[(offset + n) % 4];
     let word = u64::from_ne_bytes([at(0), at(1), at(2), at(3), at(4), at(5), at(6), at(7)]);
     let (words, rest) = bytes.as_chunks_mut::<8>();
@@ -244,10 +238,10 @@ mod tests {
         ) {
             let at = cut.index(payload.len() + 1);
             let mut whole = Vec::new();
-            append_masked(&mut whole, &payload, key, 0);
+            append_masked(&mut whole, &payload, Some(key), 0);
             let mut pieces = Vec::new();
-            append_masked(&mut pieces, &payload[..at], key, 0);
-            append_masked(&mut pieces, &payload[at..], key, at);
+            append_masked(&mut pieces, &payload[..at], Some(key), 0);
+            append_masked(&mut pieces, &payload[at..], Some(key), at);
             let byte_by_byte: Vec<u8> = payload.iter().enumerate().map(|(n, byte)| byte ^ key[n % 4]).collect();
             prop_assert_eq!(&whole, &byte_by_byte);
             prop_assert_eq!(&pieces, &byte_by_byte);
@@ -263,16 +257,16 @@ mod tests {
             let header = FrameHeader { is_final: fin, opcode, ..FrameHeader::default() };
             header.format(len, &mut wire).unwrap();
             for cut in 0..wire.len() {
-                prop_assert_eq!(Header::parse(&wire[..cut]), Ok(None));
+                prop_assert_eq!(Header::parse(Role::Client, &wire[..cut]), Ok(None));
             }
-            let (parsed, size) = Header::parse(&wire).unwrap().unwrap();
+            let (parsed, size) = Header::parse(Role::Client, &wire).unwrap().unwrap();
             prop_assert_eq!(size, wire.len());
             prop_assert_eq!((OpCode::from(parsed.opcode), parsed.fin, parsed.len), (opcode, fin, len));
         }
 
         #[test]
         fn no_bytes_make_the_parser_panic(input in prop::collection::vec(any::<u8>(), 0..20)) {
-            let _ = Header::parse(&input);
+            let _ = Header::parse(Role::Client, &input);
             let _ = parse_close(&input);
         }
     }
@@ -293,7 +287,7 @@ mod tests {
             (&[0x89, 126, 0, 126], ProtocolError::ControlTooLong),
         ];
         for (bytes, error) in cases {
-            assert_eq!(Header::parse(bytes), Err(error), "{bytes:x?}");
+            assert_eq!(Header::parse(Role::Client, bytes), Err(error), "{bytes:x?}");
         }
     }
 

@@ -42,7 +42,7 @@ impl Life {
         self.backlog |= blocked;
     }
 
-    /// A ping is due: whether more pings than the tolerance have been sent in vain, and this would be one more.
+    /// A ping is due: whether more pings than the tolerance went unanswered.
     pub(crate) fn is_over(&mut self, tolerance: Option<u32>, may_read: bool) -> bool {
         let (strong, weak) = (std::mem::take(&mut self.strong), std::mem::take(&mut self.weak));
         let weak = weak || self.backlog && !self.blocked;

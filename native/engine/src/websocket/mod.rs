@@ -2,20 +2,25 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | `credit` | how much may be received before the receiver must ask for more |
+//! | [`role`] | which end this is: who masks, and what masks are refused |
 //! | [`frame`] | one frame: its header, its masking, the codes of a close frame |
 //! | [`handshake`] | the headers that ask for a WebSocket, and the check of the answer |
 //! | [`deflate`] | permessage-deflate: what is agreed on, and the two contexts |
-//! | [`inbound`] | from bytes to messages |
-//! | `life` | whether the peer is alive |
+//! | [`inbound`], `assembly` | from bytes to messages, and the message under way |
 //! | [`outbound`] | from messages to bytes |
-//! | `session` | the two, their timers and the closing handshake, on one byte stream |
+//! | `life` | whether the peer is alive |
+//! | [`timers`] | the timers that a session asks for |
+//! | [`session`] | all of these, and the closing handshake, without a byte stream |
+//! | `carrier` | a session on a byte stream, with a clock |
 
-pub(crate) mod credit;
+mod assembly;
+pub(crate) mod carrier;
 pub mod deflate;
 pub mod frame;
 pub mod handshake;
 pub mod inbound;
-pub(crate) mod life;
+mod life;
 pub mod outbound;
-pub(crate) mod session;
+pub mod role;
+pub mod session;
+pub mod timers;

@@ -1,24 +1,21 @@
-//! From messages to bytes: what is to be sent, in order, and how much of it the socket has taken.
+//! From messages to bytes: what is to be sent, in order, and how much of it has been taken.
 
 use std::collections::VecDeque;
 use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
 
-use tokio::io::AsyncWrite;
-
+use super::deflate::{Agreed, Deflater};
+use super::frame::{Opcode, append_masked, encode_as, encode_close_as, encode_header};
+use super::role::Role;
+use crate::account::Charge;
 use crate::command::{COMMAND, Item};
-use crate::sink::{Sink, Source};
-use crate::websocket::deflate::{Agreed, Deflater};
-use crate::websocket::frame::{
-    Opcode, append_masked, encode, encode_close, encode_compressed, encode_header, masking_key,
-};
+use crate::payload::Source;
+use crate::sink::Sink;
 
 /// How many bytes are made ready for one write. Frames that wait together leave together, up to this.
 const STAGE: usize = 64 * 1024;
 
 /// How many large messages that have been written are given back together, and how many bytes of them at most. Giving
-/// one back wakes whoever gave it, and he may be asleep.
+/// one back wakes its sender, which may be asleep.
 const MAX_RETIRED: usize = 32;
 const MAX_RETIRED_BYTES: usize = 1024 * 1024;
 
@@ -27,31 +24,31 @@ const DEFLATE_AT_ONCE: usize = 32 * 1024;
 
 /// The sending half of a session.
 pub struct Outbound<K: Sink> {
+    role: Role,
     waiting: VecDeque<Waiting<K>>,
     /// Pings and pongs of our own, encoded. They go out ahead of what waits, as soon as a frame ends.
     own: Vec<u8>,
     own_frames: u64,
     deflater: Option<Deflater>,
-    /// How much of the large message in front has been staged or compressed.
-    done: usize,
-    /// The masking key of the large message in front, once its header has been staged.
-    key: Option<[u8; 4]>,
+    front: Front,
     /// How many bytes have been compressed in this turn.
     deflated_now: usize,
-    /// What the large message in front has been compressed to so far.
-    compressed: Vec<u8>,
-    /// What is ready for the socket, from `written` on.
+    /// What is ready to be written, from `written` on.
     staged: Vec<u8>,
     written: usize,
     /// What `staged` counts for.
     staged_cost: usize,
+    /// What all that waits or is staged counts for.
+    charge: Charge,
+    /// How much of the charge is due to be given back: together, since each time costs the senders their cache line.
+    released: usize,
     /// Whether there is anything of the user's in it.
     staged_data: bool,
-    /// Where a ping of our own is on its way to the socket.
+    /// Where a ping of our own is on its way.
     ping: Ping,
-    /// What the socket has taken since that was last asked.
+    /// What has been taken since that was last asked.
     taken: Taken,
-    /// The bytes of pings' answers that the socket has not taken: a peer that reads nothing must not grow them.
+    /// The bytes of pings' answers that have not been taken: a peer that reads nothing must not grow them.
     answers: usize,
     /// Large messages that are staged to their end, and not given back yet.
     retired: Vec<Item<K::Source>>,
@@ -64,28 +61,33 @@ pub struct Outbound<K: Sink> {
 pub struct Counts {
     /// Frames, control frames included.
     pub frames: u64,
-    /// Bytes that the socket has taken.
+    /// Bytes that have been taken.
     pub bytes: u64,
     /// Bytes of payloads that were compressed.
     pub deflated: u64,
     /// Bytes that they were compressed to.
     pub compressed: u64,
-    /// What was counted when it was queued and is not any more.
-    pub released: usize,
 }
 
+/// What waits, with what it counts for.
 enum Waiting<K: Sink> {
     /// To be sent.
-    Item {
-        item: Item<K::Source>,
-        /// What it counts for.
-        cost: usize,
-    },
-    /// To be told once everything before it has been sent. It counts for a command.
+    Item(Item<K::Source>, usize),
+    /// To be reported once everything before it has been sent. It counts for a command.
     Receipt(K::Receipt),
 }
 
-/// What the socket has taken.
+/// How far a large message in front has come.
+enum Front {
+    /// Nothing of it has been touched.
+    Untouched,
+    /// Its header and this many of its bytes are staged, masked with this key if it is masked.
+    Begun { key: Option<[u8; 4]>, done: usize },
+    /// This many of its bytes have been compressed, to these.
+    Compressing { done: usize, compressed: Vec<u8> },
+}
+
+/// What has been taken of what was written.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Taken {
     /// Any bytes.
@@ -96,7 +98,7 @@ pub struct Taken {
 
 /// Where a ping of our own is.
 enum Ping {
-    /// There is none, or the socket has it.
+    /// There is none, or it has been taken.
     Written,
     Waiting,
     /// It ends at this byte of what is staged.
@@ -104,7 +106,8 @@ enum Ping {
 }
 
 /// What [`Outbound::stage`] has come to.
-enum Staged {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Staged {
     /// There is something to write.
     Ready,
     /// There is nothing to write.
@@ -114,21 +117,22 @@ enum Staged {
 }
 
 impl<K: Sink> Outbound<K> {
-    /// Nothing to send yet.
+    /// Nothing to send yet, from this end.
     #[must_use]
-    pub fn new(deflate: Option<&Agreed>) -> Self {
+    pub fn new(role: Role, deflate: Option<&Agreed>) -> Self {
         Self {
+            role,
             waiting: VecDeque::new(),
             own: Vec::new(),
             own_frames: 0,
-            deflater: deflate.and_then(Deflater::new),
-            done: 0,
-            key: None,
+            deflater: deflate.and_then(|agreed| Deflater::new(role, agreed)),
+            front: Front::Untouched,
             deflated_now: 0,
-            compressed: Vec::new(),
             staged: Vec::new(),
             written: 0,
             staged_cost: 0,
+            charge: Charge::default(),
+            released: 0,
             staged_data: false,
             ping: Ping::Written,
             taken: Taken::default(),
@@ -139,13 +143,29 @@ impl<K: Sink> Outbound<K> {
         }
     }
 
-    /// Appends what the user sends.
-    pub fn push(&mut self, item: Item<K::Source>) {
-        let cost = item.cost();
-        self.waiting.push_back(Waiting::Item { item, cost });
+    /// Takes on the charge of what is about to be pushed.
+    pub fn charge(&mut self, charge: Charge) {
+        self.charge.absorb(charge);
     }
 
-    /// Appends somebody to be told once everything so far has been sent.
+    /// This much of the charge is for nothing any more.
+    pub fn release(&mut self, cost: usize) {
+        self.released += cost;
+    }
+
+    /// Gives back what is due of the charge.
+    pub fn give_back_charge(&mut self) {
+        if self.released > 0 {
+            self.charge.release(std::mem::take(&mut self.released));
+        }
+    }
+
+    /// Appends what the user sends, with what it counts for.
+    pub fn push(&mut self, item: Item<K::Source>, cost: usize) {
+        self.waiting.push_back(Waiting::Item(item, cost));
+    }
+
+    /// Appends a receipt for everything before it. It counts for a command.
     pub fn push_receipt(&mut self, receipt: K::Receipt) {
         self.waiting.push_back(Waiting::Receipt(receipt));
     }
@@ -153,7 +173,7 @@ impl<K: Sink> Outbound<K> {
     /// Sends a ping of our own, unless the one before it has not been written yet.
     pub fn push_ping(&mut self) {
         if let Ping::Written = self.ping {
-            encode(&mut self.own, Opcode::Ping, b"");
+            encode_as(self.role, &mut self.own, Opcode::Ping, false, b"");
             self.own_frames += 1;
             self.ping = Ping::Waiting;
         }
@@ -162,27 +182,22 @@ impl<K: Sink> Outbound<K> {
     /// Answers a ping.
     pub fn push_pong(&mut self, payload: &[u8]) {
         let before = self.own.len();
-        encode(&mut self.own, Opcode::Pong, payload);
+        encode_as(self.role, &mut self.own, Opcode::Pong, false, payload);
         self.own_frames += 1;
         self.answers += self.own.len() - before;
-    }
-
-    /// What the socket has taken since the last call.
-    pub fn take_taken(&mut self) -> Taken {
-        std::mem::take(&mut self.taken)
     }
 
     /// Appends a close frame of our own, behind what waits: nothing follows it.
     pub fn push_close(&mut self, code: u16) {
         let mut bytes = Vec::new();
-        encode_close(&mut bytes, code, b"");
-        self.waiting.push_back(Waiting::Item { item: Item::Close(bytes), cost: 0 });
+        encode_close_as(self.role, &mut bytes, code, b"");
+        self.push(Item::Close(bytes), 0);
     }
 
-    /// Whether the socket has taken everything.
+    /// Whether everything has been taken.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.written == self.staged.len() && self.waiting.is_empty() && self.own.is_empty()
+        self.staged().is_empty() && self.waiting.is_empty() && self.own.is_empty()
     }
 
     /// The bytes of answers to pings that wait.
@@ -196,164 +211,165 @@ impl<K: Sink> Outbound<K> {
         std::mem::take(&mut self.counts)
     }
 
-    /// Drops what the socket has not taken; those who wait for it are returned.
+    /// The attempt to write is over: what has been taken since the one before.
+    pub fn end_write(&mut self) -> Taken {
+        self.deflated_now = 0;
+        std::mem::take(&mut self.taken)
+    }
+
+    /// Drops what has not been taken; those who wait for it are returned.
     pub fn clear(&mut self) -> Vec<K::Receipt> {
         let mut receipts = Vec::new();
-        self.counts.released += std::mem::take(&mut self.staged_cost);
         for waiting in self.waiting.drain(..) {
-            match waiting {
-                Waiting::Item { cost, .. } => self.counts.released += cost,
-                Waiting::Receipt(receipt) => {
-                    self.counts.released += COMMAND;
-                    receipts.push(receipt);
-                }
+            if let Waiting::Receipt(receipt) = waiting {
+                receipts.push(receipt);
             }
         }
-        self.staged = Vec::new();
-        self.compressed = Vec::new();
-        self.own = Vec::new();
-        self.own_frames = 0;
+        (self.staged, self.staged_cost, self.written) = (Vec::new(), 0, 0);
+        (self.charge, self.released) = (Charge::default(), 0);
+        (self.own, self.own_frames, self.answers) = (Vec::new(), 0, 0);
         self.ping = Ping::Written;
+        self.front = Front::Untouched;
         self.give_back();
-        (self.written, self.done, self.key, self.answers) = (0, 0, None, 0);
         receipts
     }
 
-    /// Writes until everything is written, the socket takes no more, or the turn is over, of which so many bytes are
-    /// left. `progress` tells whether the socket took anything; `sent` gets those who wait for what it took.
-    pub fn poll_write<S: AsyncWrite + Unpin>(
-        &mut self,
-        stream: &mut S,
-        turn: &mut usize,
-        progress: &mut bool,
-        sent: &mut Vec<K::Receipt>,
-        cx: &mut Context<'_>,
-    ) -> Poll<io::Result<()>> {
-        self.deflated_now = 0;
-        loop {
-            if *turn == 0 {
-                return Poll::Pending;
-            }
-            if self.written == self.staged.len() {
-                self.counts.released += std::mem::take(&mut self.staged_cost);
-                // What has been sent may be what somebody waits for.
-                while let Some(Waiting::Receipt(_)) = self.waiting.front() {
-                    if let Some(Waiting::Receipt(receipt)) = self.waiting.pop_front() {
-                        self.counts.released += COMMAND;
-                        sent.push(receipt);
-                    }
-                }
-                match self.stage()? {
-                    Staged::Ready => {}
-                    Staged::Nothing => {
-                        // An idle session holds no buffer.
-                        self.staged = Vec::new();
-                        self.give_back();
-                        return Pin::new(stream).poll_flush(cx);
-                    }
-                    Staged::Working => {
-                        *progress = true;
-                        *turn = 0;
-                        return Poll::Pending;
-                    }
-                }
-            }
-            match ready!(Pin::new(&mut *stream).poll_write(cx, &self.staged[self.written..]))? {
-                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                n => {
-                    self.written += n;
-                    self.counts.bytes += n as u64;
-                    self.taken = Taken { any: true, data: self.taken.data || self.staged_data };
-                    if let Ping::Staged(end) = self.ping
-                        && self.written >= end
-                    {
-                        self.ping = Ping::Written;
-                    }
-                    *turn = turn.saturating_sub(n);
-                }
-            }
-            *progress = true;
+    /// What is to be written next: empty if nothing is staged.
+    #[must_use]
+    pub fn staged(&self) -> &[u8] {
+        self.staged.get(self.written..).unwrap_or_default()
+    }
+
+    /// So many bytes of what is staged have been taken.
+    pub fn wrote(&mut self, n: usize) {
+        self.written += n;
+        self.counts.bytes += n as u64;
+        self.taken = Taken { any: true, data: self.taken.data || self.staged_data };
+        if let Ping::Staged(end) = self.ping
+            && self.written >= end
+        {
+            self.ping = Ping::Written;
         }
     }
 
-    /// Makes the next write ready.
-    fn stage(&mut self) -> io::Result<Staged> {
+    /// Who waits for what has been taken, and nothing else: once for each.
+    pub fn next_sent(&mut self) -> Option<K::Receipt> {
+        if !self.staged().is_empty() || !matches!(self.waiting.front(), Some(Waiting::Receipt(..))) {
+            return None;
+        }
+        match self.waiting.pop_front() {
+            Some(Waiting::Receipt(receipt)) => {
+                self.released += COMMAND;
+                Some(receipt)
+            }
+            _ => None,
+        }
+    }
+
+    /// Makes the next write ready, when all that was staged has been taken.
+    ///
+    /// # Errors
+    /// Those of zlib, which refuses nothing that is asked of it here; if it did, the connection would be of no more use.
+    pub fn stage(&mut self) -> io::Result<Staged> {
         self.staged.clear();
+        self.released += std::mem::take(&mut self.staged_cost);
         self.written = 0;
         self.staged_data = false;
         while self.staged.len() < STAGE {
-            if self.key.is_none() {
+            if !matches!(self.front, Front::Begun { .. }) {
                 self.stage_own();
             }
-            let Some(Waiting::Item { item, cost, .. }) = self.waiting.front_mut() else {
-                break;
-            };
+            let Some(Waiting::Item(item, _)) = self.waiting.front() else { break };
             self.staged_data = true;
-            let compressible = matches!(item, Item::Small(..) | Item::Large(..)) && self.deflater.is_some();
-            if compressible && self.deflated_now >= DEFLATE_AT_ONCE {
+            if self.deflated_now >= DEFLATE_AT_ONCE && self.is_compressed(item) {
                 return Ok(if self.staged.is_empty() { Staged::Working } else { Staged::Ready });
             }
-            match (item, &mut self.deflater) {
-                (Item::Encoded(_, bytes) | Item::Close(bytes), _) if self.staged.is_empty() => {
-                    self.staged = std::mem::take(bytes);
-                }
-                (Item::Encoded(_, bytes) | Item::Close(bytes), _) => self.staged.extend_from_slice(bytes),
-                (Item::Small(opcode, bytes), None) => encode(&mut self.staged, *opcode, bytes),
-                (Item::Small(opcode, bytes), Some(deflater)) => {
-                    let mut compressed = Vec::new();
-                    self.deflated_now += bytes.len();
-                    deflater.deflate(bytes, &mut compressed, true).map_err(to_io)?;
-                    self.counts.deflated += bytes.len() as u64;
-                    self.counts.compressed += compressed.len() as u64;
-                    encode_compressed(&mut self.staged, *opcode, &compressed);
-                }
-                (Item::Large(opcode, source), Some(deflater)) => {
-                    let len = source.len();
-                    let end = len.min(self.done + DEFLATE_AT_ONCE);
-                    let (done, compressed) = (self.done, &mut self.compressed);
-                    source
-                        .with_bytes(|bytes| deflater.deflate(&bytes[done..end], compressed, end == len))
-                        .map_err(to_io)?;
-                    self.deflated_now += end - done;
-                    self.done = end;
-                    if end < len {
-                        continue;
-                    }
-                    let compressed = std::mem::take(&mut self.compressed);
-                    self.counts.deflated += len as u64;
-                    self.counts.compressed += compressed.len() as u64;
-                    self.done = 0;
-                    encode_compressed(&mut self.staged, *opcode, &compressed);
-                }
-                (Item::Large(opcode, source), None) => {
-                    let len = source.len();
-                    let staged = &mut self.staged;
-                    let key = *self.key.get_or_insert_with(|| {
-                        let key = masking_key();
-                        encode_header(staged, *opcode, false, len, key);
-                        key
-                    });
-                    let (done, end) = (self.done, len.min(self.done + STAGE));
-                    source.with_bytes(|bytes| append_masked(staged, &bytes[done..end], key, done));
-                    // A large message is given free piece by piece, as it is written.
-                    let piece = end - done;
-                    self.staged_cost += piece;
-                    *cost -= piece;
-                    self.done = end;
-                    if end < len {
-                        continue;
-                    }
-                    self.done = 0;
-                    self.key = None;
-                }
-            }
-            if let Some(Waiting::Item { item, cost }) = self.waiting.pop_front() {
+            let Some(Waiting::Item(mut item, mut cost)) = self.waiting.pop_front() else { break };
+            if self.stage_item(&mut item, &mut cost)? {
                 self.staged_cost += cost;
                 self.counts.frames += if let Item::Encoded(frames, _) = item { u64::from(frames) } else { 1 };
                 self.retire(item);
+            } else {
+                self.waiting.push_front(Waiting::Item(item, cost));
             }
         }
-        Ok(if self.staged.is_empty() { Staged::Nothing } else { Staged::Ready })
+        if !self.staged.is_empty() {
+            return Ok(Staged::Ready);
+        }
+        // An idle session holds no buffer.
+        self.staged = Vec::new();
+        self.give_back();
+        Ok(Staged::Nothing)
+    }
+
+    /// Whether this is to be compressed.
+    fn is_compressed(&self, item: &Item<K::Source>) -> bool {
+        self.deflater.is_some() && matches!(item, Item::Small(..) | Item::Large(..))
+    }
+
+    /// Stages the item in front, or the next part of it: whether that was the last one.
+    fn stage_item(&mut self, item: &mut Item<K::Source>, cost: &mut usize) -> io::Result<bool> {
+        match item {
+            Item::Encoded(_, bytes) | Item::Close(bytes) if self.staged.is_empty() => {
+                self.staged = std::mem::take(bytes);
+                Ok(true)
+            }
+            Item::Encoded(_, bytes) | Item::Close(bytes) => {
+                self.staged.extend_from_slice(bytes);
+                Ok(true)
+            }
+            Item::Small(opcode, bytes) if self.deflater.is_some() => self.compress(*opcode, bytes, usize::MAX),
+            Item::Small(opcode, bytes) => {
+                encode_as(self.role, &mut self.staged, *opcode, false, bytes);
+                Ok(true)
+            }
+            Item::Large(opcode, source) if self.deflater.is_some() => {
+                source.with_bytes(|bytes| self.compress(*opcode, bytes, DEFLATE_AT_ONCE))
+            }
+            Item::Large(opcode, source) => Ok(self.stage_part(*opcode, source, cost)),
+        }
+    }
+
+    /// Compresses the next part of a message, at most `at_once` bytes, and stages the message once all of it is compressed.
+    fn compress(&mut self, opcode: Opcode, message: &[u8], at_once: usize) -> io::Result<bool> {
+        let Some(deflater) = &mut self.deflater else { return Ok(true) };
+        let (done, mut compressed) = match std::mem::replace(&mut self.front, Front::Untouched) {
+            Front::Compressing { done, compressed } => (done, compressed),
+            Front::Untouched | Front::Begun { .. } => (0, Vec::new()),
+        };
+        let end = message.len().min(done.saturating_add(at_once));
+        let last = end == message.len();
+        let result = deflater.deflate(&message[done..end], &mut compressed, last);
+        result.map_err(|error| io::Error::other(error.as_str()))?;
+        self.deflated_now += end - done;
+        if !last {
+            self.front = Front::Compressing { done: end, compressed };
+            return Ok(false);
+        }
+        self.counts.deflated += message.len() as u64;
+        self.counts.compressed += compressed.len() as u64;
+        encode_as(self.role, &mut self.staged, opcode, true, &compressed);
+        Ok(true)
+    }
+
+    /// Stages the next part of a large message. It is given free part by part, as it is written.
+    fn stage_part(&mut self, opcode: Opcode, source: &K::Source, cost: &mut usize) -> bool {
+        let len = source.len();
+        let (key, done) = match self.front {
+            Front::Begun { key, done } => (key, done),
+            Front::Untouched | Front::Compressing { .. } => {
+                let key = self.role.next_key();
+                encode_header(&mut self.staged, opcode, false, len, key);
+                (key, 0)
+            }
+        };
+        let end = len.min(done + STAGE);
+        let staged = &mut self.staged;
+        source.with_bytes(|bytes| append_masked(staged, &bytes[done..end], key, done));
+        self.staged_cost += end - done;
+        *cost -= end - done;
+        self.front = if end < len { Front::Begun { key, done: end } } else { Front::Untouched };
+        end == len
     }
 
     /// No frame has begun that is not staged to its end: ours have their turn.
@@ -387,9 +403,4 @@ impl<K: Sink> Outbound<K> {
     fn give_back(&mut self) {
         (self.retired, self.retired_bytes) = (Vec::new(), 0);
     }
-}
-
-/// zlib refuses nothing that is asked of it here; if it did, the connection would be of no more use.
-fn to_io(error: zlib_rs::DeflateError) -> io::Error {
-    io::Error::other(error.as_str())
 }

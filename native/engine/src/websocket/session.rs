@@ -1,60 +1,47 @@
-//! A WebSocket session on a byte stream: it reads and writes, keeps the timers, and closes as RFC 6455, 7 says.
+//! A WebSocket session: what is received and sent, when it pings, and how it closes (RFC 6455, 7).
 //!
-//! The session is one hand-written poll function rather than a handful of futures, because its parts share the
-//! stream, and because an idle session must cost little: it holds no buffer and no timer that nobody asked for.
+//! It has no socket, no queue and no clock. Whoever drives it gives it what is received ([`Session::receive`]), what is to
+//! be sent ([`Session::send`]) and the timers that are due ([`Session::due`]); it gives events to the sink, bytes to write
+//! ([`Session::stage`], [`Session::staged`]), the timers to set ([`Session::take_timers`]), and its end. An idle session
+//! costs little: it holds no buffer.
 
-use std::any::Any;
-use std::future::poll_fn;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+mod receiving;
+
+use std::borrow::Borrow;
+use std::io;
+use std::ops::ControlFlow;
 use std::time::Duration;
 
-use bytes::{Buf, Bytes, BytesMut};
-use tokio::io::ReadBuf;
-use tokio::time::{Instant, Sleep, sleep_until};
+use bytes::Bytes;
 
-use crate::command::{COMMAND, Command, Item, Outgoing, Reply};
-use crate::connection::{Commands, State, Status, end_turn, poll_caught};
-use crate::error::{BadState, ConnectionError, DownReason, ProtocolError, is_cut};
-use crate::event::{Event, Message, NotSent, StreamError, StreamInfo};
+use self::receiving::Reader;
+use super::handshake::Chosen;
+use super::life::Life;
+use super::outbound::{Outbound, Staged};
+use super::role::Role;
+use super::timers::{Setting, Timer, Timers};
+use crate::account::Charge;
+use crate::command::{COMMAND, Item, Outgoing, Reply};
+use crate::error::{BadState, ConnectionError, DownReason, ProtocolError};
+use crate::event::{Event, NotSent, StreamError};
 use crate::options::WsOptions;
+use crate::protocol::Context;
 use crate::sink::Sink;
-use crate::transport::ByteStream;
-use crate::websocket::credit::{Credit, Window};
-use crate::websocket::frame::MAX_CONTROL_PAYLOAD;
-use crate::websocket::handshake::Chosen;
-use crate::websocket::inbound::Inbound;
-use crate::websocket::life::Life;
-use crate::websocket::outbound::Outbound;
-
-/// What is received and not decoded is less than a header and the payload of a control frame, unless decoding is held
-/// up.
-const MAX_PENDING: usize = 10 + MAX_CONTROL_PAYLOAD;
+use crate::status::{Counts, State};
+use crate::stream::credit::{Credit, Window};
 
 /// How many bytes of answers to pings may wait until reading stops.
 const MAX_ANSWERS: usize = 64 * 1024;
 
 /// How many bytes are received in one turn, before the other connections of the thread have theirs, and how many sent:
 /// each direction has its own share, so that neither holds up the other.
-const TURN: usize = 256 * 1024;
+pub(super) const TURN: usize = 256 * 1024;
 
 /// How many bytes are inflated in one turn, which takes longer than to receive as many.
 const TURN_INFLATED: usize = 128 * 1024;
 
-/// What a message takes of a turn beside its bytes: telling it takes longer than copying it, if it is small.
+/// What a message takes of a turn beside its bytes: reporting it takes longer than copying it, if it is small.
 const MESSAGE: usize = 2 * 1024;
-
-/// What a command takes of the sender's share.
-const COMMAND_TURN: usize = 512;
-
-/// How many times the stream is read before it is closed.
-const LAST_READS: usize = 16;
-
-/// How many commands are taken in a row before reading and writing have their turn.
-const COMMANDS_IN_A_ROW: usize = 32;
-
-/// How often a session that may not read looks whether the peer has closed.
-const LOOKOUT: Duration = Duration::from_secs(1);
 
 /// How many bytes of messages a receiver is given beyond its credit, once the peer has closed.
 const MAX_DRAINED: usize = 16 * 1024 * 1024;
@@ -65,93 +52,54 @@ const DRAINED_MESSAGE: usize = 256;
 /// How long a close frame that answers a fault waits for the receiver to have answered what came before the fault.
 const SETTLE: Duration = Duration::from_millis(50);
 
-/// How a session ended.
-pub(crate) enum End {
-    /// The connection is down.
-    Down(DownReason, ClosedByUser),
-    /// The shutdown that was asked for is done.
-    ShutDown,
-    /// Nobody can ask anything of it any more.
-    Abandoned,
-    /// The session has panicked.
-    Panicked(Box<dyn Any + Send>),
-}
-
-/// Whether the user has sent a close frame.
-pub(crate) type ClosedByUser = bool;
-
-/// What a session is made of.
-pub(crate) struct Parts<'a, S, K: Sink> {
-    pub(crate) io: S,
-    /// What came with the 101.
-    pub(crate) received: Bytes,
-    pub(crate) commands: &'a mut Commands<K>,
-    pub(crate) sink: &'a mut K,
-    pub(crate) status: &'a Status,
-    pub(crate) stream: K::Stream,
-    pub(crate) options: WsOptions,
-    pub(crate) chosen: Chosen,
-    pub(crate) send_timeout: Option<Duration>,
-}
-
-pub(crate) struct Session<'a, S, K: Sink> {
-    io: S,
-    core: Core<'a, K>,
-}
-
-/// A session but for its stream, which lends the bytes that it has read while they are decoded.
-struct Core<'a, K: Sink> {
-    commands: &'a mut Commands<K>,
-    sink: &'a mut K,
-    status: &'a Status,
+/// A WebSocket session.
+pub struct Session<K: Sink> {
     stream: K::Stream,
-    closing_timeout: Option<Duration>,
-    keepalive_interval: Option<Duration>,
-    keepalive_tolerance: Option<u32>,
-    silence_pings: bool,
-    send_timeout: Option<Duration>,
-    inbound: Inbound<K::Payload>,
-    outbound: Outbound<K>,
-    /// What has been received and may be decoded before anything else is read: what came with the 101, what a turn left,
-    /// or what a receiver that is asked whether it keeps up was not given yet.
-    undecoded: BytesMut,
-    /// Bytes received that are not a whole header or control frame yet.
-    pending: Vec<u8>,
-    bytes_received: u64,
-    /// What is left of the turn to receive.
-    turn: usize,
-    /// And to send.
-    turn_out: usize,
+    /// Whether the connection is this WebSocket, and nothing else.
+    alone: bool,
+    settings: Settings,
     phase: Phase,
+    end_asked: EndAsked,
+    reader: Reader<K::Payload>,
+    outbound: Outbound<K>,
+    /// What may be reported to the receiver.
     credit: Credit,
-    /// What may be told to whoever hands it on, where somebody does.
-    relay: Window,
-    /// How many bytes of messages may still be told beyond the credit: the peer has closed, so that what it sent before
-    /// is all that can follow, and its close is not known to the user before that is told.
-    draining: Option<usize>,
-    /// A fault that the user is told of once our close frame, which answers it, is written, or never will be: what he does
-    /// about it must not come first.
-    untold: Option<ProtocolError>,
-    /// A shutdown was asked for: the end is told as `ShutDown`.
-    shutdown: bool,
-    closed_by_user: ClosedByUser,
-    /// There is no handle any more, so nobody is left to be told of an end.
-    abandoned: bool,
-    /// The peer takes nothing any more; what it has sent is still read.
-    write_failed: bool,
-    keepalive: Option<Timer>,
     /// Whether the peer shows life.
     life: Life,
-    /// When a close, from whatever side, has waited long enough.
-    closing: Option<Timer>,
-    /// When the peer has taken nothing for too long.
-    stalled: Option<Timer>,
-    /// When to look whether the peer has closed.
-    lookout: Option<Timer>,
+    /// What is to be done to the timers, since that was last asked.
+    timers: Timers,
 }
 
-type Timer = Pin<Box<Sleep>>;
+/// What the options have set.
+struct Settings {
+    closing_timeout: Option<Duration>,
+    keepalive: Option<Duration>,
+    keepalive_tolerance: Option<u32>,
+    silence_pings: bool,
+}
 
+/// What a session is doing.
+///
+/// ```text
+///               a close frame of the user's, or a shutdown
+///        Open ---------------------------------------------> Closing
+///        |  |                                                |  |
+///        |  |  the peer's close frame                        |  |
+///        |  +--------------------> Answering <---------------+  |
+///        |                             |                        |
+///        | the peer breaks             | all is written         | the peer breaks
+///        | the protocol                v                        | the protocol
+///        |                          the end                     |
+///        v      the receiver has answered, or                   v
+///     Settling ------------------------------------------> Failing
+///               has had its time, or sends a close              |
+///                                                               | all is written: the fault is reported
+///                                                               v
+///                                                            Failed
+/// ```
+///
+/// From each of them the end of the byte stream, or of `closing_timeout`, leads to the end; a fault that is not reported by
+/// then is reported there.
 enum Phase {
     /// Frames go both ways.
     Open,
@@ -161,607 +109,348 @@ enum Phase {
     Answering,
     /// The peer broke the protocol: the receiver may still answer what came before, then our close frame follows.
     Settling(ProtocolError),
-    /// Our close frame that answers a fault is on its way; what comes is thrown away until the peer closes.
+    /// Our close frame that answers a fault is on its way; what comes is thrown away until the peer closes. The user learns
+    /// of the fault when that frame is written, or can no longer be: the user's reaction must not come first.
     Failing(ProtocolError),
+    /// It is written, and the fault is reported.
+    Failed(ProtocolError),
 }
 
-impl<'a, S: ByteStream, K: Sink> Session<'a, S, K> {
-    pub(crate) fn new(parts: Parts<'a, S, K>) -> Self {
-        let Parts { io, received, commands, sink, status, stream, options, chosen, send_timeout } = parts;
-        let fragments = options.tells_fragments(chosen.subprotocol.as_deref());
-        let credit = Credit::new(options.flow, sink.is_remote(&stream));
-        let core = Core {
-            commands,
-            sink,
-            status,
-            stream,
-            inbound: Inbound::new(&options, chosen.deflate.as_ref(), fragments),
-            outbound: Outbound::new(chosen.deflate.as_ref()),
-            keepalive: options.keepalive.map(timer),
-            credit,
-            relay: Window::for_relay(),
+/// Who has asked for the end.
+enum EndAsked {
+    /// Nobody.
+    No,
+    /// The user, by a close frame.
+    ByClose,
+    /// The user, by a shutdown: it is reported as such, whatever else the user sends.
+    ByShutdown,
+}
+
+/// What is to be received now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reading {
+    /// What the peer sends.
+    Bytes,
+    /// What has been received before, by [`Session::decode_kept`]; then what the peer sends.
+    Kept,
+    /// Nothing.
+    Nothing,
+    /// Nothing, until the user asks for more. Meanwhile the driver checks now and then whether the peer has
+    /// closed ([`Session::peer_closed`]).
+    NothingButTheEnd,
+}
+
+/// How a session has ended.
+pub struct Ended<K: Sink> {
+    /// Its stream.
+    pub stream: K::Stream,
+    /// Why.
+    pub reason: EndReason,
+}
+
+/// Why a session has ended.
+#[derive(Debug)]
+pub enum EndReason {
+    /// The shutdown that was asked for is done.
+    ShutDown,
+    /// For this reason, without a close frame of the user's.
+    Down(DownReason),
+    /// For this reason, after a close frame of the user's.
+    ClosedByUser(DownReason),
+}
+
+impl<K: Sink> Session<K> {
+    /// A session that has just been agreed on, at this end. `alone` says that the connection is this WebSocket and nothing
+    /// else.
+    pub fn new(
+        stream: K::Stream,
+        role: Role,
+        options: &WsOptions,
+        chosen: &Chosen,
+        alone: bool,
+        context: &mut Context<'_, K>,
+    ) -> Self {
+        let Chosen { subprotocol, deflate } = chosen;
+        let (deflate, compresses) = (deflate.as_ref(), deflate.is_some());
+        if alone {
+            context.status.begin_ws(compresses, options.max_send_queue);
+            // What was reported before the upgrade does not count.
+            *context.relay = Window::for_relay();
+        } else {
+            let name: &K::StreamId = stream.borrow();
+            context.status.open_ws(name.clone(), compresses, options.max_send_queue);
+        }
+        let fragments = options.reports_fragments(subprotocol.as_deref());
+        let settings = Settings {
             closing_timeout: options.closing_timeout,
-            keepalive_interval: options.keepalive,
+            keepalive: options.keepalive,
             keepalive_tolerance: options.keepalive_tolerance,
-            // A module of the user's is told of them in any case.
+            // A module of the user's always receives them.
             silence_pings: options.silence_pings && !fragments,
-            send_timeout,
-            bytes_received: received.len() as u64,
-            undecoded: received.into(),
-            pending: Vec::new(),
-            turn: TURN,
-            turn_out: TURN,
+        };
+        Self {
+            credit: Credit::new(options.flow, context.sink.is_remote(&stream)),
+            timers: Timers { keepalive: options.keepalive.into(), ..Timers::default() },
+            reader: Reader::new(role, options, deflate, fragments),
+            outbound: Outbound::new(role, deflate),
+            stream,
+            alone,
+            settings,
             phase: Phase::Open,
-            draining: None,
-            untold: None,
-            shutdown: false,
-            closed_by_user: false,
-            abandoned: false,
-            write_failed: false,
+            end_asked: EndAsked::No,
             life: Life::default(),
-            closing: None,
-            stalled: None,
-            lookout: None,
-        };
-        Self { io, core }
-    }
-
-    /// Runs the session to its end, and gives its stream back; `shutdown` begins that end at once.
-    pub(crate) async fn run(mut self: Box<Self>, shutdown: bool) -> (End, K::Stream) {
-        if shutdown {
-            self.core.start_shutdown();
-        }
-        // A panic is caught here rather than by the task alone, because the stream must be named when it is told.
-        let reason = poll_fn(|cx| {
-            poll_caught(|| {
-                let poll = self.core.poll(&mut self.io, cx);
-                // Whoever is told of a message finds it counted.
-                self.core.publish();
-                self.core.sink.flush();
-                poll
-            })
-        })
-        .await;
-        let mut core = self.core;
-        core.tell_fault();
-        let reason = match reason {
-            Ok(_) if core.abandoned => return (End::Abandoned, core.stream),
-            Ok(reason) => reason,
-            Err(panic) => return (End::Panicked(panic), core.stream),
-        };
-        let receipts = core.outbound.clear();
-        core.publish();
-        for receipt in &receipts {
-            let error = if core.shutdown { NotSent::ShutDown } else { NotSent::Down(&reason) };
-            core.sink.event(Event::NotSent { receipt, error });
-        }
-        (if core.shutdown { End::ShutDown } else { End::Down(reason, core.closed_by_user) }, core.stream)
-    }
-}
-
-impl<K: Sink> Core<'_, K> {
-    /// Counts what has been done, for whoever asks.
-    fn publish(&mut self) {
-        let (inbound, outbound) = (self.inbound.take_counts(), self.outbound.take_counts());
-        self.status.count(std::mem::take(&mut self.bytes_received), inbound, outbound);
-    }
-
-    fn poll<S: ByteStream>(&mut self, io: &mut S, cx: &mut Context<'_>) -> Poll<DownReason> {
-        (self.turn, self.turn_out) = (TURN, TURN);
-        self.inbound.begin_turn(TURN_INFLATED);
-        while self.turn > 0 && self.turn_out > 0 {
-            self.do_commands();
-            if let Some(reason) = self.poll_timers(io, cx) {
-                return Poll::Ready(reason);
-            }
-            if let Some(reason) = self.poll_write(io, cx) {
-                return Poll::Ready(reason);
-            }
-            match self.poll_read(io, cx) {
-                Poll::Ready(Some(reason)) => return Poll::Ready(reason),
-                // Something was received: it may have to be answered before the task rests.
-                Poll::Ready(None) => {}
-                // What is left to be written needs another turn.
-                Poll::Pending if self.turn_out == 0 => {}
-                // Only now do senders have to wake the task: what they have sent meanwhile leaves without that.
-                Poll::Pending => match ready!(self.commands.poll_recv(cx)) {
-                    Some(command) => self.command(command),
-                    None => {
-                        self.abandoned = true;
-                        return Poll::Ready(DownReason::Normal);
-                    }
-                },
-            }
-        }
-        end_turn(cx);
-        Poll::Pending
-    }
-
-    fn do_commands(&mut self) {
-        for _ in 0..COMMANDS_IN_A_ROW {
-            let Some(command) = self.commands.try_recv() else { return };
-            self.command(command);
         }
     }
 
-    fn command(&mut self, command: Command<K>) {
-        self.turn_out = self.turn_out.saturating_sub(COMMAND_TURN);
-        match command {
-            Command::Send(outgoing) => self.send(*outgoing),
-            Command::UpdateFlow(_, messages) => self.credit.update(messages),
-            Command::FlowGrant(stream) if self.stream == *stream => self.credit.grant(),
-            Command::RelayGrant => self.relay.grant(),
-            Command::Settled => self.settled(),
-            Command::Upgrade(upgrade) => {
-                self.status.release(upgrade.cost());
-                self.refuse_request(&upgrade.stream, &upgrade.caller);
-            }
-            Command::Request(request) => {
-                self.status.release(request.cost());
-                self.refuse_request(&request.stream, &request.caller);
-            }
-            Command::Data(data) => {
-                self.status.release(data.cost());
-                self.refuse_part(&data.caller);
-            }
-            Command::Cancel(cancel) => {
-                self.refuse_part(&cancel.1);
-            }
-            Command::StreamInfo(asked) => {
-                let (stream, receipt) = *asked;
-                let info = if self.stream == stream {
-                    StreamInfo::Stream { stream: &self.stream, running: true }
-                } else {
-                    StreamInfo::Unknown
-                };
-                self.sink.event(Event::StreamInfo { receipt: &receipt, info });
-            }
-            Command::Ping(ping) => {
-                self.sink.event(Event::BadState { stream: None, caller: &ping.caller, error: BadState::Ping });
-            }
-            Command::Shutdown => self.start_shutdown(),
-            Command::Control(control) => self.sink.control(*control),
-            Command::Panic => crate::connection::panic_on_command(),
-            // The second is the answer for a response before the upgrade.
-            Command::Connect(_) | Command::FlowGrant(_) => {}
-        }
+    /// Its stream.
+    pub fn stream(&self) -> &K::Stream {
+        &self.stream
     }
 
-    fn refuse_request(&mut self, stream: &K::Stream, caller: &K::Caller) {
-        self.sink.event(match self.phase {
-            Phase::Open => Event::BadState { stream: Some(stream), caller, error: BadState::OnlyWebsocket },
-            _ => Event::StreamError { stream, error: StreamError::WebsocketClosing },
+    /// Whether neither side has begun to close.
+    pub fn is_open(&self) -> bool {
+        matches!(self.phase, Phase::Open)
+    }
+
+    /// Begins a turn: so much is received before others have theirs ([`Session::has_turn`]).
+    pub fn begin_turn(&mut self) {
+        self.reader.begin_turn();
+    }
+
+    /// Whether the turn to receive is not over.
+    pub fn has_turn(&self) -> bool {
+        self.reader.has_turn()
+    }
+
+    /// What is to be done to the timers, since this was last asked.
+    pub fn take_timers(&mut self) -> Timers {
+        std::mem::take(&mut self.timers)
+    }
+
+    /// Adds what has been received and sent to what the connection counts, and gives back the charge of what was sent. The
+    /// receiver of a message, or of a receipt, must find it counted.
+    pub fn publish(&mut self, context: &Context<'_, K>) {
+        self.outbound.give_back_charge();
+        let (bytes_in, received) = self.reader.take_counts();
+        let sent = self.outbound.take_counts();
+        context.status.count(Counts {
+            frames_in: received.frames,
+            bytes_in,
+            frames_out: sent.frames,
+            bytes_out: sent.bytes,
+            uncompressed: received.inflated + sent.deflated,
+            compressed: received.compressed + sent.compressed,
         });
     }
 
-    /// What belongs to a request that is not here.
-    fn refuse_part(&mut self, caller: &K::Caller) {
-        self.sink.event(Event::BadState { stream: None, caller, error: BadState::OnlyWebsocket });
-    }
-
-    fn start_shutdown(&mut self) {
-        self.shutdown = true;
-        if matches!(self.phase, Phase::Open) {
-            self.outbound.push_close(1001);
-            self.close(Phase::Closing);
-        }
-    }
-
-    fn send(&mut self, outgoing: Outgoing<K>) {
+    /// Sends frames, which count for `charge` until they are written; whether it does. After a close frame, from whatever
+    /// side, they are refused.
+    pub fn send(&mut self, outgoing: Outgoing<K>, charge: Charge, context: &mut Context<'_, K>) -> bool {
         if !matches!(self.phase, Phase::Open | Phase::Settling(_)) {
-            self.status.release(outgoing.cost());
-            self.turn_out = self.turn_out.saturating_sub(COMMAND_TURN * outgoing.calls as usize);
-            return crate::connection::refuse(self.sink, &outgoing, BadState::Closing);
+            drop(charge);
+            outgoing.refuse(context.sink, BadState::Closing);
+            return false;
         }
+        self.outbound.charge(charge);
         let mut items = outgoing.items.into_iter();
         for item in items.by_ref() {
-            let closes = matches!(item, Item::Close(_));
-            self.outbound.push(item);
+            let (cost, closes) = (item.cost(), matches!(item, Item::Close(_)));
+            self.outbound.push(item, cost);
             if closes {
-                self.closed_by_user = true;
-                let phase = std::mem::replace(&mut self.phase, Phase::Closing);
-                let phase = if let Phase::Settling(error) = phase { Phase::Failing(error) } else { Phase::Closing };
-                self.close(phase);
+                self.close_by_user(context);
                 break;
             }
         }
-        self.status.release(items.map(|item| item.cost()).sum());
+        // Nothing follows a close frame.
+        self.outbound.release(items.map(|item| item.cost()).sum());
         match outgoing.reply {
             Reply::Receipt(receipt) => self.outbound.push_receipt(receipt),
-            Reply::Caller(_) => self.status.release(COMMAND),
+            Reply::Caller(_) => self.outbound.release(COMMAND),
+        }
+        true
+    }
+
+    /// The user's close frame is about to be sent. Frames after it are not sent.
+    fn close_by_user(&mut self, context: &Context<'_, K>) {
+        if let EndAsked::No = self.end_asked {
+            self.end_asked = EndAsked::ByClose;
+        }
+        let phase = match std::mem::replace(&mut self.phase, Phase::Closing) {
+            Phase::Settling(error) => Phase::Failing(error),
+            _ => Phase::Closing,
+        };
+        self.close(phase, context);
+    }
+
+    /// Begins the graceful end.
+    pub fn shut_down(&mut self, context: &Context<'_, K>) {
+        self.end_asked = EndAsked::ByShutdown;
+        if self.is_open() {
+            self.outbound.push_close(1001);
+            self.close(Phase::Closing, context);
         }
     }
 
     /// Enters a phase that ends the session, by its own means or by closing_timeout.
-    fn close(&mut self, phase: Phase) {
+    fn close(&mut self, phase: Phase, context: &Context<'_, K>) {
         self.phase = phase;
-        self.keepalive = None;
-        self.closing = self.closing_timeout.map(timer);
-        self.status.set(State::Closing);
-    }
-
-    fn poll_timers<S: ByteStream>(&mut self, io: &mut S, cx: &mut Context<'_>) -> Option<DownReason> {
-        while is_due(&mut self.closing, cx) {
-            if !matches!(self.phase, Phase::Settling(_)) {
-                return Some(self.end_reason());
-            }
-            // The close frame goes out, and the timer runs anew.
-            self.settled();
-        }
-        if is_due(&mut self.stalled, cx) {
-            return Some(ConnectionError::SendTimeout.into());
-        }
-        while is_due(&mut self.keepalive, cx) {
-            if self.is_dead() {
-                return Some(ConnectionError::KeepaliveTimeout.into());
-            }
-            self.outbound.push_ping();
-            self.keepalive = self.keepalive_interval.map(timer);
-        }
-        while is_due(&mut self.lookout, cx) {
-            if io.peer_closed() {
-                self.draining = Some(MAX_DRAINED);
-            } else {
-                self.lookout = Some(timer(LOOKOUT));
-            }
-        }
-        None
-    }
-
-    /// Whether the peer has shown no life for too long; if not, the next ping is about to be sent. An answer can't be seen
-    /// while reading is paused, which doesn't count against the peer.
-    fn is_dead(&mut self) -> bool {
-        let may_read = self.may_read();
-        self.life.is_over(self.keepalive_tolerance, may_read)
-    }
-
-    /// Why the session is down when a close has run its course.
-    fn end_reason(&mut self) -> DownReason {
-        match std::mem::replace(&mut self.phase, Phase::Answering) {
-            Phase::Failing(error) | Phase::Settling(error) => ConnectionError::Protocol(error).into(),
-            _ => DownReason::Normal,
+        self.timers = Timers { closing: self.settings.closing_timeout.into(), keepalive: Setting::Cleared };
+        if self.alone {
+            context.status.set(State::Closing);
         }
     }
 
-    fn poll_write<S: ByteStream>(&mut self, io: &mut S, cx: &mut Context<'_>) -> Option<DownReason> {
-        if self.write_failed {
-            self.drop_unsent();
-            if !matches!(self.phase, Phase::Settling(_)) {
-                self.tell_fault();
-            }
-            return None;
-        }
-        if !self.outbound.is_empty() {
-            // What has been received need not wait for it.
-            self.sink.flush();
-        }
-        let mut progress = false;
-        let mut sent = Vec::new();
-        let offered = self.turn_out > 0;
-        let written = self.outbound.poll_write(io, &mut self.turn_out, &mut progress, &mut sent, cx);
-        // A turn that the user's commands have used up says nothing about the socket.
-        if offered {
-            self.life.wrote(self.outbound.take_taken(), written.is_pending() && self.turn_out > 0);
-        }
-        if !sent.is_empty() {
-            // Whoever is told may send again, and must find the room.
-            self.publish();
-        }
-        for receipt in &sent {
-            self.sink.event(Event::Sent(receipt));
-        }
-        match written {
-            Poll::Ready(Ok(())) => {
-                self.stalled = None;
-                if !matches!(self.phase, Phase::Settling(_)) {
-                    self.tell_fault();
-                }
-            }
-            Poll::Ready(Err(error)) if is_cut(&error) => {
-                self.stalled = None;
-                self.write_failed = true;
-                self.drop_unsent();
-            }
-            Poll::Ready(Err(error)) => return Some((&error).into()),
-            // It is our turn that is over: the socket may well take more.
-            Poll::Pending if self.turn_out == 0 && progress => self.stalled = None,
-            Poll::Pending => return self.poll_stalled(progress, cx),
-        }
-        if matches!(self.phase, Phase::Answering) {
-            self.leave(io, cx);
-            return Some(DownReason::Normal);
-        }
-        None
+    /// Allows this number of further messages.
+    pub fn update_flow(&mut self, messages: i64) {
+        self.credit.update(messages);
     }
 
-    /// The peer takes nothing any more: what waits to be sent never will be.
-    fn drop_unsent(&mut self) {
-        for receipt in self.outbound.clear() {
-            self.sink.event(Event::NotSent { receipt: &receipt, error: NotSent::Down(&DownReason::Closed) });
-        }
+    /// The receiver keeps up.
+    pub fn grant(&mut self) {
+        self.credit.grant();
     }
 
-    /// The socket takes no more for now: send_timeout runs from the last time that it took something.
-    fn poll_stalled(&mut self, progress: bool, cx: &mut Context<'_>) -> Option<DownReason> {
-        let timeout = self.send_timeout?;
-        match &mut self.stalled {
-            Some(stalled) if progress => stalled.as_mut().reset(Instant::now() + timeout),
-            Some(_) => {}
-            None => self.stalled = Some(timer(timeout)),
-        }
-        is_due(&mut self.stalled, cx).then(|| ConnectionError::SendTimeout.into())
-    }
-
-    /// Says goodbye to a peer that has had our close frame. What it still sends is taken from the socket, since
-    /// closing a socket with unread bytes resets it, and the reset may overtake the close frame.
-    fn leave<S: ByteStream>(&mut self, io: &mut S, cx: &mut Context<'_>) {
-        let _ = Pin::new(&mut *io).poll_shutdown(cx);
-        for _ in 0..LAST_READS {
-            let Poll::Ready(Ok(1..)) = io.poll_read_pieces(usize::MAX, cx, &mut |_| ()) else { return };
-        }
-    }
-
-    /// Whether bytes are decoded, rather than thrown away.
-    fn is_decoding(&self) -> bool {
-        matches!(self.phase, Phase::Open | Phase::Closing)
-    }
-
-    /// Whether reading is not paused.
-    fn may_read(&self) -> bool {
-        match self.phase {
-            Phase::Open | Phase::Closing => {
-                !self.awaits_grant() && (self.draining.is_some() || !self.credit.is_spent())
-            }
-            Phase::Settling(_) => false,
-            Phase::Answering | Phase::Failing(_) => true,
-        }
-    }
-
-    /// One read, and the decoding of what it brings.
-    fn poll_read<S: ByteStream>(&mut self, io: &mut S, cx: &mut Context<'_>) -> Poll<Option<DownReason>> {
-        if self.outbound.answers() > MAX_ANSWERS {
-            return Poll::Pending;
-        }
-        if !self.may_read() {
-            // A receiver that is asked whether it keeps up is not given more, whether the peer has closed or not.
-            if self.lookout.is_none() && self.is_decoding() && !self.awaits_grant() {
-                self.lookout = Some(timer(LOOKOUT));
-                // A timer wakes the task only once it has been polled; this one is never due at once.
-                let _ = is_due(&mut self.lookout, cx);
-            }
-            return Poll::Pending;
-        }
-        self.lookout = None;
-        if !self.undecoded.is_empty() {
-            return Poll::Ready(self.decode_undecoded());
-        }
-        // A stream that lends what it has read would only copy it.
-        let direct = io.reads_in_place() && self.is_decoding() && self.pending.is_empty();
-        let room = if direct { self.inbound.direct() } else { Ok(None) };
-        let mut reason = None;
-        let read = match room {
-            Ok(Some(room)) => {
-                let mut buffer = ReadBuf::new(room);
-                let result = ready!(Pin::new(io).poll_read(cx, &mut buffer));
-                let n = buffer.filled().len();
-                if n > 0 {
-                    reason = self.advance(n);
-                }
-                result.map(|()| n)
-            }
-            Ok(None) => {
-                let wanted = self.inbound.appetite();
-                let mut take = |piece: &[u8]| reason = reason.take().or_else(|| self.take(piece));
-                ready!(io.poll_read_pieces(wanted, cx, &mut take))
-            }
-            Err(error) => return Poll::Ready(Some(error.into())),
-        };
-        Poll::Ready(match read {
-            Ok(0) => Some(self.cut(DownReason::Closed)),
-            Ok(n) => {
-                self.life.received();
-                self.bytes_received += n as u64;
-                self.turn = self.turn.saturating_sub(n);
-                reason
-            }
-            Err(error) if is_cut(&error) => Some(self.cut((&error).into())),
-            Err(error) => Some((&error).into()),
-        })
-    }
-
-    /// `n` bytes have been read into the payload under way.
-    fn advance(&mut self, n: usize) -> Option<DownReason> {
-        match self.inbound.advance(n) {
-            Ok(message) => {
-                if let Some(message) = message {
-                    self.deliver(message);
-                }
-                None
-            }
-            Err(error) => self.fail(error),
-        }
-    }
-
-    /// The peer closed the byte stream: the reason, unless the session was about to end.
-    fn cut(&mut self, reason: DownReason) -> DownReason {
-        match self.phase {
-            Phase::Failing(_) | Phase::Settling(_) | Phase::Answering => self.end_reason(),
-            // A WebSocket tells by its close frame whether all has come; whoever looks for TLS's word too finds it counted.
-            Phase::Open | Phase::Closing => match reason {
-                DownReason::Error(ConnectionError::Truncated) => {
-                    self.status.count_truncated();
-                    DownReason::Closed
-                }
-                reason => reason,
-            },
-        }
-    }
-
-    /// Decodes what was read, behind what is pending, as far as it may be decoded now.
-    fn take(&mut self, piece: &[u8]) -> Option<DownReason> {
-        if self.is_decoding() && self.is_held_up() {
-            self.undecoded.extend_from_slice(piece);
-            return None;
-        }
-        let mut done = 0;
-        if !self.pending.is_empty() {
-            // The header or control frame that has begun ends within so many bytes.
-            let before = self.pending.len();
-            let mut joint = std::mem::take(&mut self.pending);
-            joint.extend_from_slice(&piece[..piece.len().min(MAX_PENDING)]);
-            let (consumed, reason) = self.decode(&joint);
-            if reason.is_some() {
-                return reason;
-            }
-            if consumed == 0 {
-                self.pending = joint;
-                return None;
-            }
-            done = consumed - before;
-        }
-        let (consumed, reason) = self.decode(&piece[done..]);
-        let rest = &piece[done + consumed..];
-        if self.is_held_up() {
-            self.undecoded = rest.into();
-        } else {
-            self.pending = rest.to_vec();
-        }
-        reason
-    }
-
-    fn decode_undecoded(&mut self) -> Option<DownReason> {
-        let mut undecoded = std::mem::take(&mut self.undecoded);
-        let (consumed, reason) = self.decode(&undecoded);
-        if self.is_held_up() {
-            undecoded.advance(consumed);
-            self.undecoded = undecoded;
-        } else {
-            self.pending = undecoded[consumed..].to_vec();
-        }
-        reason
-    }
-
-    /// Whether the receiver, or whoever hands things on to it, must first show that it keeps up. It is then given nothing
-    /// more, not even what one read has brought with what it was given: that may be thousands of messages, or inflate to
-    /// a thousand times its size.
-    fn awaits_grant(&self) -> bool {
-        self.credit.awaits_grant() || self.relay.is_exhausted()
-    }
-
-    /// Whether nothing more is decoded for now.
-    fn is_held_up(&self) -> bool {
-        self.turn == 0 || self.awaits_grant()
-    }
-
-    /// Delivers every message in `input`, or as many as the receiver may be given; how much of it is done with, and the
-    /// reason if the session is over.
-    fn decode(&mut self, input: &[u8]) -> (usize, Option<DownReason>) {
-        let mut consumed = 0;
-        while self.is_decoding() {
-            if self.draining == Some(0) {
-                return (input.len(), Some(DownReason::Closed));
-            }
-            if self.is_held_up() {
-                return (consumed, None);
-            }
-            let next = self.inbound.next(input, &mut consumed);
-            if self.inbound.is_spent() {
-                self.turn = 0;
-            }
-            match next {
-                Ok(None) => return (consumed, None),
-                Ok(Some(message)) => self.deliver(message),
-                Err(error) => return (input.len(), self.fail(error)),
-            }
-        }
-        // Nothing that comes after the close frame, or after a fault, means anything (RFC 6455, 5.5.1 and 7.1.7).
-        (input.len(), None)
-    }
-
-    fn deliver(&mut self, message: Message<'_, K::Payload>) {
-        let closes = matches!(message, Message::Close(_));
-        let silent = match &message {
-            Message::Ping(payload) => {
-                if matches!(self.phase, Phase::Open) {
-                    self.outbound.push_pong(payload);
-                }
-                self.silence_pings
-            }
-            Message::Pong(_) => self.silence_pings,
-            _ => false,
-        };
-        if !silent {
-            if let Some(left) = &mut self.draining {
-                *left = left.saturating_sub(message.len() + DRAINED_MESSAGE);
-            }
-            let (len, relayed) = (message.len(), self.sink.relays(&self.stream));
-            self.credit.spend(len);
-            self.turn = self.turn.saturating_sub(MESSAGE);
-            self.sink.event(Event::Message { stream: &self.stream, message });
-            if let Some((messages, bytes)) = self.credit.ask() {
-                self.sink.event(Event::FlowCheck { stream: &self.stream, messages, bytes });
-            }
-            if relayed {
-                self.relay.spend(len);
-                if self.relay.ask().is_some() {
-                    self.sink.event(Event::RelayCheck);
-                }
-            }
-        }
-        if closes {
-            if matches!(self.phase, Phase::Open) {
-                self.outbound.push_close(1000);
-            }
-            self.close(Phase::Answering);
-        }
-    }
-
-    /// The peer broke the protocol: it is told, then the user. Anything else ends the session at once.
-    fn fail(&mut self, error: ConnectionError) -> Option<DownReason> {
-        let ConnectionError::Protocol(error) = error else {
-            return Some(error.into());
-        };
-        self.untold = Some(error.clone());
-        if matches!(self.phase, Phase::Open) {
-            self.close(Phase::Settling(error));
-            self.closing = Some(timer(self.closing_timeout.map_or(SETTLE, |timeout| timeout.min(SETTLE))));
-            self.sink.event(Event::Settle { stream: &self.stream });
-        } else {
-            self.close(Phase::Failing(error));
-        }
-        None
-    }
-
-    /// Tells the user of a fault, if that is still to be done.
-    fn tell_fault(&mut self) {
-        if let Some(error) = self.untold.take() {
-            self.sink.event(Event::StreamError { stream: &self.stream, error: StreamError::Protocol(&error) });
-        }
-    }
-
-    /// The receiver has answered what came before the fault, or has had its time to: the close frame can go.
-    fn settled(&mut self) {
+    /// The receiver has answered what came before a fault, or has had its time to: the close frame can go.
+    pub fn settled(&mut self, context: &Context<'_, K>) {
         match std::mem::replace(&mut self.phase, Phase::Closing) {
             Phase::Settling(error) => {
                 self.outbound.push_close(error.close_code());
-                self.close(Phase::Failing(error));
+                self.close(Phase::Failing(error), context);
             }
             phase => self.phase = phase,
         }
     }
-}
 
-fn timer(after: Duration) -> Timer {
-    Box::pin(sleep_until(Instant::now() + after))
-}
-
-/// Whether the timer is set and has passed; then it is cleared. Otherwise it wakes the task when it passes.
-fn is_due(timer: &mut Option<Timer>, cx: &mut Context<'_>) -> bool {
-    let due = timer.as_mut().is_some_and(|timer| timer.as_mut().poll(cx).is_ready());
-    if due {
-        *timer = None;
+    /// A timer is due, and is no longer set.
+    pub fn due(&mut self, timer: Timer, context: &mut Context<'_, K>) -> ControlFlow<DownReason> {
+        match timer {
+            // The close frame goes out, and the timer starts again.
+            Timer::Closing if matches!(self.phase, Phase::Settling(_)) => self.settled(context),
+            Timer::Closing => return ControlFlow::Break(self.closed()),
+            Timer::Keepalive => {
+                // An answer can't be seen while reading is paused, which doesn't count against the peer.
+                let may_read = self.may_read(context);
+                if self.life.is_over(self.settings.keepalive_tolerance, may_read) {
+                    return ControlFlow::Break(ConnectionError::KeepaliveTimeout.into());
+                }
+                self.outbound.push_ping();
+                self.timers.keepalive = self.settings.keepalive.into();
+            }
+        }
+        ControlFlow::Continue(())
     }
-    due
+
+    /// Why the session is down when a close has run its course.
+    fn closed(&self) -> DownReason {
+        match &self.phase {
+            Phase::Settling(error) | Phase::Failing(error) | Phase::Failed(error) => {
+                ConnectionError::Protocol(error.clone()).into()
+            }
+            Phase::Open | Phase::Closing | Phase::Answering => DownReason::Normal,
+        }
+    }
+
+    /// Whether there is anything to write.
+    pub fn has_unsent(&self) -> bool {
+        !self.outbound.is_empty()
+    }
+
+    /// What is to be written next, as [`Session::stage`] has made it ready: empty if all of it is written.
+    pub fn staged(&self) -> &[u8] {
+        self.outbound.staged()
+    }
+
+    /// So many bytes of what is staged have been written.
+    pub fn wrote(&mut self, n: usize) {
+        self.outbound.wrote(n);
+    }
+
+    /// Prepares the next write when everything staged is written, and reports the receipts that waited for it.
+    ///
+    /// # Errors
+    /// See [`Outbound::stage`].
+    pub fn stage(&mut self, context: &mut Context<'_, K>) -> io::Result<Staged> {
+        if let Some(receipt) = self.outbound.next_sent() {
+            // The receiver of a receipt may send again, and must find the room.
+            self.publish(context);
+            context.sink.event(Event::Sent(&receipt));
+            while let Some(receipt) = self.outbound.next_sent() {
+                context.sink.event(Event::Sent(&receipt));
+            }
+        }
+        self.outbound.stage()
+    }
+
+    /// An attempt to write is over: whether the peer takes no more for now, or there is no more.
+    pub fn end_write(&mut self, blocked: bool) {
+        let taken = self.outbound.end_write();
+        self.life.wrote(taken, blocked);
+    }
+
+    /// All is written, and is on its way.
+    pub fn flushed(&mut self, context: &mut Context<'_, K>) {
+        self.report_fault(context);
+    }
+
+    /// Whether this is the end, once all is written.
+    pub fn ends_when_written(&self) -> bool {
+        matches!(self.phase, Phase::Answering)
+    }
+
+    /// The peer takes nothing any more: what waits to be sent never will be. What the peer has sent is still received.
+    pub fn drop_unsent(&mut self, context: &mut Context<'_, K>) {
+        for receipt in self.outbound.clear() {
+            context.sink.event(Event::NotSent { receipt: &receipt, error: NotSent::Down(&DownReason::Closed) });
+        }
+    }
+
+    /// Reports the fault whose close frame is written, or never will be.
+    fn report_fault(&mut self, context: &mut Context<'_, K>) {
+        match std::mem::replace(&mut self.phase, Phase::Closing) {
+            Phase::Failing(error) => {
+                self.report(&error, context);
+                self.phase = Phase::Failed(error);
+            }
+            phase => self.phase = phase,
+        }
+    }
+
+    fn report(&self, error: &ProtocolError, context: &mut Context<'_, K>) {
+        context.sink.event(Event::StreamError { stream: &self.stream, error: StreamError::Protocol(error) });
+    }
+
+    /// The session is over: what is left to report is reported.
+    pub fn finish(mut self, reason: DownReason, context: &mut Context<'_, K>) -> Ended<K> {
+        if let Phase::Settling(error) | Phase::Failing(error) = &self.phase {
+            self.report(error, context);
+        }
+        let receipts = self.outbound.clear();
+        self.publish(context);
+        let shut_down = matches!(self.end_asked, EndAsked::ByShutdown);
+        for receipt in &receipts {
+            let error = if shut_down { NotSent::ShutDown } else { NotSent::Down(&reason) };
+            context.sink.event(Event::NotSent { receipt, error });
+        }
+        if !self.alone {
+            context.status.close_ws(self.stream.borrow());
+        }
+        let reason = match self.end_asked {
+            EndAsked::ByShutdown => EndReason::ShutDown,
+            EndAsked::ByClose => EndReason::ClosedByUser(reason),
+            EndAsked::No => EndReason::Down(reason),
+        };
+        Ended { stream: self.stream, reason }
+    }
+
+    /// It is over for reasons of ours, which are reported elsewhere.
+    pub fn into_stream(self) -> K::Stream {
+        self.stream
+    }
+
+    /// What came with the handshake: it is decoded when the session has its turn.
+    pub fn receive_later(&mut self, bytes: Bytes) {
+        self.reader.keep(bytes);
+    }
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use gun_rs_engine::options::DeflateOptions;
 use gun_rs_engine::options::{ReupgradeOptions, WsOptions};
-use gun_rs_engine::websocket::deflate::DeflateOptions;
 
 use super::{Result, defined, each_of, flag_of, flow, limit, number, number_of, text, timeout, timeout_of, value};
 use crate::name::Name;

@@ -2,7 +2,7 @@
 
 use gun_rs_engine::error::{BadState, ConnectionError, DownReason};
 use gun_rs_engine::event::StreamError;
-use gun_rs_engine::{Data, Message, Protocol};
+use gun_rs_engine::{Data, Message, ProtocolName};
 use http::{HeaderMap, HeaderValue, StatusCode};
 
 use super::{Plain, PlainTerms, atom};
@@ -34,8 +34,8 @@ const HEADERS: &str = r#"[{<<"a">>, <<"1">>}, {<<"a">>, <<"3">>}, {<<"b">>, <<"2
 
 #[test]
 fn a_connection_is_up() {
-    in_all("{gun_up, Conn, http}", |messages| messages.up(Protocol::Http));
-    in_all("{gun_up, Conn, ws}", |messages| messages.up(Protocol::Ws));
+    in_all("{gun_up, Conn, http}", |messages| messages.up(ProtocolName::Http));
+    in_all("{gun_up, Conn, ws}", |messages| messages.up(ProtocolName::Ws));
 }
 
 #[test]

@@ -87,6 +87,7 @@ fn faults_in_the_protocol() {
         (ProtocolError::ReservedBits, "reserved_bits"),
         (ProtocolError::Opcode(3), "{opcode, 3}"),
         (ProtocolError::Masked, "masked"),
+        (ProtocolError::Unmasked, "unmasked"),
         (ProtocolError::LengthEncoding, "length_encoding"),
         (ProtocolError::ControlFragmented, "control_fragmented"),
         (ProtocolError::ControlTooLong, "control_too_long"),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use gun_rs_engine::error::{BadState, ConnectError, ConnectionError, DownReason};
 use gun_rs_engine::event::{Next, NotSent};
-use gun_rs_engine::{Data, Message, Protocol};
+use gun_rs_engine::{Data, Message, ProtocolName};
 use http::HeaderMap;
 
 use super::{Plain, PlainTerms, atom};
@@ -22,11 +22,11 @@ fn check(report: Plain, event: &str) {
 
 #[test]
 fn a_connection_comes_up_or_does_not() {
-    check(reports().up(Protocol::Http, None), "{up, http, undefined}");
+    check(reports().up(ProtocolName::Http, None), "{up, http, undefined}");
     let v4 = "127.0.0.1:8080".parse().unwrap();
-    check(reports().up(Protocol::Http, Some(v4)), "{up, http, {{127, 0, 0, 1}, 8080}}");
+    check(reports().up(ProtocolName::Http, Some(v4)), "{up, http, {{127, 0, 0, 1}, 8080}}");
     let v6 = "[2001:db8::1]:443".parse().unwrap();
-    check(reports().up(Protocol::Ws, Some(v6)), "{up, ws, {{8193, 3512, 0, 0, 0, 0, 0, 1}, 443}}");
+    check(reports().up(ProtocolName::Ws, Some(v6)), "{up, ws, {{8193, 3512, 0, 0, 0, 0, 0, 1}, 443}}");
     check(reports().connect_failed(&ConnectError::Timeout), "{connect_failed, timeout}");
 }
 
@@ -39,7 +39,7 @@ fn a_connection_goes_down() {
     ];
     for (next, term) in nexts {
         let (killed, reason) = (vec![atom("A"), atom("B")], &DownReason::Closed);
-        let down = Down { protocol: Protocol::Ws, reason, ping: None, killed, next, served: true };
+        let down = Down { protocol: ProtocolName::Ws, reason, ping: None, killed, next, served: true };
         check(reports().down(down), &format!("{{down, ws, closed, {term}, [A, B], true}}"));
     }
 }
@@ -48,7 +48,7 @@ fn a_connection_goes_down() {
 fn the_ping_that_ends_a_connection_is_named_and_no_other() {
     let unsupported = DownReason::from(ConnectionError::PingUnsupported);
     let down = |reason| Down {
-        protocol: Protocol::Http,
+        protocol: ProtocolName::Http,
         reason,
         ping: Some(atom("Ping")),
         killed: Vec::new(),
@@ -65,7 +65,7 @@ fn the_ping_that_ends_a_connection_is_named_and_no_other() {
 #[test]
 fn a_connection_ends() {
     check(reports().shut_down(), "shut_down");
-    check(reports().panicked(Some(Protocol::Ws), "why", vec![atom("Ref")]), "{panic, ws, {panic, \"why\"}, [Ref]}");
+    check(reports().panicked(Some(ProtocolName::Ws), "why", vec![atom("Ref")]), "{panic, ws, {panic, \"why\"}, [Ref]}");
     check(reports().panicked(None, "why", Vec::new()), "{panic, undefined, {panic, \"why\"}, []}");
 }
 

@@ -7,9 +7,9 @@ use tokio::time::Instant;
 use tungstenite::handshake::derive_accept_key;
 
 use crate::command::Command;
-use crate::connection::State;
 use crate::error::{BadState, HandshakeError};
 use crate::options::{ConnectOptions, HttpOptions, HttpVersion, WsOptions};
+use crate::status::State;
 use crate::testing::*;
 use crate::websocket::frame::Opcode;
 

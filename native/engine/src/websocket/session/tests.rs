@@ -1,14 +1,17 @@
 mod closing;
 mod compression;
+mod ends;
 mod faults;
 mod flow;
 mod fragments;
 mod keepalive;
 mod messages;
+mod pair;
 mod pieces;
 mod queue;
 mod receipts;
 mod settling;
 mod stats;
+mod streams;
 mod timing;
 mod turns;

@@ -5,15 +5,15 @@ use http::{Method, Uri};
 
 use super::requests::{body, get, request};
 use super::*;
-use crate::command::{Body, COMMAND, Request};
+use crate::command::{Body, COMMAND, Request, StreamCommand};
 use crate::error::Wait;
 use crate::options::Flow;
 
 const TEN_SECONDS: Duration = Duration::from_secs(10);
 
 /// A request that its server has ten seconds to answer, and as long for each part of the answer's body.
-fn limited(stream: u32, body: Body) -> Command<Recorder> {
-    Command::Request(Box::new(Request {
+fn limited(stream: u32, body: Body) -> StreamCommand<Recorder> {
+    StreamCommand::Request(Box::new(Request {
         stream,
         caller: CALLER,
         method: Method::POST,
@@ -181,15 +181,15 @@ async fn the_peer_is_not_late_while_it_takes_the_request_or_is_not_read_or_waits
 
     // Nobody reads what it sends.
     let (mut client, mut peer) = connected(options(), BUFFER);
-    let Command::Request(mut request) = limited(1, empty()) else { unreachable!() };
+    let StreamCommand::Request(mut request) = limited(1, empty()) else { unreachable!() };
     request.flow = Flow::Messages(1);
-    client.handle.send(Command::Request(request));
+    client.handle.send(StreamCommand::Request(request));
     peer.request().await;
     peer.write("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\na").await;
     client.expect(&[Told::Response(1, Fin::NoFin, 200), Told::Data(1, Fin::NoFin, "a".into())]).await;
     tokio::time::sleep(TEN_SECONDS * 5).await;
     assert!(client.told.try_recv().is_err());
-    client.handle.send(Command::UpdateFlow(Some(Box::new(1)), 1));
+    client.handle.send(StreamCommand::UpdateFlow(Some(Box::new(1)), 1));
     tokio::time::sleep(TEN_SECONDS / 2).await;
     peer.write("b").await;
     client.expect_only(&[Told::Data(1, Fin::Fin, "b".into())]).await;
@@ -200,9 +200,9 @@ async fn the_time_for_the_next_part_of_a_body_begins_when_the_receiver_allows_it
     /// What a receiver that is asked may be given before it has answered.
     const WINDOW: usize = 4 * 1024 * 1024;
     let (mut client, mut peer) = connected(options(), BUFFER);
-    let Command::Request(mut request) = limited(1, empty()) else { unreachable!() };
+    let StreamCommand::Request(mut request) = limited(1, empty()) else { unreachable!() };
     request.flow = Flow::Auto;
-    client.handle.send(Command::Request(request));
+    client.handle.send(StreamCommand::Request(request));
     peer.request().await;
     peer.write(format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", WINDOW + 1)).await;
     peer.write("a".repeat(WINDOW)).await;
@@ -213,7 +213,7 @@ async fn the_time_for_the_next_part_of_a_body_begins_when_the_receiver_allows_it
         }
     }
     tokio::time::sleep(TEN_SECONDS * 9 / 10).await;
-    client.handle.send(Command::FlowGrant(Box::new(1)));
+    client.handle.send(StreamCommand::FlowGrant(Box::new(1)));
     tokio::time::sleep(TEN_SECONDS / 2).await;
     peer.write("b").await;
     client.expect_only(&[Told::Data(1, Fin::Fin, "b".into())]).await;
@@ -223,9 +223,9 @@ async fn the_time_for_the_next_part_of_a_body_begins_when_the_receiver_allows_it
 async fn to_allow_more_than_is_needed_gives_the_peer_no_more_time() {
     for answered in [false, true] {
         let (mut client, mut peer) = connected(options(), BUFFER);
-        let Command::Request(mut request) = limited(1, empty()) else { unreachable!() };
+        let StreamCommand::Request(mut request) = limited(1, empty()) else { unreachable!() };
         request.flow = Flow::Messages(1);
-        client.handle.send(Command::Request(request));
+        client.handle.send(StreamCommand::Request(request));
         peer.request().await;
         if answered {
             peer.write("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n").await;
@@ -233,7 +233,7 @@ async fn to_allow_more_than_is_needed_gives_the_peer_no_more_time() {
         }
         let began = Instant::now();
         tokio::time::sleep(TEN_SECONDS / 2).await;
-        client.handle.send(Command::UpdateFlow(Some(Box::new(1)), 1));
+        client.handle.send(StreamCommand::UpdateFlow(Some(Box::new(1)), 1));
         let wait = if answered { Wait::Body } else { Wait::Response };
         client.expect(&[Told::TimedOut(1, wait)]).await;
         assert_eq!(began.elapsed().as_secs(), 10);
@@ -252,7 +252,7 @@ async fn requests_behind_the_last_response_are_refused_and_new_ones_are_for_the_
         client.expect(&[Told::Response(1, Fin::NoFin, 200), Told::ConnectionCloses(2), part(Fin::NoFin, "a")]).await;
         client.handle.send(request(3, Method::POST, Body::Streamed(None)));
         client.handle.send(body(3, "early", Fin::NoFin));
-        client.handle.send(Command::StreamInfo(Box::new((3, 9))));
+        client.handle.send(StreamCommand::Info(Box::new((3, 9))));
         if reconnects {
             client.expect_only(&[Told::StreamInfo(9, Known::Stream(3, true))]).await;
         } else {

@@ -4,13 +4,13 @@ use bytes::Bytes;
 use http::{Method, Uri};
 
 use super::*;
-use crate::command::{Body, COMMAND, Request, RequestData};
+use crate::command::{Body, COMMAND, Request, RequestData, StreamCommand};
 use crate::options::Flow;
 
 /// A request with nothing of its own but its body.
-pub(super) fn request(stream: u32, method: Method, body: Body) -> Command<Recorder> {
+pub(super) fn request(stream: u32, method: Method, body: Body) -> StreamCommand<Recorder> {
     let target = Uri::from_static("/");
-    Command::Request(Box::new(Request {
+    StreamCommand::Request(Box::new(Request {
         stream,
         caller: CALLER,
         method,
@@ -23,13 +23,13 @@ pub(super) fn request(stream: u32, method: Method, body: Body) -> Command<Record
     }))
 }
 
-pub(super) fn get(stream: u32) -> Command<Recorder> {
+pub(super) fn get(stream: u32) -> StreamCommand<Recorder> {
     request(stream, Method::GET, Body::Whole(Bytes::new()))
 }
 
-pub(super) fn body(stream: u32, data: &'static str, fin: Fin) -> Command<Recorder> {
+pub(super) fn body(stream: u32, data: &'static str, fin: Fin) -> StreamCommand<Recorder> {
     let data = Bytes::from_static(data.as_bytes());
-    Command::Data(Box::new(RequestData { stream, caller: CALLER, data, fin: fin == Fin::Fin }))
+    StreamCommand::Data(Box::new(RequestData { stream, caller: CALLER, data, fin: fin == Fin::Fin }))
 }
 
 #[tokio::test(start_paused = true)]
@@ -98,7 +98,7 @@ async fn what_waits_to_be_sent_is_limited_and_accounted_for() {
     // The targets of the two that wait count as well.
     assert_eq!(client.handle.stats().queued, 10 + 3 * COMMAND as u64);
     assert!(client.handle.try_send(body(3, "9", Fin::Fin)).is_err());
-    client.handle.send(Command::Cancel(Box::new((3, CALLER))));
+    client.handle.send(StreamCommand::Cancel(Box::new((3, CALLER))));
     settle().await;
     assert_eq!(client.handle.stats().queued, 1 + COMMAND as u64);
     drop(peer);
@@ -110,9 +110,9 @@ async fn what_waits_to_be_sent_is_limited_and_accounted_for() {
 #[tokio::test(start_paused = true)]
 async fn an_exhausted_flow_holds_the_server_back() {
     let (mut client, mut peer) = connected(options(), 1000);
-    let Command::Request(mut request) = get(1) else { unreachable!() };
+    let StreamCommand::Request(mut request) = get(1) else { unreachable!() };
     request.flow = Flow::Messages(1);
-    client.handle.send(Command::Request(request));
+    client.handle.send(StreamCommand::Request(request));
     peer.request().await;
     let flood = tokio::spawn(async move {
         peer.write("HTTP/1.1 200 OK\r\ncontent-length: 10000000\r\n\r\n").await;
@@ -126,7 +126,7 @@ async fn an_exhausted_flow_holds_the_server_back() {
         received += data.len();
         settle().await;
         assert!(client.told.try_recv().is_err());
-        client.handle.send(Command::UpdateFlow(Some(Box::new(1)), 1));
+        client.handle.send(StreamCommand::UpdateFlow(Some(Box::new(1)), 1));
     }
     flood.await.unwrap();
 }
@@ -139,11 +139,11 @@ async fn of_a_cancelled_stream_nothing_is_told_and_the_next_one_has_its_turn() {
     }
     peer.request().await;
     for stream in [1, 2, 4] {
-        client.handle.send(Command::Cancel(Box::new((stream, CALLER))));
+        client.handle.send(StreamCommand::Cancel(Box::new((stream, CALLER))));
     }
     client.expect_only(&[Told::NoStream(4, CALLER)]).await;
     for stream in 1..=3 {
-        client.handle.send(Command::StreamInfo(Box::new((stream, 70 + stream))));
+        client.handle.send(StreamCommand::Info(Box::new((stream, 70 + stream))));
     }
     client.expect(&[Told::StreamInfo(71, Known::Stream(1, false)), Told::StreamInfo(72, Known::Nothing)]).await;
     client.expect_only(&[Told::StreamInfo(73, Known::Stream(3, true))]).await;
@@ -159,7 +159,7 @@ async fn an_upload_that_is_cancelled_or_answered_too_early_takes_the_connection_
     let (mut client, mut peer) = connected(options(), BUFFER);
     client.handle.send(request(1, Method::POST, Body::Streamed(None)));
     peer.request().await;
-    client.handle.send(Command::Cancel(Box::new((1, CALLER))));
+    client.handle.send(StreamCommand::Cancel(Box::new((1, CALLER))));
     client.expect_only(&[down(Reason::Normal, &[1])]).await;
     let (mut client, mut peer) = connected(options(), BUFFER);
     client.handle.send(request(1, Method::POST, Body::Streamed(None)));
@@ -359,23 +359,23 @@ async fn whoever_hands_responses_on_is_waited_for_all_streams_together() {
 async fn a_receiver_of_a_response_is_asked_under_auto_and_cancelled_streams_are_not() {
     let (mut client, mut peer) = connected(options(), 1 << 20);
     for stream in [1, 2] {
-        let Command::Request(mut request) = get(stream) else { unreachable!() };
+        let StreamCommand::Request(mut request) = get(stream) else { unreachable!() };
         request.flow = Flow::Auto;
-        client.handle.send(Command::Request(request));
+        client.handle.send(StreamCommand::Request(request));
     }
     respond_in_chunks(&mut peer, 5000).await;
     let asked = [Told::Response(1, Fin::NoFin, 200), Told::FlowCheck(1, 2048)];
     let (told, bytes, others) = parts(&mut client).await;
     assert_eq!((told, bytes, &others[..]), (4096, 4096, &asked[..]));
     // That is another's.
-    client.handle.send(Command::FlowGrant(Box::new(2)));
+    client.handle.send(StreamCommand::FlowGrant(Box::new(2)));
     assert_eq!(parts(&mut client).await, (0, 0, vec![]));
-    client.handle.send(Command::FlowGrant(Box::new(1)));
+    client.handle.send(StreamCommand::FlowGrant(Box::new(1)));
     // The second one is asked for by now.
     let (told, bytes, others) = parts(&mut client).await;
     assert_eq!((bytes, others), (904, vec![Told::Data(0, Fin::Fin, String::new())]));
     assert!(told <= 4, "what has piled up came in {told} parts");
-    client.handle.send(Command::Cancel(Box::new((2, CALLER))));
+    client.handle.send(StreamCommand::Cancel(Box::new((2, CALLER))));
     respond_in_chunks(&mut peer, 5000).await;
     assert_eq!(parts(&mut client).await, (0, 0, vec![]));
 }

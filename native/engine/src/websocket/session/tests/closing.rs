@@ -5,9 +5,9 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use crate::command::{Command, Item};
-use crate::connection::State;
 use crate::error::BadState;
 use crate::options::WsOptions;
+use crate::status::State;
 use crate::testing::*;
 use crate::websocket::frame::Opcode;
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::command::Command;
-use crate::connection::State;
 use crate::error::{BadState, ProtocolError};
 use crate::options::{ConnectOptions, WsOptions};
+use crate::status::State;
 use crate::testing::*;
 use crate::websocket::frame::Opcode;
 

@@ -6,11 +6,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep, timeout};
 use zlib_rs::{Deflate, DeflateFlush};
 
-use crate::command::Command;
-use crate::connection::spawn_on;
+use crate::command::{Command, StreamCommand};
+use crate::options::DeflateOptions;
 use crate::options::{ConnectOptions, Flow, WsOptions};
+use crate::task::spawn_on;
 use crate::testing::*;
-use crate::websocket::deflate::DeflateOptions;
 use crate::websocket::frame::Opcode;
 
 /// For the tests with real sockets, which have a real clock.
@@ -40,7 +40,7 @@ async fn reading_stops_after_so_many_messages_until_more_are_asked_for() {
     }
     client.expect_only(&texts(0..2)).await;
     // What waits in the stream comes in one read.
-    client.handle.send(Command::UpdateFlow(None, 1));
+    client.handle.send(StreamCommand::UpdateFlow(None, 1));
     client.expect_only(&texts(2..5)).await;
 }
 
@@ -50,10 +50,10 @@ async fn the_messages_of_one_read_come_together_and_must_be_repaid() {
     peer.write(frames(0..5)).await;
     client.expect_only(&texts(0..5)).await;
     peer.write(frames(5..6)).await;
-    client.handle.send(Command::UpdateFlow(None, 2));
-    client.handle.send(Command::UpdateFlow(None, 1));
+    client.handle.send(StreamCommand::UpdateFlow(None, 2));
+    client.handle.send(StreamCommand::UpdateFlow(None, 1));
     client.expect_only(&[]).await;
-    client.handle.send(Command::UpdateFlow(None, 1));
+    client.handle.send(StreamCommand::UpdateFlow(None, 1));
     client.expect_only(&texts(5..6)).await;
     peer.write(frames(6..7)).await;
     client.expect_only(&[]).await;
@@ -62,7 +62,7 @@ async fn the_messages_of_one_read_come_together_and_must_be_repaid() {
 #[tokio::test(start_paused = true)]
 async fn a_flow_that_is_not_exhausted_adds_up() {
     let (mut client, mut peer) = open(flow(Flow::Messages(1)), BUFFER).await;
-    client.handle.send(Command::UpdateFlow(None, 2));
+    client.handle.send(StreamCommand::UpdateFlow(None, 2));
     for n in 0..5 {
         peer.write(frames(n..n + 1)).await;
         settle().await;
@@ -77,7 +77,7 @@ async fn what_came_with_the_101_waits_too() {
     let answer = switching(&peer.request().await);
     peer.write([answer, frames(0..2)].concat()).await;
     client.expect_only(&[Told::Upgraded(STREAM)]).await;
-    client.handle.send(Command::UpdateFlow(None, 1));
+    client.handle.send(StreamCommand::UpdateFlow(None, 1));
     client.expect_only(&texts(0..2)).await;
 }
 
@@ -98,7 +98,7 @@ async fn a_message_in_fragments_costs_one_and_what_is_silenced_nothing() {
         settle().await;
     }
     client.expect_only(&[Told::Text(STREAM, "abc".into()), Told::Text(STREAM, "d".into())]).await;
-    client.handle.send(Command::UpdateFlow(None, 1));
+    client.handle.send(StreamCommand::UpdateFlow(None, 1));
     client.expect_only(&[Told::Text(STREAM, "e".into())]).await;
 }
 
@@ -127,8 +127,8 @@ async fn sending_and_closing_go_on_while_reading_is_paused() {
 #[tokio::test(start_paused = true)]
 async fn updates_mean_nothing_where_no_number_was_set() {
     let (mut client, mut peer) = open(options(), BUFFER).await;
-    client.handle.send(Command::UpdateFlow(None, -10));
-    client.handle.send(Command::FlowGrant(Box::new(STREAM)));
+    client.handle.send(StreamCommand::UpdateFlow(None, -10));
+    client.handle.send(StreamCommand::FlowGrant(Box::new(STREAM)));
     peer.write(frames(0..2)).await;
     client.expect_only(&texts(0..2)).await;
 }
@@ -200,7 +200,7 @@ async fn auto_asks_once_at_half_of_its_window_and_pauses_at_its_end_until_it_is_
         client.expect_only(&texts(first + WINDOW / 2..last)).await;
         sleep(LIMIT).await;
         client.expect_only(&[]).await;
-        client.handle.send(Command::FlowGrant(Box::new(STREAM)));
+        client.handle.send(StreamCommand::FlowGrant(Box::new(STREAM)));
     }
     flood.await.unwrap();
 }
@@ -220,7 +220,7 @@ async fn auto_gives_no_more_than_its_window_of_what_one_read_brings() {
         client.expect(&vec![message.clone(); WINDOW as usize / 2]).await;
         client.expect(&[Told::FlowCheck(STREAM, u64::from(WINDOW / 2))]).await;
         client.expect_only(&vec![message.clone(); WINDOW as usize / 2]).await;
-        client.handle.send(Command::FlowGrant(Box::new(STREAM)));
+        client.handle.send(StreamCommand::FlowGrant(Box::new(STREAM)));
     }
     client.expect(&[Told::Close(STREAM, None), Told::Down(Ws, Reason::Normal, vec![STREAM])]).await;
 }
@@ -245,7 +245,7 @@ async fn auto_counts_the_bytes_that_compressed_messages_inflate_to() {
             }
         }
         client.expect_only(&[]).await;
-        client.handle.send(Command::FlowGrant(Box::new(STREAM)));
+        client.handle.send(StreamCommand::FlowGrant(Box::new(STREAM)));
     }
 }
 
@@ -259,7 +259,7 @@ async fn auto_never_pauses_for_a_receiver_that_keeps_up() {
             Some(Told::FlowCheck(STREAM, messages)) => {
                 let half = u64::from(WINDOW / 2);
                 assert!((half..half + 100).contains(&messages), "{messages}");
-                client.handle.send(Command::FlowGrant(Box::new(STREAM)));
+                client.handle.send(StreamCommand::FlowGrant(Box::new(STREAM)));
             }
             told => {
                 assert_eq!(told, Some(Told::Text(STREAM, next.to_string())));
@@ -289,7 +289,7 @@ async fn auto_counts_bytes_as_well_as_messages() {
     }
     settle().await;
     assert!(client.told.try_recv().is_err());
-    client.handle.send(Command::FlowGrant(Box::new(STREAM)));
+    client.handle.send(StreamCommand::FlowGrant(Box::new(STREAM)));
     for event in ["message", "message", "check"] {
         match client.next().await {
             Some(Told::Binary(..)) => assert_eq!(event, "message"),
@@ -337,7 +337,7 @@ async fn whoever_hands_messages_on_is_waited_for_without_a_flow() {
         sleep(LIMIT).await;
         client.expect_only(&[]).await;
         // The answer for the receiver is none for him.
-        client.handle.send(Command::FlowGrant(Box::new(RELAYED)));
+        client.handle.send(StreamCommand::FlowGrant(Box::new(RELAYED)));
         client.expect_only(&[]).await;
         client.handle.send(Command::RelayGrant);
     }
@@ -348,18 +348,18 @@ async fn whoever_hands_messages_on_is_waited_for_without_a_flow() {
 async fn whoever_hands_messages_on_is_waited_for_beside_a_number() {
     let (mut client, flood) = flooded_on(RELAYED, Flow::Messages(200), 1000).await;
     assert_eq!(told(&mut client).await, (128, vec![Told::RelayCheck]));
-    client.handle.send(Command::UpdateFlow(None, 800));
+    client.handle.send(StreamCommand::UpdateFlow(None, 800));
     assert_eq!(told(&mut client).await, (0, vec![]));
     for _ in 0..7 {
         client.handle.send(Command::RelayGrant);
         told(&mut client).await;
     }
-    client.handle.send(Command::UpdateFlow(None, -1000));
+    client.handle.send(StreamCommand::UpdateFlow(None, -1000));
     flood.await.unwrap().write(frames(0..1)).await;
     client.handle.send(Command::RelayGrant);
     // The number is spent, though he keeps up.
     assert_eq!(told(&mut client).await, (0, vec![]));
-    client.handle.send(Command::UpdateFlow(None, 1001));
+    client.handle.send(StreamCommand::UpdateFlow(None, 1001));
     assert_eq!(told(&mut client).await, (1, vec![]));
 }
 
@@ -378,9 +378,9 @@ async fn a_receiver_on_another_node_is_asked_too() {
     }
     assert_eq!(all, WINDOW);
     client.handle.send(Command::RelayGrant);
-    client.handle.send(Command::FlowGrant(Box::new(STREAM)));
+    client.handle.send(StreamCommand::FlowGrant(Box::new(STREAM)));
     assert_eq!(told(&mut client).await, (0, vec![]));
-    client.handle.send(Command::FlowGrant(Box::new(REMOTE)));
+    client.handle.send(StreamCommand::FlowGrant(Box::new(REMOTE)));
     assert_eq!(told(&mut client).await.0, 128);
     drop(flood);
 }

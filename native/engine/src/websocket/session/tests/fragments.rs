@@ -1,9 +1,9 @@
 //! Messages told frame by frame, where somebody wants them so.
 
 use crate::error::ProtocolError;
+use crate::options::DeflateOptions;
 use crate::options::{Flow, WsOptions};
 use crate::testing::*;
-use crate::websocket::deflate::DeflateOptions;
 use crate::websocket::frame::Opcode;
 
 fn by_default() -> WsOptions {

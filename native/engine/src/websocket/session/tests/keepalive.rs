@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::command::{Command, Item};
+use crate::command::{Item, StreamCommand};
 use crate::options::{ConnectOptions, Flow, WsOptions};
 use crate::testing::*;
 use crate::websocket::frame::Opcode;
@@ -167,7 +167,7 @@ async fn a_peer_that_cannot_be_heard_is_excused_while_reading_is_paused() {
     }
     client.expect_only(&[]).await;
     sleep_until(opened + 51 * SECOND).await;
-    client.handle.send(Command::UpdateFlow(None, 1));
+    client.handle.send(StreamCommand::UpdateFlow(None, 1));
     client.expect(&[dead()]).await;
     assert_eq!(opened.elapsed().as_secs(), 60);
 }

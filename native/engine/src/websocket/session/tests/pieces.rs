@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf, duplex};
 
-use crate::command::Command;
+use crate::command::StreamCommand;
 use crate::options::{Flow, WsOptions};
 use crate::testing::*;
 use crate::transport::{ByteStream, Io};
@@ -119,7 +119,7 @@ async fn what_must_wait_for_a_grant_waits_in_order() {
                 Some(Told::FlowCheck(..)) => {
                     checks += 1;
                     settle().await;
-                    client.handle.send(Command::FlowGrant(Box::new(STREAM)));
+                    client.handle.send(StreamCommand::FlowGrant(Box::new(STREAM)));
                 }
                 other => panic!("{other:?}"),
             }

@@ -1,11 +1,11 @@
 //! What waits to be sent is accounted for, and limited.
 
-use crate::command::{COMMAND, Command, ITEM, Item, Outgoing, Reply};
-use crate::connection::QueueFull;
+use crate::account::QueueFull;
+use crate::command::{COMMAND, ITEM, Item, Outgoing, Reply, StreamCommand};
 use crate::error::BadState;
+use crate::options::DeflateOptions;
 use crate::options::{ConnectOptions, WsOptions};
 use crate::testing::*;
-use crate::websocket::deflate::DeflateOptions;
 use crate::websocket::frame::Opcode;
 
 /// An encoded frame of a hundred bytes.
@@ -130,8 +130,8 @@ async fn nothing_is_queued_once_the_connection_is_down() {
 async fn frames_that_pass_by_the_limit_are_accounted_for_too() {
     let (client, mut peer) = open(limited(100), 10).await;
     for _ in 0..2 {
-        let outgoing = Outgoing::new(Reply::Caller(CALLER), vec![hundred()]);
-        client.handle.send(Command::Send(Box::new(outgoing)));
+        let outgoing = Outgoing::new(None, Reply::Caller(CALLER), vec![hundred()]);
+        client.handle.send(StreamCommand::Send(Box::new(outgoing)));
     }
     assert_eq!(queued(&client), cost(2, 2, 200));
     peer.expect(Opcode::Binary, [1; 94]).await;
@@ -175,7 +175,7 @@ async fn frames_that_join_others_count_for_their_bytes_and_whoever_waits_for_a_r
     let (mut client, mut peer) = open(options(), 10).await;
     let Item::Encoded(1, ping) = item(Opcode::Ping, b"") else { unreachable!() };
     for _ in 0..3 {
-        client.handle.try_send_frames(CALLER, 1, &ping).unwrap();
+        client.handle.try_send_frames(None, CALLER, 1, &ping).unwrap();
     }
     assert_eq!(queued(&client), cost(1, 1, 3 * ping.len()));
     client.send_for(7, vec![hundred()]);

@@ -5,12 +5,12 @@ use std::time::Duration;
 use tokio::io::{AsyncWriteExt, DuplexStream, Join, duplex, join};
 
 use crate::command::{Command, Item};
-use crate::connection::spawn_on;
 use crate::error::BadState;
+use crate::options::DeflateOptions;
 use crate::options::WsOptions;
+use crate::task::spawn_on;
 use crate::testing::*;
 use crate::transport::ByteStream;
-use crate::websocket::deflate::DeflateOptions;
 use crate::websocket::frame::Opcode;
 
 const SECOND: Duration = Duration::from_secs(1);

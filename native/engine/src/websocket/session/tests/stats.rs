@@ -1,10 +1,10 @@
 //! What goes each way is counted.
 
 use crate::command::Item;
-use crate::connection::Stats;
+use crate::options::DeflateOptions;
 use crate::options::WsOptions;
+use crate::status::Stats;
 use crate::testing::*;
-use crate::websocket::deflate::DeflateOptions;
 use crate::websocket::frame::Opcode;
 
 #[tokio::test(start_paused = true)]
