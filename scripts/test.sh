@@ -9,7 +9,7 @@ set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 scripts/setup.sh test </dev/null || exit
 
-all_steps=(fmt clippy cargo fuzz compile xref dialyzer eunit ct compat bench autobahn)
+all_steps=(fmt clippy cargo fuzz compile structure xref dialyzer eunit ct compat bench autobahn)
 logs=_build/test-logs
 mkdir -p "$logs"
 
@@ -48,6 +48,7 @@ run() {
         cargo) tests cargo cargo test --workspace --locked --no-fail-fast ;;
         fuzz) tests fuzz scripts/fuzz.sh 20 ;;
         compile) check compile rebar3 as check compile ;;
+        structure) check structure structure ;;
         xref) check xref rebar3 as check xref ;;
         dialyzer) check dialyzer rebar3 as check dialyzer ;;
         eunit) tests eunit env ERL_LIBS="$peers" rebar3 eunit ;;
@@ -62,6 +63,11 @@ run() {
 
 formatted() {
     cargo fmt --all --check && cargo fmt --manifest-path native/engine/fuzz/Cargo.toml --check
+}
+
+# Whether every module keeps to the map at the top of the script.
+structure() {
+    rebar3 as check compile && scripts/structure.escript
 }
 
 common_test() {
@@ -138,7 +144,7 @@ count_cargo() {
          END { print p + 0, f + 0, s + 0 }' "$1"
 }
 
-# fuzz inbound: 482061 executions in 21 s, no finding
+# fuzz session: 482061 executions in 21 s, no finding
 count_fuzz() {
     awk '/^fuzz [a-z]+: .*, no finding$/ { p++ }
          /^fuzz [a-z]+: a finding / { f++ }
