@@ -14,7 +14,6 @@
 -export([random/1]).
 -export([noise/1]).
 -export([random_date/0]).
--export([title/1]).
 
 -define(HOST, <<"www.example.org">>).
 
@@ -67,6 +66,3 @@ noise(Max) ->
 random_date() ->
 	[[random(["1", "31", "99", "2031", "0", "Jan", "feb", "Dec", "12:59:59", "1:2:3", "25:00:00", "::", noise(3)]),
 		random([" ", "-", ",", ""])] || _ <- lists:seq(1, rand:uniform(7))].
-
-title(Term) ->
-	lists:flatten(io_lib:format("~0tp", [Term], [{chars_limit, 80}])).

@@ -1,23 +1,14 @@
 %% The build, the set-up, the demo, and gun_rs as a dependency of others.
 -module(gun_rs_build_SUITE).
--compile(export_all).
--compile(nowarn_export_all).
-
--import(gun_rs_test, [config/2]).
--import(gun_rs_test, [doc/1]).
--import(gun_rs_test, [refused_port/0]).
--import(gun_rs_test, [release_port/1]).
 
 -include_lib("kernel/include/file.hrl").
 
 %% Of a command, in milliseconds. A library that must be built anew takes a minute or two.
 -define(WAIT_FOR_COMMAND, 600000).
 
-all() ->
-	gun_rs_test:all(?MODULE).
-
-suite() ->
-	[{timetrap, 2 * ?WAIT_FOR_COMMAND}].
+-define(NEEDS, []).
+-define(TIMETRAP, 2 * ?WAIT_FOR_COMMAND).
+-include("gun_rs_suite.hrl").
 
 init_per_suite(Config) ->
 	%% gun_rs is in _build/test/lib.

@@ -4,29 +4,12 @@
 %% CHAOS_SECONDS says how long it goes on (60), CHAOS_SEED what happens: the number that another run has printed, for
 %% the same actions in the same order.
 -module(gun_rs_chaos_SUITE).
--compile(export_all).
--compile(nowarn_export_all).
 
--import(gun_rs_test, [doc/1]).
--import(gun_rs_test, [eventually/1]).
-
--include("gun_rs_test.hrl").
+-define(NEEDS, [cowboy]).
+-define(TIMETRAP, {seconds, do_seconds() + 600}).
+-include("gun_rs_suite.hrl").
 
 -define(CONNECTIONS, 500).
-
-suite() ->
-	[{timetrap, {seconds, do_seconds() + 600}}].
-
-all() ->
-	gun_rs_test:all(?MODULE).
-
-init_per_suite(Config) ->
-	%% Cowboy's code, for the server's node.
-	ok = gun_rs_test:require_cowboy(),
-	Config.
-
-end_per_suite(_) ->
-	ok.
 
 do_seconds() ->
 	do_environment("CHAOS_SECONDS", 60).

@@ -1,30 +1,13 @@
 %% Every close code that a server can send gives what RFC 6455, 7.4 and IANA's registry ask for.
 -module(gun_rs_close_codes_SUITE).
--compile(export_all).
--compile(nowarn_export_all).
 
--import(gun_rs_test, [doc/1]).
 -import(lying_server, [frame/2]).
 -import(lying_server, [response/1]).
 
--include("gun_rs_test.hrl").
+-include("gun_rs_suite.hrl").
 
 %% How many connections there are at a time.
 -define(AT_ONCE, 16).
-
-%% Far beyond what the slowest case takes: for what would never end.
-suite() ->
-	[{timetrap, {minutes, 5}}].
-
-all() ->
-	gun_rs_test:all(?MODULE).
-
-init_per_suite(Config) ->
-	{ok, _} = application:ensure_all_started(gun_rs),
-	Config.
-
-end_per_suite(_) ->
-	ok.
 
 every_code(_) ->
 	doc("A valid code from 0 to 5000 is told, and answered by 1000; any other is a fault, and answered by 1002."),

@@ -1,32 +1,11 @@
 %% From open to gun_up, or to an exit that says why not.
 -module(gun_rs_connect_SUITE).
--compile(export_all).
--compile(nowarn_export_all).
 
--import(gun_rs_test, [config/2]).
--import(gun_rs_test, [doc/1]).
 -import(gun_rs_test, [await_exit/1]).
--import(gun_rs_test, [eventually/1]).
 -import(gun_rs_test, [exit_of/3]).
--import(gun_rs_test, [refused_port/0]).
--import(gun_rs_test, [release_port/1]).
--import(gun_rs_test, [watch/1]).
 
--include("gun_rs_test.hrl").
-
-%% Far beyond what the slowest case takes: for what would never end.
-suite() ->
-	[{timetrap, {minutes, 5}}].
-
-all() ->
-	gun_rs_test:all(?MODULE).
-
-init_per_suite(Config) ->
-	{Listener, Port} = gun_rs_test:start_cowboy(),
-	[{listener, Listener}, {port, Port}|Config].
-
-end_per_suite(Config) ->
-	gun_rs_test:stop_cowboy(config(listener, Config)).
+-define(NEEDS, [{listener, [ws_echo_h]}]).
+-include("gun_rs_suite.hrl").
 
 %% Retries.
 

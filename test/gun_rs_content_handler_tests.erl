@@ -8,6 +8,8 @@
 -export([handle/3]).
 -export([tell/2]).
 
+-import(gun_rs_test, [title/1]).
+
 %% The option.
 
 modules_that_can_be_loaded_and_have_both_functions_pass_test_() ->
@@ -181,6 +183,3 @@ messages() ->
 	after 0 ->
 		[]
 	end.
-
-title(Term) ->
-	lists:flatten(io_lib:format("~0tp", [Term], [{chars_limit, 80}])).

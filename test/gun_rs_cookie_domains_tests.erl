@@ -7,7 +7,7 @@
 -import(cookie_client, [sent_to/2]).
 -import(cookie_client, [set_at/3]).
 -import(cookie_client, [store/0]).
--import(cookie_client, [title/1]).
+-import(gun_rs_test, [title/1]).
 
 -define(HOST, <<"www.example.org">>).
 

@@ -5,7 +5,7 @@
 
 -import(cookie_client, [random_date/0]).
 -import(cookie_client, [seconds/1]).
--import(cookie_client, [title/1]).
+-import(gun_rs_test, [title/1]).
 
 what_has_a_control_character_anywhere_is_no_cookie_test_() ->
 	[{integer_to_list(C), [?_assertEqual(ignore, gun_rs_cookie_parser:set_cookie(iolist_to_binary(SetCookie)))

@@ -1,32 +1,10 @@
 %% A connection with a cookie store sends what servers have set, where and as long as it may, and with nothing else.
 -module(gun_rs_cookies_SUITE).
--compile(export_all).
--compile(nowarn_export_all).
 
--import(gun_rs_test, [answer/2]).
--import(gun_rs_test, [config/2]).
--import(gun_rs_test, [doc/1]).
--import(gun_rs_test, [eventually/1]).
--import(gun_rs_test, [open/1]).
--import(gun_rs_test, [open/2]).
--import(gun_rs_test, [watch/1]).
 -import(http_modules_h, [asked/1]).
 
--include("gun_rs_test.hrl").
-
-%% Far beyond what the slowest case takes: for what would never end.
-suite() ->
-	[{timetrap, {minutes, 5}}].
-
-all() ->
-	gun_rs_test:all(?MODULE).
-
-init_per_suite(Config) ->
-	{Listener, Port} = gun_rs_test:start_cowboy(http_modules_h:routes() ++ http_echo_h:routes(), [{port, 0}]),
-	[{listener, Listener}, {port, Port}|Config].
-
-end_per_suite(Config) ->
-	gun_rs_test:stop_cowboy(config(listener, Config)).
+-define(NEEDS, [{listener, [http_modules_h, http_echo_h]}]).
+-include("gun_rs_suite.hrl").
 
 %% Set and sent.
 

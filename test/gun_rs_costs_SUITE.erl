@@ -1,32 +1,10 @@
 %% What a call may cost: its memory is in proportion to what it is given, and no scheduler is kept by it.
 -module(gun_rs_costs_SUITE).
--compile(export_all).
--compile(nowarn_export_all).
 
--import(gun_rs_test, [config/2]).
--import(gun_rs_test, [doc/1]).
--import(gun_rs_test, [open/1]).
--import(gun_rs_test, [open/2]).
--import(gun_rs_test, [open_ws/2]).
--import(gun_rs_test, [upgrade/4]).
-
--include("gun_rs_test.hrl").
+-define(NEEDS, [{listener, [ws_echo_h]}]).
+-include("gun_rs_suite.hrl").
 
 -define(MiB, 16#100000).
-
-%% Far beyond what the slowest case takes: for what would never end.
-suite() ->
-	[{timetrap, {minutes, 5}}].
-
-all() ->
-	gun_rs_test:all(?MODULE).
-
-init_per_suite(Config) ->
-	{Listener, Port} = gun_rs_test:start_cowboy(),
-	[{listener, Listener}, {port, Port}|Config].
-
-end_per_suite(Config) ->
-	gun_rs_test:stop_cowboy(config(listener, Config)).
 
 %% A node that has done nothing else yet, so that what it takes is the case's own.
 do_in_node(Function, Args) ->

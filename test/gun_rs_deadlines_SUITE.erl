@@ -1,32 +1,11 @@
 %% What a server may not do for ever: leave a request unanswered, send informational responses, take connections and
 %% close them.
 -module(gun_rs_deadlines_SUITE).
--compile(export_all).
--compile(nowarn_export_all).
 
--import(gun_rs_test, [answer/2]).
--import(gun_rs_test, [config/2]).
--import(gun_rs_test, [doc/1]).
--import(gun_rs_test, [open/1]).
--import(gun_rs_test, [open/2]).
--import(gun_rs_test, [watch/1]).
 -import(lying_server, [ok/1]).
 
--include("gun_rs_test.hrl").
-
-suite() ->
-	[{timetrap, {minutes, 5}}].
-
-all() ->
-	gun_rs_test:all(?MODULE).
-
-init_per_suite(Config) ->
-	{ok, _} = application:ensure_all_started(gun_rs),
-	{ok, _} = application:ensure_all_started(ssl),
-	Config.
-
-end_per_suite(_) ->
-	ok.
+-define(NEEDS, [gun_rs, ssl]).
+-include("gun_rs_suite.hrl").
 
 %% Answers that do not come.
 

@@ -1,35 +1,15 @@
 %% permessage-deflate (RFC 7692): what is offered, what is answered, and what then goes over the wire.
 -module(gun_rs_deflate_SUITE).
--compile(export_all).
--compile(nowarn_export_all).
 
--import(gun_rs_test, [config/2]).
--import(gun_rs_test, [doc/1]).
--import(gun_rs_test, [open/1]).
--import(gun_rs_test, [upgrade/4]).
--import(gun_rs_test, [watch/1]).
 -import(lying_server, [frame/2]).
 -import(lying_server, [frame/5]).
 -import(lying_server, [response/2]).
 
--include("gun_rs_test.hrl").
+-define(NEEDS, [{listener, [ws_echo_h]}]).
+-include("gun_rs_suite.hrl").
 
 %% What a bomb may cost on top of max_message_size, in bytes: buffers, the bomb itself, and what the allocators keep.
 -define(BOMB_SLACK, 16 * 16#100000).
-
-%% Far beyond what the slowest case takes: for what would never end.
-suite() ->
-	[{timetrap, {minutes, 5}}].
-
-all() ->
-	gun_rs_test:all(?MODULE).
-
-init_per_suite(Config) ->
-	{Listener, Port} = gun_rs_test:start_cowboy(),
-	[{listener, Listener}, {port, Port}|Config].
-
-end_per_suite(Config) ->
-	gun_rs_test:stop_cowboy(config(listener, Config)).
 
 %% Offers.
 

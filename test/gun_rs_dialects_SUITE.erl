@@ -1,22 +1,11 @@
 %% Programs that were written for an older gun: the Websocket chapters of its user guides, with `gun' read as `gun_rs',
 %% and gun 1.3 itself beside it.
 -module(gun_rs_dialects_SUITE).
--compile(export_all).
--compile(nowarn_export_all).
 
--import(gun_rs_test, [config/2]).
--import(gun_rs_test, [doc/1]).
--import(gun_rs_test, [watch/1]).
 -import(lying_server, [frame/2]).
 
--include("gun_rs_test.hrl").
-
-%% Far beyond what the slowest case takes: for what would never end.
-suite() ->
-	[{timetrap, {minutes, 5}}].
-
-all() ->
-	[{group, gun_0}, {group, gun_1_pre}, {group, gun_1}, {group, beside_gun}, {group, all_dialects}].
+-define(NEEDS, [{listener, [http_echo_h]}]).
+-include("gun_rs_suite.hrl").
 
 groups() ->
 	[
@@ -29,13 +18,6 @@ groups() ->
 		{all_dialects, [await, flush, down, failures, refused_with_a_body, reply_to, keepalive, keepalive_defaults, environment,
 			repeated_upgrade, servers_close]}
 	].
-
-init_per_suite(Config) ->
-	{Listener, Port} = gun_rs_test:start_cowboy(http_echo_h:routes(), [{port, 0}]),
-	[{listener, Listener}, {port, Port}|Config].
-
-end_per_suite(Config) ->
-	gun_rs_test:stop_cowboy(config(listener, Config)).
 
 %% The application's environment says the dialect, as it would in a program that is not changed.
 init_per_group(Dialect, Config) when Dialect =:= gun_0; Dialect =:= gun_1_pre; Dialect =:= gun_1 ->

@@ -1,32 +1,18 @@
 %% A connection ends as its owner does, or is told to, in whatever state it is; and an owner that gives it away gives
 %% all of it.
 -module(gun_rs_ends_SUITE).
--compile(export_all).
--compile(nowarn_export_all).
 
--import(gun_rs_test, [config/2]).
--import(gun_rs_test, [doc/1]).
--import(gun_rs_test, [eventually/1]).
--import(gun_rs_test, [watch/1]).
 -import(lying_server, [frame/2]).
 
--include("gun_rs_test.hrl").
+-include("gun_rs_suite.hrl").
 
 -define(STATES, [waiting, connecting, tls_handshake, http, request, upgrading, ws, closing, shutting_down]).
-
-%% Far beyond what the slowest case takes: for what would never end.
-suite() ->
-	[{timetrap, {minutes, 5}}].
-
-all() ->
-	[{group, State} || State <- ?STATES] ++ [{group, owners}].
 
 groups() ->
 	[{State, [owner_exits, shutdown, close, kill, info, new_owner]} || State <- ?STATES]
 	++ [{owners, [owners_in_a_chain, owners_beside_a_stream, owners_beside_senders, dead_new_owner]}].
 
 init_per_suite(Config) ->
-	{ok, _} = application:ensure_all_started(gun_rs),
 	%% The queue of a listener that doesn't accept holds one connection; the system leaves others unanswered.
 	{ok, Listener} = gen_tcp:listen(0, [{ip, {127, 0, 0, 1}}, {backlog, 0}, {active, false}]),
 	{ok, Port} = inet:port(Listener),

@@ -1,18 +1,12 @@
 %% flow: a server can't send more than its receiver takes, nothing is lost by it, and the end is noticed all the same.
 -module(gun_rs_flow_SUITE).
--compile(export_all).
--compile(nowarn_export_all).
 
--import(gun_rs_test, [config/2]).
--import(gun_rs_test, [doc/1]).
--import(gun_rs_test, [eventually/1]).
--import(gun_rs_test, [open/1]).
--import(gun_rs_test, [upgrade/4]).
--import(gun_rs_test, [watch/1]).
 -import(lying_server, [frame/2]).
 -import(lying_server, [frame/5]).
 
--include("gun_rs_test.hrl").
+-define(NEEDS, [gun_rs, distribution]).
+-define(TIMETRAP, {minutes, 10}).
+-include("gun_rs_suite.hrl").
 
 %% What a node whose process doesn't read may grow by under flow => auto, in bytes.
 -define(BOUND, 16 * 16#100000).
@@ -28,20 +22,6 @@
 
 %% How long nothing is read, in ms.
 -define(PAUSE, 1000).
-
-%% Far beyond what the slowest case takes: for what would never end.
-suite() ->
-	[{timetrap, {minutes, 10}}].
-
-all() ->
-	gun_rs_test:all(?MODULE).
-
-init_per_suite(Config) ->
-	{ok, _} = application:ensure_all_started(gun_rs),
-	[{started, gun_rs_test:start_distribution()}|Config].
-
-end_per_suite(Config) ->
-	gun_rs_test:stop_distribution(config(started, Config)).
 
 %% flow => N.
 

@@ -1,35 +1,13 @@
 %% A module of the user's takes the frames of a WebSocket, in the process behind ConnPid.
 -module(gun_rs_handlers_SUITE).
--compile(export_all).
--compile(nowarn_export_all).
 
--import(gun_rs_test, [config/2]).
--import(gun_rs_test, [doc/1]).
--import(gun_rs_test, [open/1]).
--import(gun_rs_test, [open/2]).
--import(gun_rs_test, [open_ws/2]).
--import(gun_rs_test, [open_ws/3]).
--import(gun_rs_test, [upgrade/4]).
--import(gun_rs_test, [watch/1]).
 -import(lying_server, [frame/2]).
 -import(lying_server, [frame/5]).
 -import(lying_server, [response/2]).
 
--include("gun_rs_test.hrl").
-
-%% Far beyond what the slowest case takes: for what would never end.
-suite() ->
-	[{timetrap, {minutes, 2}}].
-
-all() ->
-	gun_rs_test:all(?MODULE).
-
-init_per_suite(Config) ->
-	{Listener, Port} = gun_rs_test:start_cowboy(),
-	[{listener, Listener}, {port, Port}|Config].
-
-end_per_suite(Config) ->
-	gun_rs_test:stop_cowboy(config(listener, Config)).
+-define(NEEDS, [{listener, [ws_echo_h]}]).
+-define(TIMETRAP, {minutes, 2}).
+-include("gun_rs_suite.hrl").
 
 %% Which module.
 

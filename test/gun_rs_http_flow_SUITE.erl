@@ -1,17 +1,11 @@
 %% A response comes no faster than its receiver takes it, where it says so, and costs no more memory than that.
 -module(gun_rs_http_flow_SUITE).
--compile(export_all).
--compile(nowarn_export_all).
 
--import(gun_rs_test, [answer/2]).
--import(gun_rs_test, [config/2]).
--import(gun_rs_test, [doc/1]).
--import(gun_rs_test, [open/1]).
--import(gun_rs_test, [open/2]).
--import(gun_rs_test, [watch/1]).
 -import(lying_server, [ok/1]).
 
--include("gun_rs_test.hrl").
+-define(NEEDS, [{listener, [http_echo_h]}]).
+-define(TIMETRAP, {minutes, 10}).
+-include("gun_rs_suite.hrl").
 
 %% What a download may cost at most, in bytes, by the VM's account and by the operating system's: the messages that flow
 %% allows, the buffers, what the receiver has taken and not collected, and what the allocators keep.
@@ -19,20 +13,6 @@
 
 -define(PIECES, 1024).
 -define(PIECE, 16#100000).
-
-%% Far beyond what the slowest case takes: for what would never end.
-suite() ->
-	[{timetrap, {minutes, 10}}].
-
-all() ->
-	gun_rs_test:all(?MODULE).
-
-init_per_suite(Config) ->
-	{Listener, Port} = gun_rs_test:start_cowboy(http_echo_h:routes(), [{port, 0}]),
-	[{listener, Listener}, {port, Port}|Config].
-
-end_per_suite(Config) ->
-	gun_rs_test:stop_cowboy(config(listener, Config)).
 
 %% What flow does.
 

@@ -1,39 +1,18 @@
 %% Whatever ends a connection, each of its requests comes to an end that is told, and the next connection goes on.
 -module(gun_rs_http_lifecycle_SUITE).
--compile(export_all).
--compile(nowarn_export_all).
 
--import(gun_rs_test, [answer/2]).
--import(gun_rs_test, [config/2]).
--import(gun_rs_test, [doc/1]).
--import(gun_rs_test, [eventually/1]).
--import(gun_rs_test, [open/1]).
--import(gun_rs_test, [open/2]).
--import(gun_rs_test, [watch/1]).
 -import(lying_server, [ok/1]).
 -import(lying_server, [ok/2]).
 
--include("gun_rs_test.hrl").
+-define(NEEDS, [{listener, [http_echo_h]}]).
+-define(TIMETRAP, {minutes, 10}).
+-include("gun_rs_suite.hrl").
 
 %% What may be left of many requests or connections, in bytes: what is kept for the next ones. 400 bytes each, lost
 %% for good, would be more.
 -define(LEFT, 4 * 16#100000).
 
 -define(HALF, "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nHello").
-
-%% Far beyond what the slowest case takes: for what would never end.
-suite() ->
-	[{timetrap, {minutes, 10}}].
-
-all() ->
-	gun_rs_test:all(?MODULE).
-
-init_per_suite(Config) ->
-	{Listener, Port} = gun_rs_test:start_cowboy(http_echo_h:routes(), [{port, 0}]),
-	[{listener, Listener}, {port, Port}|Config].
-
-end_per_suite(Config) ->
-	gun_rs_test:stop_cowboy(config(listener, Config)).
 
 %% The server goes away.
 

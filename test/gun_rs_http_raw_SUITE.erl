@@ -1,32 +1,12 @@
 %% What goes over the wire, byte by byte, and what a server may and may not answer.
 -module(gun_rs_http_raw_SUITE).
--compile(export_all).
--compile(nowarn_export_all).
 
--import(gun_rs_test, [answer/2]).
--import(gun_rs_test, [doc/1]).
--import(gun_rs_test, [open/1]).
--import(gun_rs_test, [open/2]).
 -import(lying_server, [ok/1]).
 -import(lying_server, [ok/2]).
 
--include("gun_rs_test.hrl").
+-include("gun_rs_suite.hrl").
 
 -define(CHUNKED, "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").
-
-%% Far beyond what the slowest case takes: for what would never end.
-suite() ->
-	[{timetrap, {minutes, 5}}].
-
-all() ->
-	gun_rs_test:all(?MODULE).
-
-init_per_suite(Config) ->
-	{ok, _} = application:ensure_all_started(gun_rs),
-	Config.
-
-end_per_suite(_) ->
-	ok.
 
 %% Upgrades.
 

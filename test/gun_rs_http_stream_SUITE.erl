@@ -1,33 +1,12 @@
 %% A request under way can be waited for, asked about, sent to somebody else and cancelled, as with gun.
 -module(gun_rs_http_stream_SUITE).
--compile(export_all).
--compile(nowarn_export_all).
 
--import(gun_rs_test, [answer/2]).
--import(gun_rs_test, [config/2]).
--import(gun_rs_test, [doc/1]).
--import(gun_rs_test, [eventually/1]).
--import(gun_rs_test, [open/1]).
--import(gun_rs_test, [open/2]).
 -import(lying_server, [ok/1]).
 
--include("gun_rs_test.hrl").
+-define(NEEDS, [{listener, [http_echo_h]}]).
+-include("gun_rs_suite.hrl").
 
 -define(NOT_FOUND, {badstate, "The stream cannot be found."}).
-
-%% Far beyond what the slowest case takes: for what would never end.
-suite() ->
-	[{timetrap, {minutes, 5}}].
-
-all() ->
-	gun_rs_test:all(?MODULE).
-
-init_per_suite(Config) ->
-	{Listener, Port} = gun_rs_test:start_cowboy(http_echo_h:routes(), [{port, 0}]),
-	[{listener, Listener}, {port, Port}|Config].
-
-end_per_suite(Config) ->
-	gun_rs_test:stop_cowboy(config(listener, Config)).
 
 %% reply_to.
 

@@ -1,34 +1,10 @@
 %% The process behind ConnPid lives, answers and ends as an Erlang process should, and its socket ends with it.
 -module(gun_rs_lifecycle_SUITE).
--compile(export_all).
--compile(nowarn_export_all).
 
--import(gun_rs_test, [config/2]).
--import(gun_rs_test, [doc/1]).
--import(gun_rs_test, [eventually/1]).
--import(gun_rs_test, [open/1]).
--import(gun_rs_test, [open/2]).
--import(gun_rs_test, [open_ws/2]).
--import(gun_rs_test, [open_ws/3]).
--import(gun_rs_test, [upgrade/4]).
--import(gun_rs_test, [watch/1]).
 -import(lying_server, [frame/2]).
 
--include("gun_rs_test.hrl").
-
-%% Far beyond what the slowest case takes: for what would never end.
-suite() ->
-	[{timetrap, {minutes, 5}}].
-
-all() ->
-	gun_rs_test:all(?MODULE).
-
-init_per_suite(Config) ->
-	{Listener, Port} = gun_rs_test:start_cowboy(),
-	[{listener, Listener}, {port, Port}|Config].
-
-end_per_suite(Config) ->
-	gun_rs_test:stop_cowboy(config(listener, Config)).
+-define(NEEDS, [{listener, [ws_echo_h]}]).
+-include("gun_rs_suite.hrl").
 
 %% The owner.
 

@@ -1,33 +1,12 @@
 %% Whatever a server sends, the user is told what it was, and nothing else breaks.
 -module(gun_rs_lying_server_SUITE).
--compile(export_all).
--compile(nowarn_export_all).
 
--import(gun_rs_test, [doc/1]).
--import(gun_rs_test, [open/1]).
--import(gun_rs_test, [open_ws/2]).
--import(gun_rs_test, [upgrade/4]).
--import(gun_rs_test, [watch/1]).
 -import(lying_server, [frame/2]).
 -import(lying_server, [frame/5]).
 -import(lying_server, [response/1]).
 -import(lying_server, [response/2]).
 
--include("gun_rs_test.hrl").
-
-%% Far beyond what the slowest case takes: for what would never end.
-suite() ->
-	[{timetrap, {minutes, 5}}].
-
-all() ->
-	gun_rs_test:all(?MODULE).
-
-init_per_suite(Config) ->
-	{ok, _} = application:ensure_all_started(gun_rs),
-	Config.
-
-end_per_suite(_) ->
-	ok.
+-include("gun_rs_suite.hrl").
 
 %% The order of things.
 

@@ -3,22 +3,10 @@
 %% Examples run as they stand, each in a process of its own, but for the addresses: 8080 becomes the port of Cowboy,
 %% 8081 one where nobody listens, and /run/my_app.sock the path of Cowboy's other socket.
 -module(gun_rs_manual_SUITE).
--compile(export_all).
--compile(nowarn_export_all).
 
--import(gun_rs_test, [config/2]).
--import(gun_rs_test, [doc/1]).
-
--include("gun_rs_test.hrl").
+-include("gun_rs_suite.hrl").
 
 -define(DIALECTS, [gun_2, gun_1, gun_1_pre, gun_0]).
-
-%% Far beyond what the slowest case takes: for what would never end.
-suite() ->
-	[{timetrap, {minutes, 5}}].
-
-all() ->
-	gun_rs_test:all(?MODULE).
 
 init_per_suite(Config) ->
 	{Listener, Port} = gun_rs_test:start_cowboy(routes(), [{port, 0}]),

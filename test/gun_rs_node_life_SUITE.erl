@@ -1,31 +1,10 @@
 %% The node that gun_rs runs in: it starts and stops with connections open, takes new code under traffic, and does
 %% without the native library when there is none.
 -module(gun_rs_node_life_SUITE).
--compile(export_all).
--compile(nowarn_export_all).
 
--import(gun_rs_test, [config/2]).
--import(gun_rs_test, [doc/1]).
--import(gun_rs_test, [eventually/1]).
--import(gun_rs_test, [open_ws/2]).
--import(gun_rs_test, [open_ws/3]).
--import(gun_rs_test, [watch/1]).
-
--include("gun_rs_test.hrl").
-
-%% Far beyond what the slowest case takes: for what would never end.
-suite() ->
-	[{timetrap, {minutes, 10}}].
-
-all() ->
-	gun_rs_test:all(?MODULE).
-
-init_per_suite(Config) ->
-	{Listener, Port} = gun_rs_test:start_cowboy(),
-	[{listener, Listener}, {port, Port}|Config].
-
-end_per_suite(Config) ->
-	gun_rs_test:stop_cowboy(config(listener, Config)).
+-define(NEEDS, [{listener, [ws_echo_h]}]).
+-define(TIMETRAP, {minutes, 10}).
+-include("gun_rs_suite.hrl").
 
 %% A node that takes what happens to it alone.
 do_node(Path) ->

@@ -1,39 +1,14 @@
 %% A ConnPid works from any node, and owners and receivers may live on any node.
 -module(gun_rs_nodes_SUITE).
--compile(export_all).
--compile(nowarn_export_all).
 
--import(gun_rs_test, [answer/2]).
--import(gun_rs_test, [config/2]).
--import(gun_rs_test, [doc/1]).
--import(gun_rs_test, [open/1]).
--import(gun_rs_test, [open/2]).
--import(gun_rs_test, [open_ws/2]).
--import(gun_rs_test, [upgrade/4]).
--import(gun_rs_test, [watch/1]).
-
--include("gun_rs_test.hrl").
-
-%% Far beyond what the slowest case takes: for what would never end.
-suite() ->
-	[{timetrap, {minutes, 1}}].
+-define(NEEDS, [distribution, {listener, [http_echo_h]}]).
+-define(TIMETRAP, {minutes, 1}).
+-include("gun_rs_suite.hrl").
 
 %% The other node has the application's code, and in the second group the application too.
-all() ->
-	[{group, code_only}, {group, application}].
-
 groups() ->
-	Cases = gun_rs_test:all(?MODULE),
+	Cases = gun_rs_suite:cases(?MODULE),
 	[{code_only, Cases}, {application, Cases}].
-
-init_per_suite(Config) ->
-	Started = gun_rs_test:start_distribution(),
-	{Listener, Port} = gun_rs_test:start_cowboy(http_echo_h:routes(), [{port, 0}]),
-	[{listener, Listener}, {port, Port}, {started, Started}|Config].
-
-end_per_suite(Config) ->
-	gun_rs_test:stop_cowboy(config(listener, Config)),
-	gun_rs_test:stop_distribution(config(started, Config)).
 
 init_per_group(Group, Config) ->
 	{Peer, Node} = gun_rs_test:start_node(),

@@ -6,6 +6,8 @@
 -export([init/4]).
 -export([handle/2]).
 
+-import(gun_rs_test, [title/2]).
+
 -define(HOST, "localhost").
 -define(MAX_MS, 16#ffffffff).
 -define(MAX_SIZE, (1 bsl 62)).
@@ -1100,6 +1102,3 @@ cases(Table) ->
 native(Host, Port, Opts) ->
 	{ok, Config} = gun_rs_options:open(Host, Port, Opts),
 	gun_rs_options:native_open(Config, gun_rs_streams:is_needed(Config)).
-
-title(What, Term) ->
-	lists:flatten(io_lib:format("~s ~0tp", [What, Term], [{chars_limit, 80}])).

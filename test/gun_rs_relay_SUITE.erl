@@ -1,15 +1,10 @@
 %% What the process behind ConnPid hands on comes no faster than it does that, with default options: to modules of the
 %% user's, to funs, and to processes of other nodes.
 -module(gun_rs_relay_SUITE).
--compile(export_all).
--compile(nowarn_export_all).
 
--import(gun_rs_test, [config/2]).
--import(gun_rs_test, [doc/1]).
--import(gun_rs_test, [eventually/1]).
--import(gun_rs_test, [open/2]).
-
--include("gun_rs_test.hrl").
+-define(NEEDS, [gun_rs, distribution]).
+-define(TIMETRAP, {minutes, 10}).
+-include("gun_rs_suite.hrl").
 
 %% What the connection's node may grow by, in bytes.
 -define(BOUND, 64 * 16#100000).
@@ -26,20 +21,6 @@
 
 %% How long nothing is taken, in ms.
 -define(PAUSE, 2000).
-
-%% Far beyond what the slowest case takes: for what would never end.
-suite() ->
-	[{timetrap, {minutes, 10}}].
-
-all() ->
-	gun_rs_test:all(?MODULE).
-
-init_per_suite(Config) ->
-	{ok, _} = application:ensure_all_started(gun_rs),
-	[{started, gun_rs_test:start_distribution()}|Config].
-
-end_per_suite(Config) ->
-	gun_rs_test:stop_distribution(config(started, Config)).
 
 %% Modules and funs.
 

@@ -3,6 +3,8 @@
 
 -include_lib("eunit/include/eunit.hrl").
 
+-import(gun_rs_test, [title/1]).
+
 %% Headers.
 
 header_names_of_every_form_are_lowercased_test_() ->
@@ -227,6 +229,3 @@ every_control_character_raises_in_a_path_and_in_a_query_test_() ->
 %% RFC 9110, 5.6.2.
 token_chars() ->
 	"!#$%&'*+-.^_`|~" ++ lists:seq($0, $9) ++ lists:seq($a, $z) ++ lists:seq($A, $Z).
-
-title(Term) ->
-	lists:flatten(io_lib:format("~0tp", [Term], [{chars_limit, 80}])).

@@ -1,35 +1,14 @@
 %% With reupgrade, a WebSocket that was lost is upgraded again, over each transport, as doc/reconnect.md says.
 -module(gun_rs_reupgrade_SUITE).
--compile(export_all).
--compile(nowarn_export_all).
 
--import(gun_rs_test, [config/2]).
--import(gun_rs_test, [doc/1]).
--import(gun_rs_test, [eventually/1]).
--import(gun_rs_test, [watch/1]).
 -import(lying_server, [frame/2]).
 
--include("gun_rs_test.hrl").
-
-%% Far beyond what the slowest case takes: for what would never end.
-suite() ->
-	[{timetrap, {minutes, 5}}].
-
-all() ->
-	[{group, tcp}, {group, tls}, {group, unix}].
+-define(NEEDS, [gun_rs, ssl, distribution]).
+-include("gun_rs_suite.hrl").
 
 groups() ->
-	Cases = gun_rs_test:all(?MODULE),
+	Cases = gun_rs_suite:cases(?MODULE),
 	[{tcp, Cases}, {tls, Cases}, {unix, Cases}].
-
-init_per_suite(Config) ->
-	{ok, _} = application:ensure_all_started(gun_rs),
-	{ok, _} = application:ensure_all_started(ssl),
-	Started = gun_rs_test:start_distribution(),
-	[{started, Started}|Config].
-
-end_per_suite(Config) ->
-	gun_rs_test:stop_distribution(config(started, Config)).
 
 init_per_group(tls, Config) ->
 	Dir = config(priv_dir, Config),

@@ -1,34 +1,15 @@
 %% Many connections leave nothing behind, and no call holds a scheduler.
 -module(gun_rs_scale_SUITE).
--compile(export_all).
--compile(nowarn_export_all).
 
--import(gun_rs_test, [config/2]).
--import(gun_rs_test, [doc/1]).
--import(gun_rs_test, [eventually/1]).
 -import(gun_rs_test, [nothing_left/1]).
--import(gun_rs_test, [open_ws/2]).
--import(gun_rs_test, [open_ws/3]).
 -import(gun_rs_test, [resources/0]).
 
--include("gun_rs_test.hrl").
+-define(NEEDS, [{listener, [ws_echo_h]}]).
+-define(TIMETRAP, {minutes, 10}).
+-include("gun_rs_suite.hrl").
 
 -define(CONNECTIONS, 2000).
 -define(LARGE, 16#1000000).
-
-%% Far beyond what the slowest case takes: for what would never end.
-suite() ->
-	[{timetrap, {minutes, 10}}].
-
-all() ->
-	gun_rs_test:all(?MODULE).
-
-init_per_suite(Config) ->
-	{Listener, Port} = gun_rs_test:start_cowboy(),
-	[{listener, Listener}, {port, Port}|Config].
-
-end_per_suite(Config) ->
-	gun_rs_test:stop_cowboy(config(listener, Config)).
 
 many_connections(Config) ->
 	doc("2,000 connections at once are opened, used and closed: no process, task, thread or descriptor is left."),

@@ -1,26 +1,13 @@
 %% Keys, passwords, headers and cookies are in no report, no log, no reason and no state that is printed.
 -module(gun_rs_secrets_SUITE).
--compile([export_all, nowarn_export_all]).
 
--import(gun_rs_test, [config/2]).
--import(gun_rs_test, [doc/1]).
-
--include("gun_rs_test.hrl").
+-define(NEEDS, [gun_rs, certs]).
+-include("gun_rs_suite.hrl").
 
 %% What is planted. A report may show a binary or a string, in characters or in numbers, or in Base64.
 -define(PASSWORD, "S3cr3t-key-file-password").
 -define(TOKEN, <<"S3cr3t-bearer-token">>).
 -define(COOKIE, <<"S3cr3t-cookie-value">>).
-
-all() ->
-	gun_rs_test:all(?MODULE).
-
-init_per_suite(Config) ->
-	{ok, _} = application:ensure_all_started(gun_rs),
-	[{certs, tls_certs:make(config(priv_dir, Config))}|Config].
-
-end_per_suite(_) ->
-	ok.
 
 %% This module is a handler of logger's.
 

@@ -1,26 +1,8 @@
 %% The Websocket chapter of the Gun 1.2 user guide: every example of it runs, with `gun` read as `gun_rs`.
 -module(gun_rs_seed_SUITE).
--compile(export_all).
--compile(nowarn_export_all).
 
--import(gun_rs_test, [config/2]).
--import(gun_rs_test, [doc/1]).
-
--include("gun_rs_test.hrl").
-
-%% Far beyond what the slowest case takes: for what would never end.
-suite() ->
-	[{timetrap, {minutes, 5}}].
-
-all() ->
-	gun_rs_test:all(?MODULE).
-
-init_per_suite(Config) ->
-	{Listener, Port} = gun_rs_test:start_cowboy(),
-	[{listener, Listener}, {port, Port}|Config].
-
-end_per_suite(Config) ->
-	gun_rs_test:stop_cowboy(config(listener, Config)).
+-define(NEEDS, [{listener, [ws_echo_h]}]).
+-include("gun_rs_suite.hrl").
 
 upgrade(Config) ->
 	doc("Upgrade to Websocket."),

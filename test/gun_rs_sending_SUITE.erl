@@ -1,42 +1,22 @@
 %% Whoever sends can know what becomes of it: sent, waiting, too much, or never to be sent.
 -module(gun_rs_sending_SUITE).
--compile(export_all).
--compile(nowarn_export_all).
 
--import(gun_rs_test, [config/2]).
--import(gun_rs_test, [doc/1]).
--import(gun_rs_test, [eventually/1]).
--import(gun_rs_test, [open/1]).
--import(gun_rs_test, [open/2]).
--import(gun_rs_test, [open_ws/2]).
--import(gun_rs_test, [open_ws/3]).
--import(gun_rs_test, [upgrade/2]).
--import(gun_rs_test, [upgrade/4]).
--import(gun_rs_test, [watch/1]).
 -import(lying_server, [frame/2]).
 
--include("gun_rs_test.hrl").
+-define(NEEDS, [distribution, {listener, [ws_echo_h]}]).
+-define(TIMETRAP, {minutes, 2}).
+-include("gun_rs_suite.hrl").
 
 %% Far more than the buffers of the system take: a server that does not read does not get it.
 -define(TOO_LARGE, (32 * 16#100000)).
 
-%% Far beyond what the slowest case takes: for what would never end.
-suite() ->
-	[{timetrap, {minutes, 2}}].
-
-all() ->
-	gun_rs_test:all(?MODULE).
-
 init_per_suite(Config) ->
-	Started = gun_rs_test:start_distribution(),
 	{Peer, Node} = gun_rs_test:start_node(),
-	{Listener, Port} = gun_rs_test:start_cowboy(),
-	[{started, Started}, {peer, Peer}, {node, Node}, {listener, Listener}, {port, Port}|Config].
+	[{peer, Peer}, {node, Node}|Config].
 
 end_per_suite(Config) ->
-	gun_rs_test:stop_cowboy(config(listener, Config)),
 	?CATCH(peer:stop(config(peer, Config))),
-	gun_rs_test:stop_distribution(config(started, Config)).
+	ok.
 
 %% ws_send_sync.
 

@@ -4,34 +4,14 @@
 %% client would take for the next request's if it read the first one in the wrong way. Two requests are under way when it
 %% comes. What the first one gets is the case's to say; the second gets an error, or the answer that it was sent.
 -module(gun_rs_smuggling_SUITE).
--compile(export_all).
--compile(nowarn_export_all).
 
--import(gun_rs_test, [answer/2]).
--import(gun_rs_test, [doc/1]).
--import(gun_rs_test, [open/1]).
--import(gun_rs_test, [watch/1]).
 -import(lying_server, [ok/1]).
 
--include("gun_rs_test.hrl").
+-include("gun_rs_suite.hrl").
 
 -define(OK, "HTTP/1.1 200 OK\r\n").
 -define(CHUNKED, "transfer-encoding: chunked\r\n").
 -define(SMUGGLED, "HTTP/1.1 299 Smuggled\r\ncontent-length: 8\r\n\r\nsmuggled").
-
-%% Far beyond what the slowest case takes: for what would never end.
-suite() ->
-	[{timetrap, {minutes, 5}}].
-
-all() ->
-	gun_rs_test:all(?MODULE).
-
-init_per_suite(Config) ->
-	{ok, _} = application:ensure_all_started(gun_rs),
-	Config.
-
-end_per_suite(_) ->
-	ok.
 
 %% The length of the body.
 

@@ -1,25 +1,11 @@
 %% The blocking socket: what each call returns, that a connection that is gone is told and not waited for, and that
 %% nothing is left in the caller's mailbox.
 -module(gun_rs_socket_SUITE).
--compile(export_all).
--compile(nowarn_export_all).
 
--import(gun_rs_test, [config/2]).
--import(gun_rs_test, [doc/1]).
--import(gun_rs_test, [eventually/1]).
--import(gun_rs_test, [refused_port/0]).
--import(gun_rs_test, [release_port/1]).
 -import(lying_server, [frame/2]).
 -import(lying_server, [frame/5]).
 
--include("gun_rs_test.hrl").
-
-%% Far beyond what the slowest case takes: for what would never end.
-suite() ->
-	[{timetrap, {minutes, 5}}].
-
-all() ->
-	[{group, tcp}, {group, tls}, {group, servers}, {group, examples}].
+-include("gun_rs_suite.hrl").
 
 groups() ->
 	Transports = [seed_socket, seed_with_socket, seed_step_by_step, frames_of_every_kind, frames_in_a_list,
@@ -27,7 +13,7 @@ groups() ->
 		close_when_the_server_has_closed, refused_upgrades, killed_server, frames_before_the_end,
 		with_socket_closes_after_every_end],
 	Examples = [erlang_examples, elixir_examples],
-	Rest = gun_rs_test:all(?MODULE) -- (Transports ++ Examples),
+	Rest = gun_rs_suite:cases(?MODULE) -- (Transports ++ Examples),
 	[{tcp, [], Transports}, {tls, [], Transports}, {servers, [], Rest}, {examples, [], Examples}].
 
 init_per_suite(Config) ->

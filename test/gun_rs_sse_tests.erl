@@ -6,6 +6,8 @@
 
 -export([tell/2]).
 
+-import(gun_rs_test, [title/1]).
+
 %% Events.
 
 streams_become_events_test_() ->
@@ -406,6 +408,3 @@ collect(Pid, MRef, StreamRef, Told) ->
 	after 50000 ->
 		error(timeout)
 	end.
-
-title(Term) ->
-	lists:flatten(io_lib:format("~0tp", [Term], [{chars_limit, 80}])).

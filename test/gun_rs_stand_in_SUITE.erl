@@ -1,22 +1,7 @@
 %% A process that is no connection stands in for one: it is sent what gun sends its connections.
 -module(gun_rs_stand_in_SUITE).
--compile(export_all).
--compile(nowarn_export_all).
 
--import(gun_rs_test, [doc/1]).
--import(gun_rs_test, [open/1]).
-
--include("gun_rs_test.hrl").
-
-all() ->
-	gun_rs_test:all(?MODULE).
-
-init_per_suite(Config) ->
-	{ok, _} = application:ensure_all_started(gun_rs),
-	Config.
-
-end_per_suite(_) ->
-	ok.
+-include("gun_rs_suite.hrl").
 
 casts(_) ->
 	doc("What a program asks of the pid of a test comes to it as gun's casts, everything as it was given."),

@@ -1,9 +1,10 @@
 %% Helpers for the suites.
 -module(gun_rs_test).
 
-%% The shape of a suite.
+%% What cases say and ask for.
 -export([doc/1]).
--export([all/1]).
+-export([title/1]).
+-export([title/2]).
 -export([config/2]).
 -export([require_cowboy/0]).
 -export([otp/0]).
@@ -56,6 +57,13 @@ doc(Sentence) ->
 	ct:comment(Sentence),
 	ct:log(Sentence).
 
+%% The title of one of many tests: what it is about, cut short.
+title(Term) ->
+	lists:flatten(io_lib:format("~0tp", [Term], [{chars_limit, 80}])).
+
+title(What, Term) ->
+	lists:flatten(io_lib:format("~s ~0tp", [What, Term], [{chars_limit, 80}])).
+
 %% What stands in a sentence for people and belongs into a program: binaries, funs, pids of Erlang's; names, paths and
 %% values of Rust's.
 -spec debris(string()) -> [string()].
@@ -67,14 +75,6 @@ debris(Sentence) ->
 	Rest = lists:foldl(fun(Word, S) -> string:replace(S, Word, "", all) end, Sentence, Words),
 	[Found || Pattern <- Patterns,
 		{match, [Found|_]} <- [re:run(unicode:characters_to_binary(Rest), Pattern, [{capture, all, list}])]].
-
-%% Every exported function of one argument that isn't Common Test's own is a case.
-all(Suite) ->
-	lists:usort([F || {F, 1} <- Suite:module_info(exports),
-		F =/= module_info,
-		F =/= init_per_suite,
-		F =/= end_per_suite,
-		not lists:prefix("do_", atom_to_list(F))]).
 
 config(Key, Config) ->
 	{_, Value} = lists:keyfind(Key, 1, Config),

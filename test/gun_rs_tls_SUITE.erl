@@ -1,33 +1,17 @@
 %% A server's certificate is verified unless the user says otherwise, and each way in which one can be wrong has its
 %% alert and its sentence; so have the certificates that servers want of clients.
 -module(gun_rs_tls_SUITE).
--compile(export_all).
--compile(nowarn_export_all).
 
--import(gun_rs_test, [config/2]).
--import(gun_rs_test, [doc/1]).
-
--include("gun_rs_test.hrl").
 -include_lib("public_key/include/public_key.hrl").
 
-%% Far beyond what the slowest case takes: for what would never end.
-suite() ->
-	[{timetrap, {minutes, 2}}].
+-define(NEEDS, [cowboy, certs]).
+-define(TIMETRAP, {minutes, 2}).
+-include("gun_rs_suite.hrl").
 
 %% The same of each server.
-all() ->
-	[{group, cowboy}, {group, openssl}, {group, rust}].
-
 groups() ->
-	Cases = gun_rs_test:all(?MODULE),
+	Cases = gun_rs_suite:cases(?MODULE),
 	[{cowboy, Cases}, {openssl, Cases}, {rust, Cases}].
-
-init_per_suite(Config) ->
-	ok = gun_rs_test:require_cowboy(),
-	[{certs, tls_certs:make(config(priv_dir, Config))}|Config].
-
-end_per_suite(_) ->
-	ok.
 
 init_per_group(Group, Config) ->
 	[{kind, Group}|Config].

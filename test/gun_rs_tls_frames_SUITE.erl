@@ -1,27 +1,14 @@
 %% What goes through TLS comes out as it was, wherever a record begins and ends, in TLS 1.2 and 1.3.
 -module(gun_rs_tls_frames_SUITE).
--compile(export_all).
--compile(nowarn_export_all).
 
--import(gun_rs_test, [answer/2]).
--import(gun_rs_test, [config/2]).
--import(gun_rs_test, [doc/1]).
--import(gun_rs_test, [upgrade/4]).
-
--include("gun_rs_test.hrl").
+-define(NEEDS, [cowboy, certs]).
+-include("gun_rs_suite.hrl").
 
 -define(VERSIONS, ['tlsv1.2', 'tlsv1.3']).
 
-%% Far beyond what the slowest case takes: for what would never end.
-suite() ->
-	[{timetrap, {minutes, 5}}].
-
 %% Cowboy on Erlang's ssl or Erlang's ssl alone, OpenSSL, rustls.
-all() ->
-	[{group, erlang}, {group, openssl}, {group, rust}].
-
 groups() ->
-	Cases = gun_rs_test:all(?MODULE),
+	Cases = gun_rs_suite:cases(?MODULE),
 	%% The test server reads no bodies and neither compresses nor updates its keys.
 	Rust = Cases -- [bodies_both_ways, compressed, key_updates, every_boundary_of_the_answer, every_boundary_of_frames],
 	[
@@ -29,13 +16,6 @@ groups() ->
 		{openssl, Cases -- [every_boundary_of_the_answer]},
 		{rust, Rust}
 	].
-
-init_per_suite(Config) ->
-	ok = gun_rs_test:require_cowboy(),
-	[{certs, tls_certs:make(config(priv_dir, Config))}|Config].
-
-end_per_suite(_) ->
-	ok.
 
 init_per_group(Group, Config) ->
 	[{group, Group}|Config].

@@ -1,17 +1,11 @@
 %% A TLS connection from its first byte to its last: what the handshake says and agrees on, how it fails, what is kept
 %% of it for the next one, and how it ends.
 -module(gun_rs_tls_life_SUITE).
--compile(export_all).
--compile(nowarn_export_all).
 
--import(gun_rs_test, [answer/2]).
--import(gun_rs_test, [config/2]).
--import(gun_rs_test, [doc/1]).
--import(gun_rs_test, [eventually/1]).
 -import(gun_rs_test, [eventually/2]).
--import(gun_rs_test, [upgrade/2]).
 
--include("gun_rs_test.hrl").
+-define(NEEDS, [cowboy, certs]).
+-include("gun_rs_suite.hrl").
 
 -define(VERSIONS, ['tlsv1.2', 'tlsv1.3']).
 
@@ -20,20 +14,6 @@
 
 %% How much more memory a connection may take with many roots than with one, in bytes. Those of a system are 200 KB.
 -define(SHARE, 5000).
-
-%% Far beyond what the slowest case takes: for what would never end.
-suite() ->
-	[{timetrap, {minutes, 5}}].
-
-all() ->
-	gun_rs_test:all(?MODULE).
-
-init_per_suite(Config) ->
-	ok = gun_rs_test:require_cowboy(),
-	[{certs, tls_certs:make(config(priv_dir, Config))}|Config].
-
-end_per_suite(_) ->
-	ok.
 
 %% Opening.
 

@@ -1,25 +1,13 @@
 %% Who asks for no verification needs a server's key and nothing else of its certificate, however odd it is; and what a
 %% client's own certificate looks like is for the server to judge.
 -module(gun_rs_tls_odd_SUITE).
--compile(export_all).
--compile(nowarn_export_all).
 
--import(gun_rs_test, [config/2]).
--import(gun_rs_test, [doc/1]).
-
--include("gun_rs_test.hrl").
-
-%% Far beyond what the slowest case takes: for what would never end.
-suite() ->
-	[{timetrap, {minutes, 2}}].
-
-all() ->
-	gun_rs_test:all(?MODULE).
+-define(NEEDS, [cowboy, certs]).
+-define(TIMETRAP, {minutes, 2}).
+-include("gun_rs_suite.hrl").
 
 init_per_suite(Config) ->
-	ok = gun_rs_test:require_cowboy(),
-	PrivDir = config(priv_dir, Config),
-	[{certs, tls_certs:make(PrivDir)}, {odd, tls_odd_certs:make(PrivDir)}|Config].
+	[{odd, tls_odd_certs:make(config(priv_dir, Config))}|Config].
 
 end_per_suite(_) ->
 	ok.

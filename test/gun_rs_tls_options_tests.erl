@@ -3,6 +3,8 @@
 
 -include_lib("eunit/include/eunit.hrl").
 
+-import(gun_rs_test, [title/2]).
+
 -define(ALPN, [<<"http/1.1">>]).
 %% As much of a certificate as the options look at: one DER sequence.
 -define(DER, <<16#30, 3, 2, 1, 0>>).
@@ -763,9 +765,6 @@ a_sentence_is_one_line_of_text_whatever_it_shows_test_() ->
 
 cases(Cases) ->
 	[{Key, Value} || {Key, Values} <- Cases, Value <- Values].
-
-title(What, Term) ->
-	lists:flatten(io_lib:format("~s ~0tp", [What, Term], [{chars_limit, 80}])).
 
 refusal(Element) ->
 	unicode:characters_to_list(gun_rs_tls_options:refusal(Element)).

@@ -1,15 +1,10 @@
 %% A body goes out no faster than the server takes it, and with max_send_queue it costs no more memory than that.
 -module(gun_rs_upload_SUITE).
--compile(export_all).
--compile(nowarn_export_all).
 
--import(gun_rs_test, [answer/2]).
--import(gun_rs_test, [doc/1]).
--import(gun_rs_test, [eventually/1]).
--import(gun_rs_test, [open/2]).
 -import(lying_server, [ok/1]).
 
--include("gun_rs_test.hrl").
+-define(TIMETRAP, {minutes, 10}).
+-include("gun_rs_suite.hrl").
 
 -define(MIB, 16#100000).
 
@@ -22,20 +17,6 @@
 
 %% After how many bytes the server pauses: far more than the queue and the system's buffers hold.
 -define(PAUSE_AFTER, (64 * ?MIB)).
-
-%% Far beyond what the slowest case takes: for what would never end.
-suite() ->
-	[{timetrap, {minutes, 10}}].
-
-all() ->
-	gun_rs_test:all(?MODULE).
-
-init_per_suite(Config) ->
-	{ok, _} = application:ensure_all_started(gun_rs),
-	Config.
-
-end_per_suite(_) ->
-	ok.
 
 %% What a large body costs.
 
