@@ -3,7 +3,7 @@
 #![no_main]
 
 use gun_rs_engine::options::DeflateOptions;
-use gun_rs_engine::websocket::deflate::{Agreed, Deflater, Inflater, Step};
+use gun_rs_engine::websocket::deflate::{Agreed, Deflater, Inflated, Inflater};
 use gun_rs_engine::websocket::role::Role;
 use libfuzzer_sys::fuzz_target;
 
@@ -14,7 +14,7 @@ fn inflate_into(inflater: &mut Inflater, mut input: &[u8], message: &mut Vec<u8>
         let from = message.len();
         message.resize(from + ROOM, 0);
         let (before, room) = message.split_at_mut(from);
-        let Step { consumed, produced, goes_on, result } = inflater.inflate(input, before, room);
+        let Inflated { consumed, produced, goes_on, result } = inflater.inflate(input, before, room);
         message.truncate(from + produced);
         result.ok()?;
         input = &input[consumed..];

@@ -61,10 +61,10 @@ impl Body for RequestBody {
 
 /// A body that comes in parts.
 pub(crate) struct Upload {
-    progress: Mutex<Progress>,
+    parts: Mutex<Parts>,
 }
 
-struct Progress {
+struct Parts {
     /// What is not sent yet, and what it counts for.
     parts: VecDeque<(Bytes, Charge)>,
     /// How many bytes may still be given, where that was announced.
@@ -75,8 +75,8 @@ struct Progress {
 
 impl Upload {
     pub(crate) fn new(length: Option<u64>) -> Self {
-        let progress = Progress { parts: VecDeque::new(), missing: length, fin: false, reader: None };
-        Self { progress: Mutex::new(progress) }
+        let parts = Parts { parts: VecDeque::new(), missing: length, fin: false, reader: None };
+        Self { parts: Mutex::new(parts) }
     }
 
     /// Adds a part, with what it counts for.
@@ -84,22 +84,22 @@ impl Upload {
     /// # Errors
     /// Nothing is added: the body is complete, or would be longer or shorter than announced.
     pub(crate) fn push(&self, data: Bytes, charge: Charge, fin: bool) -> Result<(), BadState> {
-        let mut progress = self.progress();
-        if progress.fin {
+        let mut body = self.parts();
+        if body.fin {
             return Err(BadState::BodyComplete);
         }
-        if let Some(missing) = progress.missing {
+        if let Some(missing) = body.missing {
             let Some(left) = missing.checked_sub(data.len() as u64) else { return Err(BadState::BodyTooLong) };
             if fin && left > 0 {
                 return Err(BadState::BodyTooShort);
             }
-            progress.missing = Some(left);
+            body.missing = Some(left);
         }
-        progress.fin = fin;
+        body.fin = fin;
         if !data.is_empty() {
-            progress.parts.push_back((data, charge));
+            body.parts.push_back((data, charge));
         }
-        if let Some(reader) = progress.reader.take() {
+        if let Some(reader) = body.reader.take() {
             reader.wake();
         }
         Ok(())
@@ -107,24 +107,24 @@ impl Upload {
 
     /// Whether nothing is missing of it.
     pub(crate) fn is_complete(&self) -> bool {
-        let progress = self.progress();
-        progress.fin || progress.missing == Some(0)
+        let body = self.parts();
+        body.fin || body.missing == Some(0)
     }
 
     fn poll_next(&self, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
-        let mut progress = self.progress();
-        match progress.parts.pop_front() {
+        let mut body = self.parts();
+        match body.parts.pop_front() {
             Some((data, _)) => Poll::Ready(Some(data)),
-            None if progress.fin || progress.missing == Some(0) => Poll::Ready(None),
+            None if body.fin || body.missing == Some(0) => Poll::Ready(None),
             None => {
-                progress.reader = Some(cx.waker().clone());
+                body.reader = Some(cx.waker().clone());
                 Poll::Pending
             }
         }
     }
 
     /// Nobody panics while holding this lock, and if anybody did, what is behind it would be sound.
-    fn progress(&self) -> MutexGuard<'_, Progress> {
-        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    fn parts(&self) -> MutexGuard<'_, Parts> {
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -37,7 +37,7 @@ struct Shared {
     look_up: Box<LookUp>,
     limits: Limits,
     /// The lock is held for a moment, and never while a name is looked up.
-    state: Mutex<State>,
+    state: Mutex<Lookups>,
     /// Signals that `given` has another name.
     changed: Condvar,
 }
@@ -52,7 +52,7 @@ struct Limits {
 }
 
 #[derive(Default)]
-struct State {
+struct Lookups {
     /// Every look-up that waits or runs, by its name. The connections that wait for it hold the receiving ends.
     look_ups: HashMap<Arc<str>, watch::Sender<Option<Answer>>>,
     /// The names that wait for a thread, in the order in which they came.
@@ -85,7 +85,7 @@ impl Resolver {
         limits: Limits,
         look_up: impl Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync + 'static,
     ) -> Self {
-        let (state, changed) = (Mutex::new(State::default()), Condvar::new());
+        let (state, changed) = (Mutex::new(Lookups::default()), Condvar::new());
         Self(Arc::new(Shared { look_up: Box::new(look_up), limits, state, changed }))
     }
 
@@ -143,12 +143,12 @@ impl Resolver {
 }
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, Lookups> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Gives threads the names that may be looked up now.
-    fn begin(shared: &Arc<Self>, state: &mut State) {
+    fn begin(shared: &Arc<Self>, state: &mut Lookups) {
         while let Some(name) = state.take_next(shared.limits) {
             if state.idle > 0 {
                 state.idle -= 1;
@@ -191,7 +191,7 @@ impl Shared {
     }
 
     /// The next name for this thread, or `None` when it has been idle for so long that it ends.
-    fn next(&self, mut state: MutexGuard<'_, State>) -> Option<Arc<str>> {
+    fn next(&self, mut state: MutexGuard<'_, Lookups>) -> Option<Arc<str>> {
         if let Some(name) = state.take_next(self.limits) {
             state.running.push(Arc::clone(&name));
             return Some(name);
@@ -213,7 +213,7 @@ impl Shared {
     }
 }
 
-impl State {
+impl Lookups {
     fn is_awaited(&self, name: &str) -> bool {
         self.look_ups.get(name).is_some_and(|look_up| look_up.receiver_count() > 0)
     }

@@ -1,6 +1,6 @@
 //! A message under way: it is put together from what arrives, inflated, and validated.
 
-use super::deflate::{Inflater, Step};
+use super::deflate::{Inflated, Inflater};
 use super::frame::{Header, Opcode, mask};
 use crate::error::{ConnectionError, ProtocolError};
 use crate::event::{Data, Message};
@@ -114,7 +114,7 @@ impl<P: Payload> Assembly<P> {
                 (&*message, room)
             };
             let size = room.len();
-            let Step { consumed, produced, goes_on, result } = inflater.inflate(bytes, message, room);
+            let Inflated { consumed, produced, goes_on, result } = inflater.inflate(bytes, message, room);
             if left == 0 && produced > 0 {
                 return Err(ProtocolError::MessageTooBig.into());
             }

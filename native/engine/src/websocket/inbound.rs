@@ -26,15 +26,15 @@ const BEFORE_LARGE: usize = 4 * 1024;
 const INFLATE_AT_ONCE: usize = 1024;
 
 /// Where the payload of a masked control frame is unmasked: it is lent for the time of one message.
-pub struct Control([u8; MAX_CONTROL_PAYLOAD]);
+pub struct ControlPayload([u8; MAX_CONTROL_PAYLOAD]);
 
-impl Default for Control {
+impl Default for ControlPayload {
     fn default() -> Self {
         Self([0; MAX_CONTROL_PAYLOAD])
     }
 }
 
-impl Control {
+impl ControlPayload {
     /// The payload of a control frame, unmasked.
     fn unmask<'a>(&'a mut self, payload: &'a [u8], key: Option<[u8; 4]>) -> &'a [u8] {
         match (key, self.0.get_mut(..payload.len())) {
@@ -64,12 +64,12 @@ pub struct Inbound<P> {
     large: bool,
     /// How many bytes may be inflated in this turn.
     inflatable: usize,
-    counts: Counts,
+    counts: Received,
 }
 
 /// What has been received since the counts were last taken.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub struct Counts {
+pub struct Received {
     /// Frames, control frames included.
     pub frames: u64,
     /// Bytes of compressed payloads.
@@ -112,7 +112,7 @@ impl<P: Payload> Inbound<P> {
             frame: None,
             large: false,
             inflatable: usize::MAX,
-            counts: Counts::default(),
+            counts: Received::default(),
         }
     }
 
@@ -137,7 +137,7 @@ impl<P: Payload> Inbound<P> {
         &mut self,
         input: &'a [u8],
         consumed: &mut usize,
-        control: &'a mut Control,
+        control: &'a mut ControlPayload,
     ) -> Result<Option<Message<'a, P>>, ConnectionError> {
         loop {
             let rest = input.get(*consumed..).unwrap_or_default();
@@ -241,7 +241,7 @@ impl<P: Payload> Inbound<P> {
     }
 
     /// What has been received since the last call.
-    pub fn take_counts(&mut self) -> Counts {
+    pub fn take_counts(&mut self) -> Received {
         std::mem::take(&mut self.counts)
     }
 

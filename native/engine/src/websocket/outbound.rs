@@ -25,7 +25,7 @@ const DEFLATE_AT_ONCE: usize = 32 * 1024;
 /// The sending half of a session.
 pub struct Outbound<K: Sink> {
     role: Role,
-    waiting: VecDeque<Waiting<K>>,
+    waiting: VecDeque<Unsent<K>>,
     /// Pings and pongs of our own, encoded. They go out ahead of what waits, as soon as a frame ends.
     own: Vec<u8>,
     own_frames: u64,
@@ -53,12 +53,12 @@ pub struct Outbound<K: Sink> {
     /// Large messages that are staged to their end, and not given back yet.
     retired: Vec<Item<K::Source>>,
     retired_bytes: usize,
-    counts: Counts,
+    counts: Sent,
 }
 
 /// What has been sent since the counts were last taken.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub struct Counts {
+pub struct Sent {
     /// Frames, control frames included.
     pub frames: u64,
     /// Bytes that have been taken.
@@ -70,7 +70,7 @@ pub struct Counts {
 }
 
 /// What waits, with what it counts for.
-enum Waiting<K: Sink> {
+enum Unsent<K: Sink> {
     /// To be sent.
     Item(Item<K::Source>, usize),
     /// To be reported once everything before it has been sent. It counts for a command.
@@ -100,7 +100,7 @@ pub struct Taken {
 enum Ping {
     /// There is none, or it has been taken.
     Written,
-    Waiting,
+    Unsent,
     /// It ends at this byte of what is staged.
     Staged(usize),
 }
@@ -139,7 +139,7 @@ impl<K: Sink> Outbound<K> {
             answers: 0,
             retired: Vec::new(),
             retired_bytes: 0,
-            counts: Counts::default(),
+            counts: Sent::default(),
         }
     }
 
@@ -162,12 +162,12 @@ impl<K: Sink> Outbound<K> {
 
     /// Appends what the user sends, with what it counts for.
     pub fn push(&mut self, item: Item<K::Source>, cost: usize) {
-        self.waiting.push_back(Waiting::Item(item, cost));
+        self.waiting.push_back(Unsent::Item(item, cost));
     }
 
     /// Appends a receipt for everything before it. It counts for a command.
     pub fn push_receipt(&mut self, receipt: K::Receipt) {
-        self.waiting.push_back(Waiting::Receipt(receipt));
+        self.waiting.push_back(Unsent::Receipt(receipt));
     }
 
     /// Sends a ping of our own, unless the one before it has not been written yet.
@@ -175,7 +175,7 @@ impl<K: Sink> Outbound<K> {
         if let Ping::Written = self.ping {
             encode_as(self.role, &mut self.own, Opcode::Ping, false, b"");
             self.own_frames += 1;
-            self.ping = Ping::Waiting;
+            self.ping = Ping::Unsent;
         }
     }
 
@@ -207,7 +207,7 @@ impl<K: Sink> Outbound<K> {
     }
 
     /// What has been sent since the last call.
-    pub fn take_counts(&mut self) -> Counts {
+    pub fn take_counts(&mut self) -> Sent {
         std::mem::take(&mut self.counts)
     }
 
@@ -221,7 +221,7 @@ impl<K: Sink> Outbound<K> {
     pub fn clear(&mut self) -> Vec<K::Receipt> {
         let mut receipts = Vec::new();
         for waiting in self.waiting.drain(..) {
-            if let Waiting::Receipt(receipt) = waiting {
+            if let Unsent::Receipt(receipt) = waiting {
                 receipts.push(receipt);
             }
         }
@@ -254,11 +254,11 @@ impl<K: Sink> Outbound<K> {
 
     /// Who waits for what has been taken, and nothing else: once for each.
     pub fn next_sent(&mut self) -> Option<K::Receipt> {
-        if !self.staged().is_empty() || !matches!(self.waiting.front(), Some(Waiting::Receipt(..))) {
+        if !self.staged().is_empty() || !matches!(self.waiting.front(), Some(Unsent::Receipt(..))) {
             return None;
         }
         match self.waiting.pop_front() {
-            Some(Waiting::Receipt(receipt)) => {
+            Some(Unsent::Receipt(receipt)) => {
                 self.released += COMMAND;
                 Some(receipt)
             }
@@ -279,18 +279,18 @@ impl<K: Sink> Outbound<K> {
             if !matches!(self.front, Front::Begun { .. }) {
                 self.stage_own();
             }
-            let Some(Waiting::Item(item, _)) = self.waiting.front() else { break };
+            let Some(Unsent::Item(item, _)) = self.waiting.front() else { break };
             self.staged_data = true;
             if self.deflated_now >= DEFLATE_AT_ONCE && self.is_compressed(item) {
                 return Ok(if self.staged.is_empty() { Staged::Working } else { Staged::Ready });
             }
-            let Some(Waiting::Item(mut item, mut cost)) = self.waiting.pop_front() else { break };
+            let Some(Unsent::Item(mut item, mut cost)) = self.waiting.pop_front() else { break };
             if self.stage_item(&mut item, &mut cost)? {
                 self.staged_cost += cost;
                 self.counts.frames += if let Item::Encoded(frames, _) = item { u64::from(frames) } else { 1 };
                 self.retire(item);
             } else {
-                self.waiting.push_front(Waiting::Item(item, cost));
+                self.waiting.push_front(Unsent::Item(item, cost));
             }
         }
         if !self.staged.is_empty() {
@@ -384,7 +384,7 @@ impl<K: Sink> Outbound<K> {
         }
         self.counts.frames += std::mem::take(&mut self.own_frames);
         self.answers = 0;
-        if let Ping::Waiting = self.ping {
+        if let Ping::Unsent = self.ping {
             self.ping = Ping::Staged(self.staged.len());
         }
     }

@@ -6,7 +6,7 @@ use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderValue, Method, Uri, Version};
 
 use super::Exchanges;
-use super::deadline::{Deadline, Shutdown, timer};
+use super::deadline::{Deadline, Shutdown, alarm};
 use super::exchange::{Asking, Exchange, Stage};
 use super::headers::{closes, request_headers};
 use crate::account::Charge;
@@ -82,7 +82,7 @@ impl<K: Sink> Exchanges<K> {
         self.refuse_waiting(&StreamError::Closing, context);
         if !self.shutdown.is_asked() {
             let limit = context.options.http.closing_timeout;
-            self.shutdown = limit.map_or(Shutdown::Unlimited, |limit| Shutdown::Until(timer(limit)));
+            self.shutdown = limit.map_or(Shutdown::Unlimited, |limit| Shutdown::Until(alarm(limit)));
         }
     }
 

@@ -9,14 +9,14 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::error::Wait;
 
-pub(super) type Timer = Pin<Box<Sleep>>;
+pub(super) type Alarm = Pin<Box<Sleep>>;
 
-pub(super) fn timer(after: Duration) -> Timer {
+pub(super) fn alarm(after: Duration) -> Alarm {
     Box::pin(sleep_until(Instant::now() + after))
 }
 
 /// Whether the timer is set and has passed. Otherwise it wakes the task when it passes.
-pub(super) fn is_due(timer: Option<&mut Timer>, cx: &mut Context<'_>) -> bool {
+pub(super) fn is_due(timer: Option<&mut Alarm>, cx: &mut Context<'_>) -> bool {
     timer.is_some_and(|timer| timer.as_mut().poll(cx).is_ready())
 }
 
@@ -24,12 +24,12 @@ pub(super) fn is_due(timer: Option<&mut Timer>, cx: &mut Context<'_>) -> bool {
 pub(super) struct Deadline {
     pub(super) wait: Wait,
     pub(super) limit: Duration,
-    pub(super) timer: Timer,
+    pub(super) timer: Alarm,
 }
 
 impl Deadline {
     pub(super) fn new(wait: Wait, limit: Option<Duration>) -> Option<Self> {
-        limit.map(|limit| Self { wait, limit, timer: timer(limit) })
+        limit.map(|limit| Self { wait, limit, timer: alarm(limit) })
     }
 
     /// It starts again at this moment.
@@ -42,7 +42,7 @@ impl Deadline {
 pub(super) enum Shutdown {
     NotAsked,
     Unlimited,
-    Until(Timer),
+    Until(Alarm),
 }
 
 impl Shutdown {
@@ -50,7 +50,7 @@ impl Shutdown {
         !matches!(self, Self::NotAsked)
     }
 
-    pub(super) fn timer(&mut self) -> Option<&mut Timer> {
+    pub(super) fn timer(&mut self) -> Option<&mut Alarm> {
         if let Self::Until(timer) = self { Some(timer) } else { None }
     }
 }

@@ -33,7 +33,7 @@ use hyper::client::conn::http1::{Builder, Connection as Dispatcher, SendRequest}
 use hyper_util::rt::TokioIo;
 use tokio::time::Instant;
 
-use self::deadline::{Deadline, Shutdown, Timer, is_due, timer};
+use self::deadline::{Alarm, Deadline, Shutdown, alarm, is_due};
 use self::exchange::{Exchange, Stage};
 use self::faults::{down_reason, idle_down_reason};
 use self::head::Limits;
@@ -92,9 +92,9 @@ struct Exchanges<K: Sink> {
     served: bool,
     shutdown: Shutdown,
     /// When to send an empty line.
-    keepalive: Option<Timer>,
+    keepalive: Option<Alarm>,
     /// How many bytes the peer had taken when it took no more, and when that is too long ago.
-    stalled: Option<(u64, Timer)>,
+    stalled: Option<(u64, Alarm)>,
 }
 
 impl<S: ByteStream, K: Sink> Http1<S, K> {
@@ -128,7 +128,7 @@ impl<S: ByteStream, K: Sink> Http1<S, K> {
             http10: false,
             served: false,
             shutdown: Shutdown::NotAsked,
-            keepalive: options.keepalive.map(timer),
+            keepalive: options.keepalive.map(alarm),
             stalled: None,
         };
         exchanges.take_over(left, context);
@@ -275,7 +275,7 @@ impl<K: Sink> Exchanges<K> {
         }
         if idle && self.streams.none_waits() && is_due(self.keepalive.as_mut(), cx) {
             self.control.send_empty_line();
-            self.keepalive = context.options.http.keepalive.map(timer);
+            self.keepalive = context.options.http.keepalive.map(alarm);
             return Poll::Ready(None);
         }
         if is_due(self.deadline.as_mut().map(|deadline| &mut deadline.timer), cx) {
@@ -330,7 +330,7 @@ impl<K: Sink> Exchanges<K> {
         let Some(limit) = context.options.tcp.send_timeout else { return };
         match self.control.blocked_at() {
             None => self.stalled = None,
-            Some(written) if self.stalled.is_none() => self.stalled = Some((written, timer(limit))),
+            Some(written) if self.stalled.is_none() => self.stalled = Some((written, alarm(limit))),
             Some(_) => {}
         }
     }

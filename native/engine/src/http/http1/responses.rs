@@ -7,7 +7,7 @@ use http::{HeaderMap, StatusCode, Version};
 use hyper::body::{Body as _, Incoming};
 use tokio::time::Instant;
 
-use super::deadline::{Deadline, timer};
+use super::deadline::{Deadline, alarm};
 use super::exchange::{Part, Progress, Stage};
 use super::faults::{TRAILERS_TOO_LARGE, down_reason};
 use super::headers::{headers_len, last_after};
@@ -215,6 +215,6 @@ impl<K: Sink> Exchanges<K> {
         }
         self.streams.end_active();
         self.deadline = None;
-        self.keepalive = context.options.http.keepalive.map(timer);
+        self.keepalive = context.options.http.keepalive.map(alarm);
     }
 }

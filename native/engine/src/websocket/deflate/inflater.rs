@@ -7,7 +7,7 @@ use crate::error::ProtocolError;
 use crate::websocket::role::Role;
 
 /// What [`Inflater::inflate`] has done.
-pub struct Step {
+pub struct Inflated {
     /// How much of the input was consumed.
     pub consumed: usize,
     /// How much of the room is filled, also when a fault follows.
@@ -49,7 +49,7 @@ impl Inflater {
     }
 
     /// Inflates from `input` to `room`, which stands behind what there is of the message.
-    pub fn inflate(&mut self, input: &[u8], message: &[u8], room: &mut [u8]) -> Step {
+    pub fn inflate(&mut self, input: &[u8], message: &[u8], room: &mut [u8]) -> Inflated {
         let context = self.context.get_or_insert_with(|| Box::new(Inflate::new(false, self.window_bits)));
         let before = (context.total_in(), context.total_out());
         let status = context.decompress(input, room, InflateFlush::SyncFlush);
@@ -75,7 +75,7 @@ impl Inflater {
             }
         }
         let result = result.map_err(|_| ProtocolError::CompressedData);
-        Step { consumed, produced, goes_on: ends || consumed > 0 || produced > 0, result }
+        Inflated { consumed, produced, goes_on: ends || consumed > 0 || produced > 0, result }
     }
 
     /// The bytes that end the message, to be inflated after its own. A message whose last block is a final one should

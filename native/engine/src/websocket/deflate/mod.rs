@@ -14,7 +14,7 @@ mod inflater;
 mod negotiation;
 
 pub use deflater::Deflater;
-pub use inflater::{Inflater, Step};
+pub use inflater::{Inflated, Inflater};
 pub use negotiation::Agreed;
 
 /// What the sender leaves out at a message's end, and the receiver puts back (RFC 7692, 7.2.1).

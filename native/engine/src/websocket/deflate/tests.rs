@@ -27,7 +27,7 @@ fn inflate_into(inflater: &mut Inflater, mut input: &[u8], message: &mut Vec<u8>
         let from = message.len();
         message.resize(from + 1000, 0);
         let (before, room) = message.split_at_mut(from);
-        let Step { consumed, produced, goes_on, result } = inflater.inflate(input, before, room);
+        let Inflated { consumed, produced, goes_on, result } = inflater.inflate(input, before, room);
         message.truncate(from + produced);
         result?;
         input = &input[consumed..];

@@ -55,7 +55,7 @@ fn receive(options: &WsOptions, pieces: &[&[u8]]) -> (Vec<Got>, Option<Connectio
         pending.extend_from_slice(piece);
         let mut consumed = 0;
         loop {
-            match inbound.next(&pending, &mut consumed, &mut Control::default()) {
+            match inbound.next(&pending, &mut consumed, &mut ControlPayload::default()) {
                 Ok(Some(message)) => got.push(own(message)),
                 Ok(None) => break,
                 Err(error) => return (got, Some(error)),
@@ -216,7 +216,7 @@ fn a_frame_that_announces_everything_allocates_one_piece() {
     let options = WsOptions { max_message_size: None, ..WsOptions::default() };
     let mut inbound = Inbound::<Vec<u8>>::new(Role::Client, &options, None, false);
     let announced = [0x82, 127, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
-    assert!(inbound.next(&announced, &mut 0, &mut Control::default()).unwrap().is_none());
+    assert!(inbound.next(&announced, &mut 0, &mut ControlPayload::default()).unwrap().is_none());
     assert_eq!(inbound.direct().unwrap().unwrap().len(), FIRST_PIECE);
 }
 
@@ -251,7 +251,7 @@ fn compressed_messages_are_inflated_whatever_pieces_they_come_in() {
         for piece in wire.chunks(size) {
             pending.extend_from_slice(piece);
             let mut consumed = 0;
-            while let Some(message) = inbound.next(&pending, &mut consumed, &mut Control::default()).unwrap() {
+            while let Some(message) = inbound.next(&pending, &mut consumed, &mut ControlPayload::default()).unwrap() {
                 got.push(own(message));
             }
             pending.drain(..consumed);
@@ -274,7 +274,8 @@ fn a_compressed_message_of_no_bytes_is_empty_and_spoils_nothing_after_it() {
         let wire = [before, empty, empty, after].concat();
         let mut inbound = inflating(1000, false);
         let mut consumed = 0;
-        let got = [(); 4].map(|()| inbound.next(&wire, &mut consumed, &mut Control::default()).unwrap().map(own));
+        let got =
+            [(); 4].map(|()| inbound.next(&wire, &mut consumed, &mut ControlPayload::default()).unwrap().map(own));
         let (hello, nothing) = (Some(Got::Text(b"Hello".into())), Some(Got::Text(Vec::new())));
         assert_eq!(got, [hello.clone(), nothing.clone(), nothing, hello]);
         assert_eq!(inbound.take_counts().inflated, 10);
@@ -284,10 +285,11 @@ fn a_compressed_message_of_no_bytes_is_empty_and_spoils_nothing_after_it() {
 #[test]
 fn a_bomb_is_cut_off_at_the_limit() {
     let wire = compressed(&[(&vec![0; 10 << 20], false)]);
-    let exact = inflating(10 << 20, false).next(&wire, &mut 0, &mut Control::default()).map(|message| message.map(own));
+    let exact =
+        inflating(10 << 20, false).next(&wire, &mut 0, &mut ControlPayload::default()).map(|message| message.map(own));
     assert_eq!(exact.unwrap(), Some(Got::Binary(vec![0; 10 << 20])));
     let mut inbound = inflating(1 << 20, false);
-    let Err(ConnectionError::Protocol(error)) = inbound.next(&wire, &mut 0, &mut Control::default()) else {
+    let Err(ConnectionError::Protocol(error)) = inbound.next(&wire, &mut 0, &mut ControlPayload::default()) else {
         panic!("it passed")
     };
     assert_eq!(error, ProtocolError::MessageTooBig);
@@ -299,7 +301,8 @@ fn a_bomb_is_cut_off_at_the_limit() {
 fn compressed_bits_need_an_agreement_and_stand_on_first_frames_alone() {
     assert_eq!(protocol_error(&[&[0xc1, 0]]), ProtocolError::ReservedBits);
     let mut inbound = inflating(1000, false);
-    let Err(ConnectionError::Protocol(error)) = inbound.next(&[0x41, 1, 0, 0xc0, 0], &mut 0, &mut Control::default())
+    let Err(ConnectionError::Protocol(error)) =
+        inbound.next(&[0x41, 1, 0, 0xc0, 0], &mut 0, &mut ControlPayload::default())
     else {
         panic!("it passed")
     };
@@ -317,7 +320,7 @@ fn fragments_can_be_told_one_by_one_with_their_own_bytes() {
     let mut inbound = Inbound::<Vec<u8>>::new(Role::Client, &WsOptions::default(), None, true);
     let mut consumed = 0;
     let mut got = Vec::new();
-    while let Some(message) = inbound.next(&wire, &mut consumed, &mut Control::default()).unwrap() {
+    while let Some(message) = inbound.next(&wire, &mut consumed, &mut ControlPayload::default()).unwrap() {
         got.push(match message {
             Message::Fragment { text: true, fin, first, data: Data::Owned(data) } => (first, fin, data),
             message => (true, true, format!("{:?}", own(message)).into_bytes()),
@@ -339,9 +342,9 @@ fn text_told_in_fragments_is_validated_across_them() {
     let mut inbound = Inbound::<Vec<u8>>::new(Role::Client, &WsOptions::default(), None, true);
     let mut consumed = 0;
     let wire = [0x01, 2, b'a', 0xce, 0x80, 1, b'b'];
-    assert!(inbound.next(&wire, &mut consumed, &mut Control::default()).unwrap().is_some());
+    assert!(inbound.next(&wire, &mut consumed, &mut ControlPayload::default()).unwrap().is_some());
     assert!(matches!(
-        inbound.next(&wire, &mut consumed, &mut Control::default()),
+        inbound.next(&wire, &mut consumed, &mut ControlPayload::default()),
         Err(ConnectionError::Protocol(ProtocolError::InvalidUtf8))
     ));
 }

@@ -6,7 +6,7 @@ use bytes::{Buf, Bytes, BytesMut};
 
 use super::super::deflate::Agreed;
 use super::super::frame::MAX_CONTROL_PAYLOAD;
-use super::super::inbound::{Control, Counts, Inbound};
+use super::super::inbound::{ControlPayload, Inbound, Received};
 use super::super::role::Role;
 use super::{
     DRAINED_MESSAGE, MAX_ANSWERS, MAX_DRAINED, MESSAGE, Phase, Reading, SETTLE, Session, Setting, TURN, TURN_INFLATED,
@@ -75,7 +75,7 @@ impl<P: Payload> Reader<P> {
         }
     }
 
-    pub(super) fn take_counts(&mut self) -> (u64, Counts) {
+    pub(super) fn take_counts(&mut self) -> (u64, Received) {
         (std::mem::take(&mut self.bytes_received), self.inbound.take_counts())
     }
 }
@@ -226,7 +226,7 @@ impl<K: Sink> Session<K> {
     /// Delivers every message in `input`, or as many as the receiver may be given. Returns how much of it was consumed.
     fn decode(&mut self, input: &[u8], context: &mut Context<'_, K>) -> ControlFlow<DownReason, usize> {
         let mut consumed = 0;
-        let mut control = Control::default();
+        let mut control = ControlPayload::default();
         while self.is_decoding() {
             if let Peer::HasClosed { left: 0 } = self.reader.peer {
                 return ControlFlow::Break(DownReason::Closed);
