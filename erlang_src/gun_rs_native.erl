@@ -113,11 +113,11 @@
 	%% The graceful end that conn_shutdown/2 began is done, and no protocol was up.
 	| shut_down
 	%% The native task has panicked. The protocol is http or ws, if one was up.
-	| {panic, protocol() | nil, Reason :: {panic, Text :: binary() | string()}, Killed :: [reference()]}
+	| {panic, protocol() | undefined, Reason :: {panic, Text :: binary() | string()}, Killed :: [reference()]}
 	%% A message to be delivered by the process: to a fun, to another node, or with work of the
 	%% user's modules before it.
 	| {deliver, gun_rs_options:reply_to(), Message :: tuple()}
-	%% No message of the stream will follow, of which not the last one itself says so.
+	%% Nothing more need be kept for the stream, of which not the last message itself says so.
 	| {forget, StreamRef :: reference()}
 	%% The upgrade is done, and a module is going to take the frames.
 	| {ws_init, StreamRef :: reference(), gun_rs_options:reply_to(), Subprotocol :: binary() | undefined,

@@ -107,8 +107,9 @@ do_reload(Port) ->
 		_ = code:soft_purge(Module),
 		_ = code:load_file(Module),
 		do_still_talks(ConnPid, StreamRef)
-	end || _ <- lists:seq(1, 5), Module <- [gun_rs, gun_rs_caller, gun_rs_conn, gun_rs_frames, gun_rs_relay, gun_rs_options,
-		gun_rs_native]],
+	end || _ <- lists:seq(1, 5), Module <- [gun_rs, gun_rs_opener, gun_rs_caller, gun_rs_await, gun_rs_conn, gun_rs_retry,
+		gun_rs_mailbox, gun_rs_ws_handlers, gun_rs_conn_info, gun_rs_frames, gun_rs_dirty, gun_rs_relay, gun_rs_delivery,
+		gun_rs_options, gun_rs_native]],
 	Traffic ! stop,
 	Count = ?EXPECT({Traffic, N}, N),
 	true = Count > 0,

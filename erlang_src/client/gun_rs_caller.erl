@@ -4,7 +4,6 @@
 -module(gun_rs_caller).
 
 -export([info/1]).
--export([conn_info/1]).
 -export([dialect/1]).
 -export([exit_reason/1]).
 -export([set_owner/2]).
@@ -36,25 +35,12 @@ info(ConnPid) ->
 			no_info(noproc, ConnPid);
 		false ->
 			try
-				gun_rs_relay:apply(ConnPid, ?MODULE, conn_info, [ConnPid])
+				%% By the name that nodes with 0.3.0 know too.
+				gun_rs_relay:apply(ConnPid, gun_rs_conn, conn_info, [ConnPid])
 			catch
 				exit:{exception, {Reason, {sys, get_state, _}}} -> no_info(Reason, ConnPid);
 				error:{erpc, Reason} -> no_info(Reason, ConnPid)
 			end
-	end.
-
-%% @doc The same, on the node of the pid.
--spec conn_info(pid()) -> map().
-conn_info(ConnPid) ->
-	case gun_rs_native:is_conn(ConnPid) of
-		true ->
-			try
-				gen_statem:call(ConnPid, info, ?CALL_TIMEOUT)
-			catch exit:{Reason, _} ->
-				no_info(Reason, ConnPid)
-			end;
-		false ->
-			no_info(noproc, ConnPid)
 	end.
 
 %% The exit of gun:info/1, which asks by sys:get_state/1.
@@ -71,10 +57,7 @@ is_other(Pid) ->
 dialect(ConnPid) ->
 	case gun_rs_relay:is_here(ConnPid) of
 		true ->
-			%% Without the native library there is no connection.
-			Living = [gun_rs_native:conn_dialect(ConnPid) || gun_rs_native:load_error() =:= undefined],
-			hd([Dialect || Dialect <- Living ++ [gun_rs_exits:dialect(ConnPid)], Dialect =/= undefined]
-				++ [gun_rs_options:default_dialect()]);
+			gun_rs_conn_info:dialect(ConnPid);
 		false ->
 			%% Whoever waits for a connection does not wait for a node that is gone.
 			case lists:member(node(ConnPid), nodes(connected)) of
@@ -85,7 +68,7 @@ dialect(ConnPid) ->
 
 remote_dialect(ConnPid) ->
 	try
-		gun_rs_relay:apply(ConnPid, ?MODULE, dialect, [ConnPid])
+		gun_rs_relay:apply(ConnPid, gun_rs_conn, dialect, [ConnPid])
 	catch _:_ ->
 		gun_rs_options:default_dialect()
 	end.

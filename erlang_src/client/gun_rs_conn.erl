@@ -18,6 +18,8 @@
 %% Where no retry is left, and where there is no connection to close, the process exits.
 
 -export([start_link/3]).
+-export([conn_info/1]).
+-export([dialect/1]).
 
 -export([callback_mode/0]).
 -export([init/1]).
@@ -66,6 +68,14 @@
 -spec start_link(Owner :: pid(), gun_rs_options:config(), gun_rs_tls:tls()) -> {ok, pid()} | ignore | {error, term()}.
 start_link(Owner, Config, Tls) ->
 	gen_statem:start_link(?MODULE, {Owner, Config, Tls}, [{hibernate_after, ?HIBERNATE_AFTER}]).
+
+%% What other nodes call, and nodes with another version of gun_rs too: the names stay.
+
+-spec conn_info(pid()) -> map().
+conn_info(ConnPid) -> gun_rs_conn_info:ask(ConnPid).
+
+-spec dialect(pid()) -> gun_rs_options:dialect().
+dialect(ConnPid) -> gun_rs_conn_info:dialect(ConnPid).
 
 -spec callback_mode() -> handle_event_function.
 callback_mode() -> handle_event_function.
@@ -332,7 +342,7 @@ native_event(loaded, #data{conn=Conn}) ->
 	keep_state_and_data;
 native_event({panic, Protocol, Reason, Killed}, Data=#data{owner=Owner}) ->
 	_ = gun_rs_delivery:deliver(Owner, {gun_error, self(), Reason}),
-	_ = [ok = gun_down(Protocol, {error, Reason}, Killed, Data) || Protocol =:= http orelse Protocol =:= ws],
+	_ = [ok = gun_down(Protocol, {error, Reason}, Killed, Data) || Protocol =/= undefined],
 	{stop, {shutdown, Reason}};
 native_event(Event, _) ->
 	unexpected(info, {gun_rs_native, Event}).

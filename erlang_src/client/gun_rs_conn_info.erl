@@ -1,7 +1,31 @@
 %% @private What `gun_rs:info/1' answers.
 -module(gun_rs_conn_info).
 
+-export([ask/1]).
+-export([dialect/1]).
 -export([map/5]).
+
+%% In ms: as long as gun's own call.
+-define(CALL_TIMEOUT, 5000).
+
+%% @doc Asks a connection of this node. The exit is that of gun:info/1, which asks by
+%% sys:get_state/1.
+-spec ask(pid()) -> map().
+ask(ConnPid) ->
+	try
+		true = gun_rs_native:is_conn(ConnPid) orelse exit({noproc, undefined}),
+		gen_statem:call(ConnPid, info, ?CALL_TIMEOUT)
+	catch exit:{Reason, _} ->
+		exit({Reason, {sys, get_state, [ConnPid]}})
+	end.
+
+%% @doc The dialect of a connection of this node, also of one that has ended not long ago.
+-spec dialect(pid()) -> gun_rs_options:dialect().
+dialect(ConnPid) ->
+	%% Without the native library there is no connection.
+	Living = [gun_rs_native:conn_dialect(ConnPid) || gun_rs_native:load_error() =:= undefined],
+	hd([Dialect || Dialect <- Living ++ [gun_rs_exits:dialect(ConnPid)], Dialect =/= undefined]
+		++ [gun_rs_options:default_dialect()]).
 
 %% @doc The map with gun's keys. What the connection is doing is asked of the native side:
 %% whoever has received the message of a change finds it here, whether or not the process

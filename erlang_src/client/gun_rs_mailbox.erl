@@ -42,7 +42,10 @@ flow_check(StreamRef, ReplyTo, Messages, Bytes, Questions) ->
 settle(StreamRef, ReplyTo, Questions) ->
 	ask({settle, StreamRef}, ReplyTo, 0, Questions).
 
-ask(Question, ReplyTo, Few, Questions) ->
+%% A question about another stream is of one that has ended: one stream is reported at a time.
+%% Whoever polled for all of them would have nothing else to do.
+ask(Question={_, StreamRef}, ReplyTo, Few, Questions0) ->
+	Questions = maps:filter(fun({_, Other}, _) -> Other =:= StreamRef end, Questions0),
 	{Questions#{Question => {ReplyTo, Few}}, look_into(ReplyTo, Question)}.
 
 %% A mailbox is short when it holds no more than half of the messages that were sent since

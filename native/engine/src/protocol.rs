@@ -102,6 +102,11 @@ impl<K: Sink> Left<K> {
         Self { reupgrade: None, requests: Vec::new(), frames: Vec::new() }
     }
 
+    /// Whether this is the stream of the upgrade to repeat.
+    pub(crate) fn repeats(&self, stream: &K::StreamId) -> bool {
+        self.reupgrade.as_ref().is_some_and(|(name, _)| *name == *stream)
+    }
+
     /// How many bytes of frames may wait for the upgrade to repeat, where any may.
     pub(crate) fn bound(&self) -> Option<usize> {
         self.reupgrade.as_ref().and_then(|(_, reupgrade)| reupgrade.bound())

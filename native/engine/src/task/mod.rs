@@ -184,6 +184,8 @@ impl<K: Sink> Task<K> {
         match command {
             // Answers that a stream has not lived to see.
             StreamCommand::UpdateFlow(None, _) | StreamCommand::FlowGrant(_) | StreamCommand::Settled(_) => {}
+            // The WebSocket that follows begins with a flow of its own.
+            StreamCommand::UpdateFlow(Some(stream), _) if self.left.repeats(&stream) => {}
             StreamCommand::Info(asked) => {
                 self.sink.event(Event::StreamInfo { receipt: &asked.1, info: StreamInfo::NotConnected });
             }
@@ -268,7 +270,11 @@ impl<K: Sink> Task<K> {
             let exit = poll_fn(|cx| poll_caught(|| self.poll(&mut *protocol, cx))).await;
             match exit {
                 Ok(Ok(Exit::Switch(next))) => protocol = next,
-                Ok(Ok(Exit::Down(down))) => return self.down(*down),
+                Ok(Ok(Exit::Down(down))) => {
+                    // The byte stream is closed, and what waited in the protocol given back, before anybody hears of it.
+                    drop(protocol);
+                    return self.down(*down);
+                }
                 Ok(Ok(Exit::ShutDown)) => return Err(Stop::ShutDown),
                 Ok(Err(stop)) => return Err(stop),
                 Err(panic) => {

@@ -254,7 +254,12 @@ impl<K: Sink> Outbound<K> {
 
     /// Who waits for what has been taken, and nothing else: once for each.
     pub fn next_sent(&mut self) -> Option<K::Receipt> {
-        if !self.staged().is_empty() || !matches!(self.waiting.front(), Some(Unsent::Receipt(..))) {
+        if !self.staged().is_empty() {
+            return None;
+        }
+        // Its sender may send again at once, and must find the room.
+        self.released += std::mem::take(&mut self.staged_cost);
+        if !matches!(self.waiting.front(), Some(Unsent::Receipt(_))) {
             return None;
         }
         match self.waiting.pop_front() {

@@ -370,13 +370,13 @@ impl<K: Sink> Session<K> {
     /// # Errors
     /// See [`Outbound::stage`].
     pub fn stage(&mut self, context: &mut Context<'_, K>) -> io::Result<Staged> {
-        if let Some(receipt) = self.outbound.next_sent() {
+        let sent: Vec<_> = std::iter::from_fn(|| self.outbound.next_sent()).collect();
+        if !sent.is_empty() {
             // The receiver of a receipt may send again, and must find the room.
             self.publish(context);
-            context.sink.event(Event::Sent(&receipt));
-            while let Some(receipt) = self.outbound.next_sent() {
-                context.sink.event(Event::Sent(&receipt));
-            }
+        }
+        for receipt in &sent {
+            context.sink.event(Event::Sent(receipt));
         }
         self.outbound.stage()
     }

@@ -175,8 +175,15 @@ impl<K: Sink> Exchanges<K> {
         let found = self.streams.get(&stream).filter(|entry| !entry.cancelled);
         let result = match found.map(|entry| &entry.upload) {
             Some(Some(upload)) => upload.push(data, charge, fin),
-            Some(None) => Err(BadState::BodyComplete),
-            None => Err(BadState::NoStream),
+            // Whoever hears of it finds its room in the queue free.
+            Some(None) => {
+                drop(charge);
+                Err(BadState::BodyComplete)
+            }
+            None => {
+                drop(charge);
+                Err(BadState::NoStream)
+            }
         };
         let Err(error) = result else { return };
         if error == BadState::BodyTooShort {

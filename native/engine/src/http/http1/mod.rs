@@ -339,8 +339,10 @@ impl<K: Sink> Exchanges<K> {
     /// only now.
     fn watch_receiver(&mut self, context: &Context<'_, K>) {
         let held_up = self.streams.active().is_some_and(|(entry, _)| is_held_up(entry, context.relay));
+        let cancelled = self.streams.active().is_some_and(|(entry, _)| entry.cancelled);
         if std::mem::replace(&mut self.held_up, held_up)
             && !held_up
+            && !cancelled
             && let Some(deadline) = &mut self.deadline
             && deadline.wait == Wait::Body
         {

@@ -6,6 +6,7 @@ use super::ends::*;
 use crate::command::{COMMAND, ITEM, Item};
 use crate::status::State;
 use crate::websocket::frame::Opcode;
+use crate::websocket::outbound::Staged;
 use crate::websocket::role::Role;
 
 /// Two clients with one sink, and the servers at their other ends.
@@ -109,4 +110,22 @@ proptest! {
         }
         prop_assert_eq!(streams.queued(), [0, 0]);
     }
+}
+
+#[test]
+fn a_receipt_is_reported_when_the_room_of_what_was_sent_is_free() {
+    let mut lender = lender();
+    let mut end = End::new(Role::Client, 1, &chosen(None), false, &mut lender);
+    end.send(Some(7), vec![Item::Small(Opcode::Binary, vec![2; 10])], &mut lender);
+    end.send(Some(8), vec![], &mut lender);
+    assert_eq!(lender.queued(Some(&1)), 2 * COMMAND + ITEM + 10);
+    let session = end.session.as_mut().unwrap();
+    assert_eq!(session.stage(&mut lender.lend()).unwrap(), Staged::Ready);
+    let written = session.staged().len();
+    session.wrote(written);
+    assert_eq!(lender.sink().0, []);
+    // Nothing but the report itself gives back, and all of it does.
+    assert_eq!(session.stage(&mut lender.lend()).unwrap(), Staged::Nothing);
+    assert_eq!(lender.sink().0, [(None, Seen::Sent(7)), (None, Seen::Sent(8))]);
+    assert_eq!(lender.queued(Some(&1)), 0);
 }
