@@ -3,8 +3,6 @@
 //! A NIF can send to processes of this node alone. What is for another node, or for a fun, goes to the process behind
 //! ConnPid, which delivers it.
 
-use std::collections::HashSet;
-
 use rustler::LocalPid;
 
 use crate::receiver::Receiver;
@@ -57,15 +55,15 @@ pub(crate) enum Route {
 /// Decides where the messages of one connection go.
 pub(crate) struct Router {
     route: Route,
-    /// The WebSockets whose frames a module of the user's takes.
-    modules: HashSet<StreamId>,
+    /// The WebSockets whose frames a module of the user's takes: few at a time, and on most connections none.
+    modules: Vec<StreamId>,
 }
 
 impl Router {
     /// For a connection that is not up yet. With `processed`, the process behind ConnPid runs modules on all messages.
     pub(crate) fn new(processed: bool) -> Self {
         let route = if processed { Route::Processed } else { Route::Direct };
-        Self { route, modules: HashSet::new() }
+        Self { route, modules: Vec::new() }
     }
 
     /// Whether the process behind ConnPid takes part in all messages.
@@ -103,7 +101,9 @@ impl Router {
     /// From now on a module of the user's takes the stream's frames.
     pub(crate) fn start_module(&mut self, stream: &Stream) {
         self.relay();
-        self.modules.insert(stream.id.clone());
+        if !self.modules.contains(&stream.id) {
+            self.modules.push(stream.id.clone());
+        }
     }
 
     /// The connection is down, and so are all its streams.

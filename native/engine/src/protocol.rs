@@ -102,6 +102,11 @@ impl<K: Sink> Left<K> {
         Self { reupgrade: None, requests: Vec::new(), frames: Vec::new() }
     }
 
+    /// Whether it leaves nothing.
+    pub(crate) fn is_nothing(&self) -> bool {
+        self.reupgrade.is_none() && self.requests.is_empty() && self.frames.is_empty()
+    }
+
     /// Whether this is the stream of the upgrade to repeat.
     pub(crate) fn repeats(&self, stream: &K::StreamId) -> bool {
         self.reupgrade.as_ref().is_some_and(|(name, _)| *name == *stream)

@@ -77,7 +77,7 @@ pub(crate) struct Status<K: Sink> {
     /// Of the connection itself: of its requests, or of the WebSocket that it is as a whole.
     account: Arc<Account>,
     /// Of WebSockets that share the connection with other streams. Most connections never have one.
-    streams: OnceLock<HashMap<K::StreamId, Arc<Account>>>,
+    streams: OnceLock<Box<HashMap<K::StreamId, Arc<Account>>>>,
     frames_in: AtomicU64,
     bytes_in: AtomicU64,
     frames_out: AtomicU64,
@@ -133,7 +133,7 @@ impl<K: Sink> Status<K> {
     /// A WebSocket opens beside other streams, with an account of its own.
     pub(crate) fn open_ws(&self, stream: K::StreamId, compresses: bool, max_queued: Option<usize>) {
         let account = Arc::new(Account::new(max_queued, compresses));
-        self.streams.get_or_init(HashMap::new).pin().insert(stream, account);
+        self.streams.get_or_init(Box::default).pin().insert(stream, account);
     }
 
     /// It is over.

@@ -75,7 +75,7 @@ pub fn spawn_on<K: Sink>(
 fn prepare<K: Sink>(options: ConnectOptions, sink: K) -> (Sender<K>, Task<K>) {
     let status = Arc::new(Status::new(options.http.max_send_queue));
     let (sender, receiver) = queue::queue(Arc::clone(status.account()));
-    let (left, relay) = (Left::nothing(), Window::for_relay());
+    let (left, relay) = (None, Window::for_relay());
     (sender, Task { options, commands: Commands::new(receiver), sink, status, left, relay })
 }
 
@@ -110,8 +110,8 @@ struct Task<K: Sink> {
     commands: Commands<K>,
     sink: K,
     status: Arc<Status<K>>,
-    /// By the connection before, for the next.
-    left: Left<K>,
+    /// By the connection before, for the next; in a box, since most connections leave nothing.
+    left: Option<Box<Left<K>>>,
     /// How much may be reported through a relay that has not caught up.
     relay: Window,
 }
@@ -185,11 +185,12 @@ impl<K: Sink> Task<K> {
             // Answers that a stream has not lived to see.
             StreamCommand::UpdateFlow(None, _) | StreamCommand::FlowGrant(_) | StreamCommand::Settled(_) => {}
             // The WebSocket that follows begins with a flow of its own.
-            StreamCommand::UpdateFlow(Some(stream), _) if self.left.repeats(&stream) => {}
+            StreamCommand::UpdateFlow(Some(stream), _)
+                if self.left.as_ref().is_some_and(|left| left.repeats(&stream)) => {}
             StreamCommand::Info(asked) => {
                 self.sink.event(Event::StreamInfo { receipt: &asked.1, info: StreamInfo::NotConnected });
             }
-            StreamCommand::Send(outgoing) => match &mut self.left.reupgrade {
+            StreamCommand::Send(outgoing) => match self.left.as_mut().and_then(|left| left.reupgrade.as_mut()) {
                 Some((_, reupgrade)) => reupgrade.hold(outgoing, charge, &mut self.sink),
                 None => self.commands.keep((StreamCommand::Send(outgoing).into(), charge)),
             },
@@ -235,7 +236,8 @@ impl<K: Sink> Task<K> {
     }
 
     fn up(&mut self, dialed: &Dialed) {
-        self.status.begin_http(self.left.bound().or(self.options.http.max_send_queue));
+        let bound = self.left.as_ref().and_then(|left| left.bound());
+        self.status.begin_http(bound.or(self.options.http.max_send_queue));
         let (protocol, local, alpn) = (ProtocolName::Http, dialed.local, dialed.alpn.as_deref());
         self.sink.event(Event::Up { protocol, local, alpn });
     }
@@ -261,7 +263,7 @@ impl<K: Sink> Task<K> {
     /// Speaks HTTP on the byte stream, then whatever comes of it.
     async fn serve<S: ByteStream>(&mut self, io: S) -> Result<(), Stop> {
         self.relay = Window::for_relay();
-        let left = std::mem::replace(&mut self.left, Left::nothing());
+        let left = self.left.take().map_or_else(Left::nothing, |left| *left);
         let mut protocol: Box<dyn Protocol<K>> = match Box::pin(Http1::start(io, left, &mut self.context())).await {
             Ok(protocol) => protocol,
             Err(down) => return self.down(*down),
@@ -333,9 +335,10 @@ impl<K: Sink> Task<K> {
         self.commands.put_back(frames.map(|(outgoing, charge)| (StreamCommand::Send(outgoing).into(), charge)));
         let protocol = self.status.get().protocol().unwrap_or(ProtocolName::Http);
         self.status.set(State::Idle);
-        self.left = left;
+        self.left = (!left.is_nothing()).then(|| Box::new(left));
         // A WebSocket that is opened again has ended all the same.
-        let reopened = self.left.reupgrade.as_ref().filter(|_| protocol == ProtocolName::Ws);
+        let reopened = self.left.as_ref().and_then(|left| left.reupgrade.as_ref());
+        let reopened = reopened.filter(|_| protocol == ProtocolName::Ws);
         let killed = reopened.map_or(&killed[..], |(stream, _)| std::slice::from_ref(stream));
         self.sink.event(Event::Down { protocol, reason: &reason, killed, next, served });
         Ok(())
