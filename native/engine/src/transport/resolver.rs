@@ -3,13 +3,16 @@
 //! The threads serve all connections of the process. A name that several connections ask for is looked up once. A
 //! look-up that nobody waits for any more is not begun; one that has begun takes no place from others. A resolver that
 //! does not answer for some names therefore delays these names only.
+//!
+//! Addresses that were found are remembered for a second: connections to one host are often made in a row, and the system's
+//! resolver reads its files anew for each.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs, UdpSocket};
 use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
@@ -23,6 +26,12 @@ const MAX_THREADS: usize = 256;
 
 /// How many names may wait for a thread.
 const MAX_WAITING: usize = 4096;
+
+/// How long the addresses of a name are remembered. Who has just changed them need not wait.
+const MEMORY: Duration = Duration::from_secs(1);
+
+/// For how many names they are.
+const MAX_REMEMBERED: usize = 1024;
 
 /// How long an idle thread lives.
 const THREAD_LIFETIME: Duration = Duration::from_secs(10);
@@ -49,6 +58,8 @@ struct Limits {
     awaited: usize,
     threads: usize,
     waiting: usize,
+    /// For how long addresses are remembered.
+    memory: Duration,
 }
 
 #[derive(Default)]
@@ -65,6 +76,8 @@ struct Lookups {
     /// Names for idle threads that are waking up. The names are in `running` already; the threads are not in `idle` any
     /// more.
     given: VecDeque<Arc<str>>,
+    /// Addresses that were found, and when.
+    remembered: HashMap<Arc<str>, (Instant, Arc<[SocketAddr]>)>,
 }
 
 /// The result of a look-up, for every connection that waits for it.
@@ -78,7 +91,8 @@ enum Answer {
 
 impl Resolver {
     fn new(look_up: impl Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync + 'static) -> Self {
-        Self::with_limits(Limits { awaited: MAX_AWAITED, threads: MAX_THREADS, waiting: MAX_WAITING }, look_up)
+        let limits = Limits { awaited: MAX_AWAITED, threads: MAX_THREADS, waiting: MAX_WAITING, memory: MEMORY };
+        Self::with_limits(limits, look_up)
     }
 
     fn with_limits(
@@ -113,6 +127,9 @@ impl Resolver {
     }
 
     async fn look_up(&self, name: &str) -> Result<Answer, ConnectError> {
+        if let Some(found) = self.0.lock().recall(name, self.0.limits.memory) {
+            return Ok(Answer::Addresses(found));
+        }
         let mut awaited = Awaited { answer: Some(self.ask(name)?), resolver: &self.0 };
         let Some(answer) = awaited.answer.as_mut() else { return Ok(Answer::NotFound) };
         // The other end is dropped without an answer only if the thread has panicked.
@@ -183,6 +200,9 @@ impl Shared {
             let answer = answer((self.look_up)(&name));
             let mut state = self.lock();
             state.running.retain(|other| *other != name);
+            if let Answer::Addresses(found) = &answer {
+                state.remember(Arc::clone(&name), Arc::clone(found), self.limits.memory);
+            }
             if let Some(look_up) = state.look_ups.remove(&name) {
                 look_up.send_replace(Some(answer));
             }
@@ -216,6 +236,21 @@ impl Shared {
 impl Lookups {
     fn is_awaited(&self, name: &str) -> bool {
         self.look_ups.get(name).is_some_and(|look_up| look_up.receiver_count() > 0)
+    }
+
+    /// The addresses of this name, if they were found lately.
+    fn recall(&self, name: &str, memory: Duration) -> Option<Arc<[SocketAddr]>> {
+        let (at, found) = self.remembered.get(name)?;
+        (at.elapsed() < memory).then(|| Arc::clone(found))
+    }
+
+    fn remember(&mut self, name: Arc<str>, found: Arc<[SocketAddr]>, memory: Duration) {
+        if self.remembered.len() >= MAX_REMEMBERED {
+            self.remembered.retain(|_, (at, _)| at.elapsed() < memory);
+        }
+        if self.remembered.len() < MAX_REMEMBERED {
+            self.remembered.insert(name, (Instant::now(), found));
+        }
     }
 
     /// The next name that somebody waits for, if it may be looked up now.

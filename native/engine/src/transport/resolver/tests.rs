@@ -55,7 +55,7 @@ impl Gate {
     }
 }
 
-const FEW: Limits = Limits { awaited: 2, threads: 6, waiting: 3 };
+const FEW: Limits = Limits { awaited: 2, threads: 6, waiting: 3, memory: Duration::ZERO };
 
 #[tokio::test]
 async fn an_address_is_not_looked_up() {
@@ -177,4 +177,28 @@ async fn a_look_up_that_takes_longer_than_it_may_is_a_timeout() {
     let gate = gate(FEW);
     let looked_up = super::super::within(Some(SHORT), gate.resolver.addresses("dead", 80)).await;
     assert!(matches!(looked_up, Err(ConnectError::Timeout)));
+}
+
+#[tokio::test]
+async fn addresses_that_were_found_lately_are_not_looked_up_again() {
+    let gate = gate(Limits { memory: LONG, ..FEW });
+    for port in [80, 81, 82] {
+        let found = gate.resolver.addresses("alive", port).await.unwrap();
+        assert_eq!(found, [SocketAddr::new([127, 0, 0, 1].into(), port)]);
+    }
+    gate.resolver.addresses("other", 80).await.unwrap();
+    assert_eq!(gate.asked(), ["alive", "other"]);
+}
+
+#[tokio::test]
+async fn only_so_many_names_are_remembered_and_the_old_ones_are_forgotten() {
+    let gate = gate(Limits { memory: LONG, ..FEW });
+    for n in 0..MAX_REMEMBERED + 10 {
+        gate.resolver.addresses(&format!("alive{n}"), 80).await.unwrap();
+    }
+    assert_eq!(gate.resolver.0.lock().remembered.len(), MAX_REMEMBERED);
+    let found = Arc::from(["127.0.0.1:0".parse::<SocketAddr>().unwrap()]);
+    // All of them are old by this measure.
+    gate.resolver.0.lock().remember("one".into(), found, Duration::ZERO);
+    assert_eq!(gate.resolver.0.lock().remembered.len(), 1);
 }
