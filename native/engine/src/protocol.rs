@@ -52,6 +52,17 @@ pub(crate) trait Protocol<K: Sink>: Send {
     /// the connection does so at the next [`Protocol::poll`].
     fn command(&mut self, command: StreamCommand<K>, charge: Charge, context: &mut Context<'_, K>);
 
+    /// Whether [`Protocol::send_now`] can be called.
+    fn sends_now(&self) -> bool {
+        false
+    }
+
+    /// Writes encoded frames on the thread of their sender, which is not the task's: whether all is written. What is not,
+    /// the task writes at its next turn.
+    fn send_now(&mut self, _frames: u32, _bytes: &[u8], _charge: Charge, _status: &Status<K>) -> bool {
+        false
+    }
+
     /// Pings the peer.
     fn ping(&mut self, ping: Ping<K>, context: &mut Context<'_, K>);
 

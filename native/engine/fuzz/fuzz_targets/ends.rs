@@ -151,7 +151,7 @@ impl End {
     pub fn read(&mut self, bytes: &[u8]) -> usize {
         let mut done = 0;
         while let Some(session) = &mut self.session {
-            session.begin_turn();
+            session.begin_turn(256 * 1024);
             let rest = &bytes[done..];
             let context = &mut self.lender.lend();
             let flow = match session.reading(context) {

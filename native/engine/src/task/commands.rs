@@ -2,8 +2,10 @@
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use super::direct::TaskSeat;
 use super::queue::{Queued, Receiver};
 use crate::sink::Sink;
 
@@ -17,6 +19,16 @@ pub(super) struct Commands<K: Sink> {
 impl<K: Sink> Commands<K> {
     pub(super) fn new(receiver: Receiver<K>) -> Self {
         Self { receiver, kept: VecDeque::new() }
+    }
+
+    /// The seat of the protocol that takes them.
+    pub(super) fn seat(&self) -> TaskSeat<K> {
+        TaskSeat::new(Arc::clone(self.receiver.queue()))
+    }
+
+    /// Whether all that was taken from the queue is done.
+    pub(super) fn all_done(&self) -> bool {
+        self.kept.is_empty() && self.receiver.has_done_all()
     }
 
     /// See [`Receiver::try_recv`].

@@ -62,7 +62,13 @@ impl<K: Sink> Handle<K> {
     ) -> Result<(), QueueFull> {
         self.status.with_account(stream, |account| {
             let reservation = account.reserve(bytes.len(), 0)?;
-            self.commands.send_frames(stream, caller, frames, bytes, reservation);
+            let written = match stream {
+                None => self.commands.write(frames, bytes, reservation, &self.status),
+                Some(_) => Err(reservation),
+            };
+            if let Err(reservation) = written {
+                self.commands.send_frames(stream, caller, frames, bytes, reservation);
+            }
             Ok(())
         })
     }

@@ -11,8 +11,10 @@
 //! ```
 
 mod commands;
+mod direct;
 mod handle;
 mod queue;
+mod seat;
 
 use std::any::Any;
 use std::future::poll_fn;
@@ -23,6 +25,7 @@ use std::task::{self, Poll};
 use std::time::Duration;
 
 use self::commands::Commands;
+use self::direct::Seated;
 pub use self::handle::Handle;
 use self::queue::{Queued, Sender};
 use crate::account::Charge;
@@ -38,6 +41,12 @@ use crate::stream::credit::Window;
 use crate::transport::ByteStream;
 use crate::transport::dial::{Dial, Dialed};
 use crate::transport::tls::TlsClient;
+
+/// What the seat is made of: a test gives it others, which show every order in which threads can run.
+mod sync {
+    pub(super) use std::sync::atomic::{AtomicU8, Ordering};
+    pub(super) use std::sync::{Mutex, MutexGuard, PoisonError};
+}
 
 /// Starts the task of a connection. It makes no attempt to connect before [`Command::Connect`].
 pub fn spawn<K: Sink>(runtime: &tokio::runtime::Handle, options: ConnectOptions, sink: K) -> Handle<K> {
@@ -264,23 +273,31 @@ impl<K: Sink> Task<K> {
     async fn serve<S: ByteStream>(&mut self, io: S) -> Result<(), Stop> {
         self.relay = Window::for_relay();
         let left = self.left.take().map_or_else(Left::nothing, |left| *left);
-        let mut protocol: Box<dyn Protocol<K>> = match Box::pin(Http1::start(io, left, &mut self.context())).await {
+        let protocol = match Box::pin(Http1::start(io, left, &mut self.context())).await {
             Ok(protocol) => protocol,
             Err(down) => return self.down(*down),
         };
+        // It goes with the task, however that ends.
+        let seat = self.commands.seat();
+        seat.put(protocol).await;
         loop {
-            let exit = poll_fn(|cx| poll_caught(|| self.poll(&mut *protocol, cx))).await;
-            match exit {
-                Ok(Ok(Exit::Switch(next))) => protocol = next,
+            let exit = poll_fn(|cx| {
+                let Some(mut taken) = seat.take(cx) else { return Poll::Pending };
+                let Some(seated) = taken.thing() else { return Poll::Pending };
+                poll_caught(|| self.poll(seated, cx))
+            });
+            match exit.await {
+                Ok(Ok(Exit::Switch(next))) => seat.put(next).await,
                 Ok(Ok(Exit::Down(down))) => {
                     // The byte stream is closed, and what waited in the protocol given back, before anybody hears of it.
-                    drop(protocol);
+                    seat.clear();
                     return self.down(*down);
                 }
                 Ok(Ok(Exit::ShutDown)) => return Err(Stop::ShutDown),
                 Ok(Err(stop)) => return Err(stop),
                 Err(panic) => {
-                    self.panicked(&*panic, &protocol.into_killed());
+                    let killed = seat.clear().map(Protocol::into_killed).unwrap_or_default();
+                    self.panicked(&*panic, &killed);
                     return Err(Stop::Panicked);
                 }
             }
@@ -288,8 +305,8 @@ impl<K: Sink> Task<K> {
     }
 
     /// Gives the protocol its commands, and its turn.
-    fn poll(&mut self, protocol: &mut dyn Protocol<K>, cx: &mut task::Context<'_>) -> Poll<Result<Exit<K>, Stop>> {
-        protocol.begin_turn();
+    fn poll(&mut self, seated: &mut Seated<K>, cx: &mut task::Context<'_>) -> Poll<Result<Exit<K>, Stop>> {
+        let protocol = seated.begin_turn();
         let poll = loop {
             for _ in 0..protocol.commands_first() {
                 let Some(queued) = self.commands.try_recv() else { break };
@@ -310,7 +327,10 @@ impl<K: Sink> Task<K> {
                     self.command(queued, Some(&mut *protocol));
                 }
                 Poll::Ready(None) => break Poll::Ready(Err(Stop::Abandoned)),
-                Poll::Pending => break Poll::Pending,
+                Poll::Pending => {
+                    seated.end_turn(self.commands.all_done());
+                    break Poll::Pending;
+                }
             }
         };
         self.sink.flush();

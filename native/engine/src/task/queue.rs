@@ -13,6 +13,8 @@ use std::task::{Context, Poll, ready};
 use futures_util::task::AtomicWaker;
 use tokio::task::coop::poll_proceed;
 
+use super::direct::{Pace, Seated};
+use super::seat::Seat;
 use crate::account::{Account, Charge, Cost, Reservation};
 use crate::command::{COMMAND, Command, ITEM, Item, Outgoing, Reply, StreamCommand};
 use crate::sink::Sink;
@@ -31,13 +33,16 @@ pub(crate) type Queued<K> = (Command<K>, Charge);
 
 type Batch<K> = Vec<(Command<K>, Cost)>;
 
-struct Queue<K: Sink> {
+pub(super) struct Queue<K: Sink> {
+    /// The protocol that is spoken.
+    pub(super) seat: Seat<Seated<K>>,
+    pub(super) pace: Pace,
     /// The account of the connection, on which most commands are counted.
     account: Arc<Account>,
     batch: Mutex<Batch<K>>,
     /// Whether the task knows already that there is something to take.
     woken: AtomicBool,
-    task: AtomicWaker,
+    pub(super) task: AtomicWaker,
     /// No sender is left.
     abandoned: AtomicBool,
     /// The task has ended: what is sent is dropped.
@@ -47,6 +52,8 @@ struct Queue<K: Sink> {
 /// Makes a queue for a connection with this account.
 pub(crate) fn queue<K: Sink>(account: Arc<Account>) -> (Sender<K>, Receiver<K>) {
     let queue = Arc::new(Queue {
+        seat: Seat::new(),
+        pace: Pace::new(),
         account,
         batch: Mutex::new(Vec::new()),
         woken: AtomicBool::new(false),
@@ -61,6 +68,10 @@ pub(crate) fn queue<K: Sink>(account: Arc<Account>) -> (Sender<K>, Receiver<K>) 
 pub(crate) struct Sender<K: Sink>(Arc<Queue<K>>);
 
 impl<K: Sink> Sender<K> {
+    pub(super) fn queue(&self) -> &Queue<K> {
+        &self.0
+    }
+
     /// Appends a command.
     pub(crate) fn send(&self, command: Command<K>, reservation: Reservation<'_>) {
         let cost = reservation.into_cost(0, &self.0.account);
@@ -126,6 +137,21 @@ impl<K: Sink> Drop for Sender<K> {
 }
 
 impl<K: Sink> Queue<K> {
+    /// The account of the connection.
+    pub(super) fn account(&self) -> &Arc<Account> {
+        &self.account
+    }
+
+    /// Whether the task has been woken and has not looked since.
+    pub(super) fn is_woken(&self) -> bool {
+        self.woken.load(Ordering::Acquire)
+    }
+
+    /// Whether nothing waits that the task has not taken. Where a sender is just appending, something does.
+    pub(super) fn is_empty(&self) -> bool {
+        self.batch.try_lock().is_ok_and(|batch| batch.is_empty())
+    }
+
     fn lock(&self) -> MutexGuard<'_, Batch<K>> {
         self.batch.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -154,7 +180,7 @@ impl<K: Sink> Queue<K> {
     }
 
     /// Wakes the task, unless it has been woken since it last looked.
-    fn wake(&self) {
+    pub(super) fn wake(&self) {
         if !self.woken.swap(true, Ordering::AcqRel) {
             self.task.wake();
         }
@@ -168,6 +194,15 @@ pub(crate) struct Receiver<K: Sink> {
 }
 
 impl<K: Sink> Receiver<K> {
+    pub(super) fn queue(&self) -> &Arc<Queue<K>> {
+        &self.queue
+    }
+
+    /// Whether nothing that was taken is left to be done.
+    pub(super) fn has_done_all(&self) -> bool {
+        self.taken.as_slice().is_empty()
+    }
+
     /// The next command, in the order in which they were sent, if there is one. The senders still take the task to be
     /// awake: it must call `poll_recv` before it rests.
     pub(crate) fn try_recv(&mut self) -> Option<Queued<K>> {

@@ -6,7 +6,7 @@
 use std::io;
 use std::ops::ControlFlow;
 use std::pin::Pin;
-use std::task::{self, Poll, ready};
+use std::task::{self, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,7 +14,7 @@ use tokio::io::ReadBuf;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::outbound::Staged;
-use super::session::{EndReason, Ended, Reading, Session, TURN};
+use super::session::{EndReason, Ended, Reading, Session};
 use super::timers::{Setting, Timer, Timers};
 use crate::account::Charge;
 use crate::command::{Ping, StreamCommand};
@@ -23,9 +23,10 @@ use crate::error::{BadState, ConnectionError, DownReason};
 use crate::event::{Event, StreamError, StreamInfo};
 use crate::protocol::{Context, Down, Exit, Left, Protocol, Then};
 use crate::sink::Sink;
+use crate::status::Status;
 use crate::stream::reupgrade::{Held, Reupgrade};
 use crate::transport::ByteStream;
-use crate::turn::end_turn;
+use crate::turn::{LONG, SHORT, Share, end_turn};
 
 /// What a command takes of the sender's share of a turn.
 const COMMAND_TURN: usize = 512;
@@ -53,6 +54,7 @@ struct Running<S, K: Sink> {
     writing: Writing,
     /// When to look whether the peer has closed.
     lookout: Option<Alarm>,
+    share: Share,
     /// What is left of the turn to send.
     turn_out: usize,
     /// To repeat the upgrade on the next connection.
@@ -81,8 +83,9 @@ impl<S: ByteStream, K: Sink> Carrier<S, K> {
         shutdown: bool,
         context: &mut Context<'_, K>,
     ) -> Self {
-        let (clock, writing) = (Clock::default(), Writing::Free);
-        let mut running = Running { io, session, clock, writing, lookout: None, turn_out: TURN, reupgrade };
+        let (clock, share) = (Clock::default(), Share::default());
+        let (writing, turn_out) = (Writing::Free, SHORT);
+        let mut running = Running { io, session, clock, writing, lookout: None, share, turn_out, reupgrade };
         running.session.receive_later(received);
         if shutdown {
             running.session.shut_down(context);
@@ -102,8 +105,10 @@ impl<S: ByteStream, K: Sink> Protocol<K> for Carrier<S, K> {
 
     fn begin_turn(&mut self) {
         if let Some(running) = &mut self.running {
-            running.turn_out = TURN;
-            running.session.begin_turn();
+            let turn = running.share.begin();
+            // To hand bytes to the socket takes less than to report them.
+            running.turn_out = LONG.min(2 * turn);
+            running.session.begin_turn(turn);
         }
     }
 
@@ -112,6 +117,17 @@ impl<S: ByteStream, K: Sink> Protocol<K> for Carrier<S, K> {
             running.command(command, charge, context);
             running.set_timers();
         }
+    }
+
+    fn sends_now(&self) -> bool {
+        self.running.as_ref().is_some_and(|running| {
+            let Running { session, writing, .. } = running;
+            session.is_open() && !session.has_unsent() && matches!(writing, Writing::Free)
+        })
+    }
+
+    fn send_now(&mut self, frames: u32, bytes: &[u8], charge: Charge, status: &Status<K>) -> bool {
+        self.running.as_mut().is_some_and(|running| running.send_now(frames, bytes, charge, status))
     }
 
     fn ping(&mut self, ping: Ping<K>, context: &mut Context<'_, K>) {
@@ -133,7 +149,7 @@ impl<S: ByteStream, K: Sink> Protocol<K> for Carrier<S, K> {
         let Some(running) = &mut self.running else { return Poll::Pending };
         let round = running.work(context, cx);
         // The statistics must include a message before its receiver has it.
-        running.session.publish(context);
+        running.session.publish(context.status);
         match round {
             ControlFlow::Continue(then) => {
                 context.then = then;
@@ -193,6 +209,18 @@ impl<S: ByteStream, K: Sink> Running<S, K> {
             // Answers for a stream that was there before.
             StreamCommand::FlowGrant(_) | StreamCommand::Settled(_) => {}
         }
+    }
+
+    /// Writes frames at once, while nothing else is to be written. Nothing here may need the runtime, or the sink. A write
+    /// that fails fails again for the task, which knows what to do.
+    fn send_now(&mut self, frames: u32, bytes: &[u8], charge: Charge, status: &Status<K>) -> bool {
+        self.session.send_encoded(frames, bytes, charge);
+        self.turn_out = SHORT;
+        let mut cx = task::Context::from_waker(Waker::noop());
+        let written = self.write_staged(&mut false, Session::stage_next, &mut cx);
+        self.session.end_write(written.is_pending());
+        self.session.publish(status);
+        matches!(written, Poll::Ready(Ok(())))
     }
 
     /// So many commands are done.
@@ -275,7 +303,7 @@ impl<S: ByteStream, K: Sink> Running<S, K> {
         }
         let mut progress = false;
         let offered = self.turn_out > 0;
-        let written = self.write_staged(&mut progress, context, cx);
+        let written = self.write_staged(&mut progress, |session| session.stage(context), cx);
         // A turn that the user's commands have used up says nothing about the socket.
         if offered {
             self.session.end_write(written.is_pending() && self.turn_out > 0);
@@ -306,7 +334,7 @@ impl<S: ByteStream, K: Sink> Running<S, K> {
     fn write_staged(
         &mut self,
         progress: &mut bool,
-        context: &mut Context<'_, K>,
+        mut stage: impl FnMut(&mut Session<K>) -> io::Result<Staged>,
         cx: &mut task::Context<'_>,
     ) -> Poll<io::Result<()>> {
         loop {
@@ -314,7 +342,7 @@ impl<S: ByteStream, K: Sink> Running<S, K> {
                 return Poll::Pending;
             }
             if self.session.staged().is_empty() {
-                match self.session.stage(context)? {
+                match stage(&mut self.session)? {
                     Staged::Ready => {}
                     Staged::Nothing => return Pin::new(&mut self.io).poll_flush(cx),
                     Staged::Working => {

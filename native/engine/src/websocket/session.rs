@@ -27,21 +27,17 @@ use crate::event::{Event, NotSent, StreamError};
 use crate::options::WsOptions;
 use crate::protocol::Context;
 use crate::sink::Sink;
-use crate::status::{Counts, State};
+use crate::status::{Counts, State, Status};
 use crate::stream::credit::{Credit, Window};
 
 /// How many bytes of answers to pings may wait until reading stops.
 const MAX_ANSWERS: usize = 64 * 1024;
 
-/// How many bytes are received in one turn, before the other connections of the thread have theirs, and how many sent:
-/// each direction has its own share, so that neither holds up the other.
-pub(super) const TURN: usize = 256 * 1024;
+/// How much longer it takes to inflate bytes than to receive as many.
+const INFLATION: usize = 2;
 
-/// How many bytes are inflated in one turn, which takes longer than to receive as many.
-const TURN_INFLATED: usize = 128 * 1024;
-
-/// What a message takes of a turn beside its bytes: reporting it takes longer than copying it, if it is small.
-const MESSAGE: usize = 2 * 1024;
+/// The most messages of a turn: reporting one takes longer than copying its bytes, if it is small.
+const MESSAGES: usize = 128;
 
 /// How many bytes of messages a receiver is given beyond its credit, once the peer has closed.
 const MAX_DRAINED: usize = 16 * 1024 * 1024;
@@ -212,9 +208,9 @@ impl<K: Sink> Session<K> {
         matches!(self.phase, Phase::Open)
     }
 
-    /// Begins a turn: so much is received before others have theirs ([`Session::has_turn`]).
-    pub fn begin_turn(&mut self) {
-        self.reader.begin_turn();
+    /// Begins a turn: so many bytes are received before others have theirs ([`Session::has_turn`]).
+    pub fn begin_turn(&mut self, turn: usize) {
+        self.reader.begin_turn(turn);
     }
 
     /// Whether the turn to receive is not over.
@@ -229,11 +225,11 @@ impl<K: Sink> Session<K> {
 
     /// Adds what has been received and sent to what the connection counts, and gives back the charge of what was sent. The
     /// receiver of a message, or of a receipt, must find it counted.
-    pub fn publish(&mut self, context: &Context<'_, K>) {
+    pub(crate) fn publish(&mut self, status: &Status<K>) {
         self.outbound.give_back_charge();
         let (bytes_in, received) = self.reader.take_counts();
         let sent = self.outbound.take_counts();
-        context.status.count(Counts {
+        status.count(Counts {
             frames_in: received.frames,
             bytes_in,
             frames_out: sent.frames,
@@ -268,6 +264,12 @@ impl<K: Sink> Session<K> {
             Reply::Caller(_) => self.outbound.release(COMMAND),
         }
         true
+    }
+
+    /// Sends frames that are encoded already, while neither side has begun to close.
+    pub(crate) fn send_encoded(&mut self, frames: u32, bytes: &[u8], charge: Charge) {
+        self.outbound.charge(charge);
+        self.outbound.push(Item::Encoded(frames, bytes.to_vec()), bytes.len());
     }
 
     /// The user's close frame is about to be sent. Frames after it are not sent.
@@ -373,11 +375,16 @@ impl<K: Sink> Session<K> {
         let sent: Vec<_> = std::iter::from_fn(|| self.outbound.next_sent()).collect();
         if !sent.is_empty() {
             // The receiver of a receipt may send again, and must find the room.
-            self.publish(context);
+            self.publish(context.status);
         }
         for receipt in &sent {
             context.sink.event(Event::Sent(receipt));
         }
+        self.outbound.stage()
+    }
+
+    /// Prepares the next write where nobody waits for a receipt.
+    pub(crate) fn stage_next(&mut self) -> io::Result<Staged> {
         self.outbound.stage()
     }
 
@@ -425,7 +432,7 @@ impl<K: Sink> Session<K> {
             self.report(error, context);
         }
         let receipts = self.outbound.clear();
-        self.publish(context);
+        self.publish(context.status);
         let shut_down = matches!(self.end_asked, EndAsked::ByShutdown);
         for receipt in &receipts {
             let error = if shut_down { NotSent::ShutDown } else { NotSent::Down(&reason) };

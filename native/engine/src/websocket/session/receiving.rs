@@ -8,15 +8,14 @@ use super::super::deflate::Agreed;
 use super::super::frame::MAX_CONTROL_PAYLOAD;
 use super::super::inbound::{ControlPayload, Inbound, Received};
 use super::super::role::Role;
-use super::{
-    DRAINED_MESSAGE, MAX_ANSWERS, MAX_DRAINED, MESSAGE, Phase, Reading, SETTLE, Session, Setting, TURN, TURN_INFLATED,
-};
+use super::{DRAINED_MESSAGE, INFLATION, MAX_ANSWERS, MAX_DRAINED, MESSAGES, Phase, Reading, SETTLE, Session, Setting};
 use crate::error::{ConnectionError, DownReason};
 use crate::event::{Event, Message};
 use crate::options::WsOptions;
 use crate::payload::Payload;
 use crate::protocol::Context;
 use crate::sink::Sink;
+use crate::turn::SHORT;
 
 /// What is received and not decoded is less than a header and the payload of a control frame, unless decoding is held
 /// up.
@@ -30,8 +29,9 @@ pub(super) struct Reader<P> {
     kept: BytesMut,
     /// Bytes received that are not a whole header or control frame yet.
     pending: Vec<u8>,
-    /// What is left of the turn.
+    /// What is left of the turn, and what a message takes of it beside its bytes.
     turn: usize,
+    message: usize,
     peer: Peer,
     bytes_received: u64,
 }
@@ -51,15 +51,16 @@ impl<P: Payload> Reader<P> {
             inbound: Inbound::new(role, options, deflate, fragments),
             kept: BytesMut::new(),
             pending: Vec::new(),
-            turn: TURN,
+            turn: SHORT,
+            message: SHORT / MESSAGES,
             peer: Peer::Sends,
             bytes_received: 0,
         }
     }
 
-    pub(super) fn begin_turn(&mut self) {
-        self.turn = TURN;
-        self.inbound.begin_turn(TURN_INFLATED);
+    pub(super) fn begin_turn(&mut self, turn: usize) {
+        (self.turn, self.message) = (turn, turn / MESSAGES);
+        self.inbound.begin_turn(turn / INFLATION);
     }
 
     pub(super) fn has_turn(&self) -> bool {
@@ -277,7 +278,7 @@ impl<K: Sink> Session<K> {
             *left = left.saturating_sub(len + DRAINED_MESSAGE);
         }
         self.credit.spend(len);
-        self.spend_turn(MESSAGE);
+        self.spend_turn(self.reader.message);
         context.sink.event(Event::Message { stream: &self.stream, message });
         if let Some((messages, bytes)) = self.credit.ask() {
             context.sink.event(Event::FlowCheck { stream: &self.stream, messages, bytes });

@@ -129,7 +129,7 @@ impl End {
         let outgoing = Outgoing::new(Some(self.stream), receipt.map_or(Reply::Caller(()), Reply::Receipt), items);
         let charge = lender.charge(&outgoing);
         let taken = session.send(outgoing, charge, &mut lender.lend());
-        session.publish(&lender.lend());
+        session.publish(lender.lend().status);
         taken
     }
 
@@ -149,7 +149,7 @@ impl End {
             session.end_write(false);
             left -= now;
         }
-        session.publish(&lender.lend());
+        session.publish(lender.lend().status);
         if left > 0 && session.ends_when_written() {
             self.end(DownReason::Normal, lender);
         }
@@ -160,7 +160,7 @@ impl End {
     pub(super) fn read(&mut self, bytes: &[u8], lender: &mut Lender<Notes>) -> usize {
         let mut done = 0;
         while let Some(session) = &mut self.session {
-            session.begin_turn();
+            session.begin_turn(256 * 1024);
             let rest = &bytes[done..];
             let context = &mut lender.lend();
             let flow = match session.reading(context) {

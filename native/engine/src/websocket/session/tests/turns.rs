@@ -2,9 +2,10 @@
 
 use tokio::task::yield_now;
 
-use super::super::{MESSAGE, TURN};
+use super::super::MESSAGES as MOST;
 use crate::command::Item;
 use crate::testing::*;
+use crate::turn::LONG;
 use crate::websocket::frame::Opcode;
 
 /// Room for all that a test has under way.
@@ -19,10 +20,10 @@ async fn a_flood_of_small_messages_is_told_turn_by_turn() {
     while told < MESSAGES {
         yield_now().await;
         let before = std::mem::replace(&mut told, client.told.len());
-        assert!(told - before <= TURN / MESSAGE, "{} in one turn", told - before);
+        assert!(told - before <= MOST, "{} in one turn", told - before);
         turns += 1;
     }
-    assert!(turns >= MESSAGES / (TURN / MESSAGE));
+    assert!(turns >= MESSAGES / MOST);
 }
 
 #[tokio::test(start_paused = true)]
@@ -34,10 +35,10 @@ async fn a_large_queue_is_written_turn_by_turn() {
     while sent < LEN as u64 {
         yield_now().await;
         let before = std::mem::replace(&mut sent, client.handle.stats().bytes_out);
-        assert!(sent - before <= 2 * TURN as u64, "{} bytes in one turn", sent - before);
+        assert!(sent - before <= 2 * LONG as u64, "{} bytes in one turn", sent - before);
         turns += 1;
     }
-    assert!(turns >= LEN / (2 * TURN));
+    assert!(turns >= LEN / (2 * LONG));
     assert!(peer.frame().await == (Opcode::Binary, vec![7; LEN]));
 }
 
