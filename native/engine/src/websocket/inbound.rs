@@ -182,9 +182,11 @@ impl<P: Payload> Inbound<P> {
         }
     }
 
-    /// Whether the frame under way must wait for another turn.
+    /// Whether the frame under way must wait for another turn. One that has all its bytes never does: nothing would follow
+    /// that could end it.
     fn is_held_up(&self) -> bool {
-        self.inflatable == 0 && self.frame.is_some() && is_compressed(&self.message)
+        let waits = self.frame.as_ref().is_some_and(|frame| frame.len > 0);
+        self.inflatable == 0 && waits && is_compressed(&self.message)
     }
 
     /// Takes what there is of the frame under way: how many bytes, and the message or fragment that they end.

@@ -283,6 +283,21 @@ fn a_compressed_message_of_no_bytes_is_empty_and_spoils_nothing_after_it() {
 }
 
 #[test]
+fn an_empty_frame_ends_its_message_though_the_turn_is_over() {
+    let text = vec![b'x'; 5000];
+    let mut wire = compressed(&[(&text, true)]);
+    // As a last fragment without a byte follows: nothing would come behind it that could end the message.
+    wire[0] &= 0x7f;
+    wire.extend([0x80, 0]);
+    let mut inbound = inflating(1 << 20, false);
+    inbound.begin_turn(1);
+    let mut consumed = 0;
+    let got = inbound.next(&wire, &mut consumed, &mut ControlPayload::default()).unwrap().map(own);
+    assert!(inbound.is_spent());
+    assert_eq!((got, consumed), (Some(Got::Text(text)), wire.len()));
+}
+
+#[test]
 fn a_bomb_is_cut_off_at_the_limit() {
     let wire = compressed(&[(&vec![0; 10 << 20], false)]);
     let exact =
