@@ -51,6 +51,11 @@ impl<K: Sink> Seated<K> {
     pub(super) fn end_turn(&mut self, rests: bool) {
         self.rests = rests;
     }
+
+    /// See [`Protocol::into_killed`].
+    pub(super) fn into_killed(self) -> Vec<K::Stream> {
+        self.protocol.into_killed()
+    }
 }
 
 /// The seat of a connection's protocol, for the task. When this is dropped, the protocol is, too.
@@ -81,16 +86,12 @@ impl<K: Sink> TaskSeat<K> {
         task.register(cx.waker());
         seat.take_for_task()
     }
-
-    /// Takes the protocol away. A sender that is just writing drops it.
-    pub(super) fn clear(&self) -> Option<Box<dyn Protocol<K>>> {
-        self.0.seat.clear().map(|seated| seated.protocol)
-    }
 }
 
 impl<K: Sink> Drop for TaskSeat<K> {
+    /// A sender that is just writing drops the protocol.
     fn drop(&mut self) {
-        drop(self.clear());
+        drop(self.0.seat.clear());
     }
 }
 

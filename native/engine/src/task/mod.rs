@@ -281,22 +281,24 @@ impl<K: Sink> Task<K> {
         let seat = self.commands.seat();
         seat.put(protocol).await;
         loop {
-            let exit = poll_fn(|cx| {
+            let turn = poll_fn(|cx| {
                 let Some(mut taken) = seat.take(cx) else { return Poll::Pending };
                 let Some(seated) = taken.thing() else { return Poll::Pending };
-                poll_caught(|| self.poll(seated, cx))
+                // What has ended is taken away before a sender can have it in hand again.
+                poll_caught(|| self.poll(seated, cx)).map(|exit| (exit, taken.replace(None)))
             });
-            match exit.await {
+            let (exit, ended) = turn.await;
+            match exit {
                 Ok(Ok(Exit::Switch(next))) => seat.put(next).await,
                 Ok(Ok(Exit::Down(down))) => {
                     // The byte stream is closed, and what waited in the protocol given back, before anybody hears of it.
-                    seat.clear();
+                    drop(ended);
                     return self.down(*down);
                 }
                 Ok(Ok(Exit::ShutDown)) => return Err(Stop::ShutDown),
                 Ok(Err(stop)) => return Err(stop),
                 Err(panic) => {
-                    let killed = seat.clear().map(Protocol::into_killed).unwrap_or_default();
+                    let killed = ended.map(Seated::into_killed).unwrap_or_default();
                     self.panicked(&*panic, &killed);
                     return Err(Stop::Panicked);
                 }
