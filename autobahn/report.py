@@ -1,8 +1,8 @@
 """Compares an Autobahn report with the expected results, and ends with one line of counts.
 
-usage: report.py INDEX.json AGENT EXPECTED.json SECONDS [--write]
+usage: report.py INDEX.json AGENT EXPECTED.json CASES SECONDS [--write]
 
-EXPECTED.json is {case: [behavior, behaviorClose]}. --write makes it from the report instead, for a person to review.
+EXPECTED.json is {case: [behavior, behaviorClose]}, CASES how many cases there were to run. --write makes it from the report instead, for a person to review.
 Runs on the Python that the testsuite brings.
 """
 from __future__ import print_function
@@ -25,7 +25,7 @@ def in_order(case):
     return [int(part) for part in case.split(".")]
 
 
-def main(index, agent, expected_file, seconds, write=None):
+def main(index, agent, expected_file, count, seconds, write=None):
     with io.open(index, encoding="utf-8") as report:
         cases = json.load(report)[agent]
     got = dict((case, [result["behavior"], result["behaviorClose"]]) for case, result in cases.items())
@@ -40,6 +40,9 @@ def main(index, agent, expected_file, seconds, write=None):
         if got[case] != expected.get(case):
             differences += 1
             print("autobahn: case %s: %s, expected %s" % (case, got[case], expected.get(case)))
+    missing = int(count) - len(got)
+    if missing:
+        print("autobahn: %d of %s cases have no result" % (missing, count))
     counts = collections.Counter(behavior for behavior, _ in got.values())
     failed = counts["FAILED"] + sum(counts[kind] for kind in counts if kind not in dict(KINDS).values())
     numbers = dict((name, counts[kind]) for name, kind in KINDS)
@@ -48,7 +51,7 @@ def main(index, agent, expected_file, seconds, write=None):
         "autobahn: %d cases, %s, %s s"
         % (len(got), ", ".join("%d %s" % (numbers[name], name) for name, _ in KINDS), seconds)
     )
-    return 1 if differences or not got else 0
+    return 1 if differences or missing or not got else 0
 
 
 sys.exit(main(*sys.argv[1:]))

@@ -2,13 +2,10 @@
 %%
 %% Each measurement has a client of its own, a node or a program; the servers stay. A workload's limit is the slower of
 %% what the wire takes, with a plain Rust client, and, for what is received, of what the VM takes, with messages from a
-%% native thread. The figures are medians.
+%% native thread. The figures are medians. What gun_rs does as a server is in bench_server, beside Cowboy.
 -module(bench).
 
 -export([main/1]).
-
-%% How long one measurement may take, in ms.
--define(PATIENCE, 600000).
 
 %% How long gun may take for what it does one after the other, in us.
 -define(AT_MOST, 10000000).
@@ -17,11 +14,13 @@
 main([Rounds, Scale, File|Names]) ->
 	{ok, _} = application:ensure_all_started(crypto),
 	All = workloads(list_to_integer(Scale)),
-	_ = [stop("bench: there is no workload ~s~n", [Name]) || Name <- Names -- [name(Workload) || Workload <- All]],
+	_ = [bench_run:stop("bench: there is no workload ~s~n", [Name]) || Name <- Names -- [name(Workload) || Workload <- All]],
 	Servers = #{
 		"" => serve([]),
-		"tls_" => serve(["--tls", env("BENCH_CERT"), env("BENCH_KEY")]),
-		"deflate_" => serve(["--deflate"])
+		"tls_" => serve(["--tls", bench_run:env("BENCH_CERT"), bench_run:env("BENCH_KEY")]),
+		"deflate_" => serve(["--deflate"]),
+		%% Windows as large as those of gun and gun_rs.
+		"http2_" => serve(["--http2", "--window", "8000000"])
 	},
 	io:format("~s~n~n", [bench_report:heading()]),
 	Results = [begin
@@ -33,22 +32,16 @@ main([Rounds, Scale, File|Names]) ->
 	ok = bench_report:write(File, Results),
 	halt().
 
-stop(Format, Args) ->
-	io:format(standard_error, Format, Args),
-	halt(2).
-
-env(Name) ->
-	case os:getenv(Name) of
-		false -> stop("bench: ~s is not set; run scripts/bench.sh~n", [Name]);
-		Value -> Value
-	end.
-
 name(#{prefix := Prefix, name := Name}) -> Prefix ++ Name.
 
 workloads(Scale) ->
-	[scaled(Scale, #{prefix => Prefix, name => Name, do => Do, connections => Connections, count => Count, size => Size,
-			unit => unit(Do), gun_nodelay => Name =/= "connects_default_per_sec"})
-		|| Prefix <- ["", "tls_", "deflate_"], {Name, Do, Connections, Count, Size} <- workloads_with(Prefix)].
+	Clients = [{gun, Prefix, Name, Do, Connections, Count, Size}
+		|| Prefix <- ["", "tls_", "deflate_", "http2_"], {Name, Do, Connections, Count, Size} <- workloads_with(Prefix)],
+	Servers = [{cowboy, Prefix, Name, Do, Connections, Count, Size}
+		|| {Prefix, Name, Do, Connections, Count, Size} <- bench_server:workloads()],
+	[scaled(Scale, #{beside => Other, prefix => Prefix, name => Name, do => Do, connections => Connections,
+			count => Count, size => Size, unit => unit(Do), gun_nodelay => Name =/= "connects_default_per_sec"})
+		|| {Other, Prefix, Name, Do, Connections, Count, Size} <- Clients ++ Servers].
 
 %% Its name, what is done, on how many connections, the messages (or what else is counted) and their size in bytes.
 workloads_with("") ->
@@ -70,7 +63,15 @@ workloads_with("deflate_") ->
 		{"send_64k", send, 1, 1000, 16#10000},
 		{"recv_1k", recv, 1, 100000, 1024},
 		{"recv_64k", recv, 1, 4000, 16#10000}
-	].
+	];
+%% A body of 1 GiB is counted in MiB. gun 1 has no WebSocket there.
+workloads_with("http2_") ->
+	[
+		{"get_1k", http2_get, 1, 10000, 1024},
+		{"get_1k_100", http2_get_100, 1, 50000, 1024},
+		{"down_1g", http2_down, 1, 1024, 16#100000},
+		{"up_1g", http2_up, 1, 1024, 16#100000}
+	] ++ [{"echo_1k", http2_echo, 1, 50000, 1024} || not bench_conn:is_gun_1()].
 
 %% There is enough to receive for some half a second: in the first milliseconds of a flood the VM still takes memory
 %% from the system.
@@ -95,13 +96,13 @@ tls_count(send, Count) -> Count div 2;
 tls_count(recv, Count) -> Count div 2;
 tls_count(_, Count) -> Count.
 
-unit(idle) -> "KiB";
-unit(connect) -> "/s";
+unit(Do) when Do =:= idle; Do =:= load_idle -> "KiB";
+unit(Do) when Do =:= connect; Do =:= load_upgrades -> "/s";
 unit(Do) when Do =:= curve; Do =:= paced -> "CPU us";
 unit(_) -> "us".
 
 %% A tenth of the messages still goes over all connections.
-scaled(Scale, Workload = #{do := idle, connections := Connections0}) ->
+scaled(Scale, Workload = #{do := Do, connections := Connections0}) when Do =:= idle; Do =:= load_idle ->
 	Connections = min(Connections0, max(200, Connections0 * Scale div 10)),
 	Workload#{connections := Connections, count := Connections};
 scaled(Scale, Workload = #{connections := 1, count := Count}) ->
@@ -115,6 +116,8 @@ clients(#{do := recv}) -> [gun_rs, gun, rust, vm];
 clients(_) -> [gun_rs, gun, rust].
 
 %% The clients take turns, so that what else the machine does befalls them alike.
+measure(Workload = #{beside := cowboy}, _, Rounds) ->
+	maps:map(fun(_, Runs) -> medians(Runs) end, bench_server:measure(Workload, Rounds));
 measure(Workload = #{prefix := Prefix}, Servers, Rounds) ->
 	Port = maps:get(Prefix, Servers),
 	Own = [{Client, own(Client, Workload, Port)} || Client <- clients(Workload)],
@@ -126,7 +129,9 @@ medians(Runs = [First|_]) ->
 
 %% A client that would need minutes does less: its figure is for each message all the same.
 own(gun, Workload = #{do := Do, connections := 1, count := Count}, Port)
-		when Count > 10000, (Do =:= echo orelse Do =:= send); Count > 1000, Do =:= recv; Count > 100, Do =:= connect ->
+		when Count > 10000, (Do =:= echo orelse Do =:= send orelse Do =:= http2_get_100 orelse Do =:= http2_echo);
+			Count > 1000, (Do =:= recv orelse Do =:= http2_get);
+			Count > 100, (Do =:= connect orelse Do =:= http2_down orelse Do =:= http2_up) ->
 	Few = max(10, Count div 20),
 	#{wall := Wall} = run(gun, Port, Workload#{count := Few}),
 	Workload#{count := min(Count, max(Few, round(?AT_MOST / max(1, Wall) * Few)))};
@@ -152,7 +157,7 @@ run(rust, Port, Workload) ->
 	plain_client(Port, Workload);
 run(Client, Port, Workload = #{do := Do}) when Do =:= beside_recv; Do =:= beside_send ->
 	Told = run_in(["erl"], Client, Port, Workload),
-	case real_time(["erl"]) of
+	case bench_run:real_time(["erl"]) of
 		not_granted ->
 			Told;
 		{granted, Command} ->
@@ -165,55 +170,26 @@ run(Client, Port, Workload) ->
 	run_in(["erl"], Client, Port, Workload).
 
 run_in(Command, Client, Port, Workload = #{prefix := Prefix, gun_nodelay := GunNodelay}) ->
-	Peer = start_peer(Command),
+	Peer = bench_run:start_peer(Command),
 	Target = #{port => Port, gun_nodelay => GunNodelay, compress => Prefix =:= "deflate_", root => case Prefix of
-		"tls_" -> env("BENCH_ROOT");
+		"tls_" -> bench_run:env("BENCH_ROOT");
 		_ -> undefined
 	end},
-	Told = peer:call(Peer, bench_client, run, [Client, Target, Workload], ?PATIENCE),
+	Told = bench_run:call(Peer, bench_client, run, [Client, Target, Workload]),
 	peer:stop(Peer),
 	Told.
 
 plain_client(Port, #{prefix := Prefix, do := Do, connections := Connections, count := Count, size := Size}) ->
 	Args = ["localhost", integer_to_list(Port), atom_to_list(Do)|[integer_to_list(N) || N <- [Connections, Count, Size]]]
 		++ case Prefix of
-			"tls_" -> ["--root", env("BENCH_ROOT")];
+			"tls_" -> ["--root", bench_run:env("BENCH_ROOT")];
 			"deflate_" -> ["--deflate"];
-			"" -> []
+			_ -> []
 		end,
-	Program = open_port({spawn_executable, env("GUN_RS_BENCH_CLIENT")},
-		[{args, Args}, exit_status, {line, 1000}, use_stdio]),
-	maps:from_list([begin
-		[Key, Value] = string:lexemes(Pair, "="),
-		{list_to_atom(Key), list_to_integer(Value)}
-	end || Pair <- string:lexemes(line(Program), " ")]).
-
-%% A node whose schedulers use no CPU time while they wait.
-start_peer([Program|Before]) ->
-	Args = ["+sbwt", "none", "+sbwtdcpu", "none", "+sbwtdio", "none", "-pa"|code:get_path()],
-	Exec = {os:find_executable(Program), Before},
-	{ok, Peer, _} = peer:start_link(#{connection => standard_io, exec => Exec, args => Args}),
-	Peer.
-
-%% The command with a priority that not every user may give.
-real_time(Command) ->
-	RealTime = ["chrt", "--fifo", "1"],
-	case os:cmd(lists:join(" ", RealTime ++ ["echo", "granted"])) of
-		"granted\n" -> {granted, RealTime ++ Command};
-		_ -> not_granted
-	end.
+	bench_run:figures(bench_run:program(bench_run:env("GUN_RS_BENCH_CLIENT"), Args)).
 
 %% A server that ends with this node.
 serve(Args) ->
-	Server = open_port({spawn_executable, env("GUN_RS_TESTSERVER")},
-		[{args, ["--until-eof"|Args]}, exit_status, {line, 1000}, use_stdio]),
-	"listening on " ++ Address = line(Server),
+	Server = bench_run:program(bench_run:env("GUN_RS_TESTSERVER"), ["--until-eof"|Args]),
+	"listening on " ++ Address = bench_run:line(Server),
 	list_to_integer(lists:last(string:lexemes(Address, ":"))).
-
-line(Program) ->
-	receive
-		{Program, {data, {eol, Line}}} -> Line;
-		{Program, {exit_status, Status}} -> error({program_failed, Status})
-	after ?PATIENCE ->
-		error(no_line)
-	end.

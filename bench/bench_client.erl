@@ -63,7 +63,9 @@ do(Client, Target, #{do := idle, connections := Connections}) ->
 do(Client, Target, Workload = #{do := Do}) when Do =:= echo_many; Do =:= paced; Do =:= curve ->
 	bench_many:run(Client, Target, Workload);
 do(Client, Target, Workload = #{do := Do}) when Do =:= beside_recv; Do =:= beside_send ->
-	bench_others:run(Client, Target, Workload).
+	bench_others:run(Client, Target, Workload);
+do(Client, Target, Workload) ->
+	bench_http2:run(Client, Target, Workload).
 
 echo(Client, Target, Count, Size, Ahead) ->
 	Conn = bench_conn:open(Client, Target, "/echo"),

@@ -9,13 +9,16 @@
 -export([frames/2]).
 -export([echo/5]).
 -export([payloads/3]).
+-export([connect/3]).
+-export([upgrade/4]).
+-export([is_gun_1/0]).
 
 %% Far beyond what a message takes, in ms: for what would never end.
 -define(PATIENCE, 60000).
 
 %% The target is #{port, root, compress, gun_nodelay}: root names the file of the authority of a server that has TLS.
 open(Client, Target, Path) ->
-	ConnPid = connect(Client, Target),
+	ConnPid = connect(Client, Target, http),
 	{ConnPid, upgrade(Client, Target, ConnPid, Path)}.
 
 send(gun, {ConnPid, StreamRef}, Frame) ->
@@ -77,9 +80,11 @@ payloads(Client, Target, Size) ->
 	send(Client, Conn, {text, <<"go">>}),
 	list_to_tuple([{binary, element(2, frame(Conn))} || _ <- lists:seq(1, Count)]).
 
-connect(Client, Target=#{port := Port}) ->
-	{ok, ConnPid} = Client:open("localhost", Port, opts(Client, Target)),
-	{ok, http} = Client:await_up(ConnPid, ?PATIENCE),
+%% The protocol is http or http2.
+connect(Client, Target=#{port := Port}, Protocol) ->
+	Opts = opts(Client, Target),
+	{ok, ConnPid} = Client:open("localhost", Port, Opts#{protocols => [Protocol]}),
+	{ok, Protocol} = Client:await_up(ConnPid, ?PATIENCE),
 	ConnPid.
 
 opts(gun_rs, #{root := undefined}) ->
@@ -92,9 +97,9 @@ opts(gun, #{root := Root, gun_nodelay := Nodelay}) ->
 	Tls = [{verify, verify_peer}, {cacerts, roots(Root)}, {server_name_indication, "localhost"}|Tcp],
 	case {is_gun_1(), Root} of
 		{true, undefined} -> #{retry => 0, transport_opts => Tcp};
-		{true, _} -> #{retry => 0, transport => tls, protocols => [http], transport_opts => Tls};
+		{true, _} -> #{retry => 0, transport => tls, transport_opts => Tls};
 		{false, undefined} -> #{retry => 0, tcp_opts => Tcp};
-		{false, _} -> #{retry => 0, transport => tls, protocols => [http], tcp_opts => Tcp, tls_opts => Tls -- Tcp}
+		{false, _} -> #{retry => 0, transport => tls, tcp_opts => Tcp, tls_opts => Tls -- Tcp}
 	end.
 
 %% The system's, as by default in gun 2 and in gun_rs, and that of the server.
@@ -133,5 +138,7 @@ frame_limit() ->
 		false -> #{}
 	end.
 
+%% gun 2 starts without its module gun, of which it is asked what it exports.
 is_gun_1() ->
+	_ = code:ensure_loaded(gun),
 	not erlang:function_exported(gun, ws_send, 3).

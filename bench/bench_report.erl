@@ -8,11 +8,14 @@
 -export([write/2]).
 
 heading() ->
-	_ = application:load(gun),
-	{ok, Gun} = application:get_key(gun, vsn),
-	io_lib:format("OTP ~s, gun ~s, ~b schedulers, ~s, ~s", [erlang:system_info(otp_release), Gun,
-		erlang:system_info(schedulers_online), congestion_control(),
+	io_lib:format("OTP ~s, gun ~s, Cowboy ~s, ~b schedulers, ~s, ~s", [erlang:system_info(otp_release),
+		version(gun), version(cowboy), erlang:system_info(schedulers_online), congestion_control(),
 		calendar:system_time_to_rfc3339(erlang:system_time(second))]).
+
+version(App) ->
+	_ = application:load(App),
+	{ok, Version} = application:get_key(App, vsn),
+	Version.
 
 %% TCP's, which has a say in how fast a flood is.
 congestion_control() ->
@@ -21,6 +24,10 @@ congestion_control() ->
 		{error, _} -> "the system's congestion control"
 	end.
 
+tell(Result = {Workload = #{beside := cowboy}, _}) ->
+	#{gun_rs := Ours, cowboy := Cowboys, ratio := Ratio} = compared(Result),
+	io:format("bench ~s gun_rs=~s cowboy=~s ratio=~.2f~s~n", [name(Workload), show(Ours), show(Cowboys), Ratio,
+		[io_lib:format(" ~s_~s=~s", [Key, Server, show(Figure)]) || {Key, Server, Figure} <- besides(Result)]]);
 tell(Result = {Workload, _}) ->
 	#{gun_rs := Ours, gun := Guns, limit := Limit, vs_gun := VsGun, vs_limit := VsLimit} = compared(Result),
 	io:format("bench ~s gun_rs=~s gun=~s limit=~s vs_gun=~.2f vs_limit=~.2f~s~n",
@@ -28,6 +35,21 @@ tell(Result = {Workload, _}) ->
 			[io_lib:format(" ~s_~s=~s", [Key, Client, show(Figure)]) || {Key, Client, Figure} <- besides(Result)]]).
 
 tables(Results) ->
+	{Servers, Clients} = lists:partition(fun({#{beside := Other}, _}) -> Other =:= cowboy end, Results),
+	[client_tables(Clients) || Clients =/= []] ++ ["\n" || Clients =/= [], Servers =/= []]
+		++ [server_table(Servers) || Servers =/= []].
+
+server_table(Results) ->
+	["| workload | unit | gun_rs | Cowboy | ratio | CPU us, gun_rs | CPU us, Cowboy | CPU us, clients |\n"
+		"|---|---|---:|---:|---:|---:|---:|---:|\n",
+	[begin
+		#{gun_rs := Ours, cowboy := Cowboys, ratio := Ratio} = compared(Result),
+		Cpus = [cell(cpu, Figures), cell(cpu, Others), cell(clients_cpu, Figures)],
+		io_lib:format("| ~s | ~s | ~s | ~s | ~.1f x | ~s |~n",
+			[name(Workload), unit(Workload), show(Ours), show(Cowboys), Ratio, lists:join(" | ", Cpus)])
+	end || Result = {Workload, #{gun_rs := Figures, cowboy := Others}} <- Results]].
+
+client_tables(Results) ->
 	["| workload | unit | gun_rs | gun | limit | to gun | to the limit | CPU us, gun_rs | CPU us, gun | CPU us, limit |\n"
 		"|---|---|---:|---:|---:|---:|---:|---:|---:|---:|\n",
 	[begin
@@ -46,7 +68,7 @@ write(File, Results) ->
 		Compared = compared(Result),
 		io_lib:format("  {\"workload\": \"~s\", \"unit\": \"~s\"~s}", [name(Workload), unit(Workload),
 			[io_lib:format(", \"~s\": ~.4f", [Key, float(maps:get(Key, Compared))])
-				|| Key <- [gun_rs, gun, limit, vs_gun, vs_limit]] ++
+				|| Key <- [gun_rs, gun, limit, vs_gun, vs_limit, cowboy, ratio], is_map_key(Key, Compared)] ++
 			[io_lib:format(", \"~s_~s\": ~.4f", [Key, Client, float(Figure)])
 				|| {Key, Client, Figure} <- besides(Result)]])
 	end || Result = {Workload, _} <- Results],
@@ -59,15 +81,19 @@ name(#{prefix := Prefix, name := Name}) -> Prefix ++ Name.
 unit(#{unit := Unit}) -> Unit.
 
 %% Ratios above 1 are better for gun_rs.
+compared({Workload, #{gun_rs := #{figure := Ours}, cowboy := #{figure := Cowboys}}}) ->
+	#{gun_rs => Ours, cowboy => Cowboys, ratio => ratio(Workload, Ours, Cowboys)};
 compared(Result = {Workload, _}) ->
 	[Ours, Guns, Limit] = [Figure || #{figure := Figure} <- clients(Result)],
 	#{gun_rs => Ours, gun => Guns, limit => Limit,
 		vs_gun => ratio(Workload, Ours, Guns), vs_limit => ratio(Workload, Ours, Limit)}.
 
-ratio(#{do := connect}, Ours, Theirs) -> Ours / max(0.001, Theirs);
+ratio(#{do := Do}, Ours, Theirs) when Do =:= connect; Do =:= load_upgrades -> Ours / max(0.001, Theirs);
 ratio(_, Ours, Theirs) -> Theirs / max(0.001, Ours).
 
 %% Those of gun_rs, of gun, and of what is the limit.
+clients({_, #{gun_rs := Ours, cowboy := Cowboys}}) ->
+	[Ours, Cowboys];
 clients({_, #{gun_rs := Ours, gun := Guns, rust := Rust, vm := Vm}}) ->
 	Slower = case {Rust, Vm} of
 		{#{figure := R}, #{figure := V}} when R >= V -> Rust;
@@ -79,7 +105,11 @@ clients({_, #{gun_rs := Ours, gun := Guns, rust := Rust}}) ->
 
 %% What else is known of them.
 besides(Result) ->
-	Clients = lists:zip([gun_rs, gun, limit], clients(Result)),
+	Names = case Result of
+		{#{beside := cowboy}, _} -> [gun_rs, cowboy];
+		_ -> [gun_rs, gun, limit]
+	end,
+	Clients = lists:zip(Names, clients(Result)),
 	[{Key, Client, Figure} || Key <- keys(Result), {Client, #{Key := Figure}} <- Clients].
 
 keys(Result) ->

@@ -13,7 +13,12 @@ start_link() ->
 init([]) ->
 	ok = gun_rs_exits:start(),
 	ok = gun_rs_secrets:start(),
+	ok = gun_rs_spans:new_table(),
 	ok = gun_rs_tls_cache:start(),
+	ok = gun_rs_pools:start(),
+	%% It outlives those whose ends it executes.
+	Spans = #{id => gun_rs_spans, start => {gun_rs_spans, start_link, []}},
 	Conns = #{id => gun_rs_conns_sup, start => {gun_rs_conns_sup, start_link, []}, type => supervisor},
 	Relay = #{id => gun_rs_relay, start => {gun_rs_relay, start_link, []}},
-	{ok, {#{intensity => 10, period => 10}, [Conns, Relay]}}.
+	Listeners = #{id => gun_rs_listeners_sup, start => {gun_rs_listeners_sup, start_link, []}, type => supervisor},
+	{ok, {#{intensity => 10, period => 10}, [Spans, Conns, Relay, Listeners|gun_rs_pools:child_specs()]}}.

@@ -6,7 +6,7 @@
 set -eu
 
 cd "$(dirname "$0")/.."
-. autobahn/fuzzing-server.sh
+. autobahn/testsuite.sh
 scripts/setup.sh test </dev/null
 rebar3 compile >/dev/null
 

@@ -9,7 +9,7 @@ set -uo pipefail
 
 cd "$(dirname "$0")/.." || exit
 
-all_targets=(session pair handshake deflate)
+all_targets=(session pair handshake deflate http1 http2)
 crate=native/engine/fuzz
 build=_build/fuzz corpora=_build/fuzz-corpus artifacts=_build/fuzz-artifacts logs=_build/fuzz-logs
 coverage=(
@@ -20,7 +20,6 @@ coverage=(
     -Cllvm-args=-sanitizer-coverage-pc-table
     -Cllvm-args=-sanitizer-coverage-trace-compares
     -Ccodegen-units=1
-    -Cdebug-assertions
 )
 
 main() {

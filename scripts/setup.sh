@@ -28,7 +28,12 @@ main() {
     if [ "$1" = test ]; then
         check_cargo_components
         have_peers || unpack_peers
-        have_broker || unpack_broker
+        for program in mosquitto etcd-server nginx tinyproxy-bin microsocks; do
+            have_program "$program" || unpack_program "$program"
+        done
+        # The broker that carries gun and Cowboy needs it, and is started for its WebSockets.
+        have_program erlang-os-mon || unpack_program erlang-os-mon
+        have_program dependents || unpack_dependents
     fi
 }
 
@@ -60,6 +65,7 @@ missing_packages() {
         have openssl || echo openssl
         links c++ c++ || echo g++
         python3 -m pip --version >/dev/null 2>&1 || echo python3-pip
+        has_websockets python3 || has_websockets /usr/bin/python3 || echo python3-websockets
         [ -s /etc/ssl/certs/ca-certificates.crt ] || [ "$(uname -s)" != Linux ] || echo ca-certificates
         have readelf || [ "$(uname -s)" != Linux ] || echo binutils
     fi
@@ -75,6 +81,11 @@ missing_apps() {
     else
         echo "$1 dev"
     fi
+}
+
+# Whether the Python $1 has a WebSocket client. Debian's packages are for /usr/bin/python3 alone.
+has_websockets() {
+    "$1" -c 'import websockets' >/dev/null 2>&1
 }
 
 # Whether the compiler $1 of the language $2 can link a program, as cargo will ask it to: a compiler without its library
@@ -140,26 +151,75 @@ unpack_peers() {
     have_peers || stop "Debian's package rabbitmq-server holds no cowboy, cowlib, gun and ranch as it used to."
 }
 
-# An MQTT broker that speaks WebSocket. An installed one is started, so it is only unpacked too, with those of its
-# libraries that the system lacks.
-have_broker() {
-    [ -d "$peers/mosquitto" ]
+# Servers of the tests: an MQTT broker that speaks WebSocket, a gRPC server, a proxy that speaks HTTP/2, and proxies that
+# clients go through, by CONNECT and by SOCKS. What is installed is started, so they are only unpacked too, with those of
+# their libraries that the system lacks.
+have_program() {
+    [ -d "$peers/$1" ]
 }
 
-unpack_broker() {
-    have apt-get || stop "The tests need Mosquitto in $peers/mosquitto; unpack Debian's mosquitto there."
-    rm -rf "${peers:?}/mosquitto" "$peers/mosquitto.new"
-    packages=mosquitto seen=' '
+unpack_program() {
+    have apt-get || stop "The tests need a program in $peers/$1; unpack Debian's $1 there."
+    rm -rf "${peers:?}/$1" "$peers/$1.new"
+    packages=$1 seen=' '
     while [ -n "$packages" ]; do
         for package in $packages; do
             have_package "$package" || download_package "$package" ||
                 stop "Debian's package $package could not be downloaded."
-            dpkg -x "$peers/${package}"_*.deb "$peers/mosquitto.new"
+            dpkg -x "$peers/${package}"_*.deb "$peers/$1.new"
             seen="$seen$package "
         done
         packages=$(missing_libraries "$packages")
     done
-    mv "$peers/mosquitto.new" "$peers/mosquitto"
+    mv "$peers/$1.new" "$peers/$1"
+}
+
+# Libraries that are written for the gun of today, compiled, from the rabbitmq-server of Debian sid, whatever Debian this
+# is. Its lists are kept apart from those of the system. Where they can't be had, the tests of these libraries are skipped.
+unpack_dependents() {
+    have apt-get || stop "The tests need eetcd in $peers/dependents; unpack it there from a newer rabbitmq-server."
+    new=$PWD/$peers/dependents.new
+    rm -rf "$new"
+    mkdir -p "$new/lists/partial" "$new/cache/archives/partial"
+    echo "deb [signed-by=$(debian_keys)] $(debian_mirror) sid main" >"$new/sources.list"
+    if fetch_from_sid && dpkg -x "$new"/rabbitmq-server_*.deb "$new/rabbitmq"; then
+        mkdir "$new/lib"
+        for app in amqp10_client amqp10_common eetcd; do
+            mv "$new"/rabbitmq/usr/lib/rabbitmq/lib/rabbitmq_server-*/plugins/"$app"-[0-9]* "$new/lib/" ||
+                stop "Debian sid's package rabbitmq-server holds no $app as it used to."
+        done
+        mkdir -p "$peers/dependents" && mv "$new"/lib/* "$peers/dependents/"
+    else
+        echo "The libraries that use gun could not be had from Debian sid: their tests will be skipped." >&2
+    fi
+    rm -rf "$new"
+}
+
+# The system's apt-get knows the way to the mirror.
+fetch_from_sid() (
+    cd "$new" || return
+    for step in update "download rabbitmq-server"; do
+        # It is one word or several.
+        # shellcheck disable=SC2086
+        apt-get -q -o APT::Sandbox::User="$(id -un)" -o Dir::Etc::SourceList="$new/sources.list" \
+            -o Dir::Etc::SourceParts=/dev/null -o Dir::State::Lists="$new/lists" -o Dir::Cache="$new/cache" \
+            -o Acquire::Languages=none -o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false $step || return
+    done
+)
+
+debian_mirror() {
+    # It is apt-get that expands it. Other repositories than Debian's have other names; DEBIAN_MIRROR names one where there is none.
+    # shellcheck disable=SC2016
+    mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | sed -n '\,^https*://.*/debian/*$,{p;q;}')
+    echo "${mirror:-${DEBIAN_MIRROR:-}}"
+}
+
+# The file of this name has another form in some releases.
+debian_keys() {
+    for keys in /usr/share/keyrings/debian-archive-keyring.gpg /usr/share/keyrings/debian-archive-keyring.pgp; do
+        [ ! -f "$keys" ] || { echo "$keys"; return; }
+    done
+    stop "The tests need Debian's package debian-archive-keyring."
 }
 
 # The libraries that the packages $1 depend on, and that are neither installed nor unpacked.

@@ -11,7 +11,10 @@
 %% Rooms of one line are neighbours: they may know each other, but not in a circle.
 floors("erlang_src") ->
 	[
-		{"what users and the VM begin with", ["gun_rs", "gun_rs_app", "gun_rs_sup", "client/gun_rs_socket"]},
+		{"what the VM begins with", ["gun_rs_app", "gun_rs_sup"]},
+		{"pools", ["pool"]},
+		{"what users begin with", ["gun_rs", "client/gun_rs_socket", "gun_rs_ws_client"]},
+		{"the server", ["server"]},
 		{"connections and their callers", ["client", "http/gun_rs_cookies_list"]},
 		{"what can be set", ["options"]},
 		{"requests, and modules of the user's", ["http"]},
@@ -24,18 +27,18 @@ floors("native/bridge/src") ->
 		{"the library", ["lib"]},
 		{"the functions that Erlang calls", ["nifs"]},
 		{"what they find", ["registry", "runtime", "tls", "suffixes"]},
-		{"events become messages", ["sink"]},
+		{"events become messages", ["sink", "served"]},
 		{"frames that wait for others", ["outbox"]},
 		{"who receives them", ["route"]},
 		{"whose they are", ["stream"]},
-		{"receivers, and frames to send", ["receiver", "frames"]},
+		{"receivers, frames to send, and how many streams there are", ["receiver", "frames", "lease"]},
 		{"terms of the VM", ["vm"]},
 		{"memory", ["payload"]}
 	];
 floors("native/terms/src") ->
 	[
 		{"the crate", ["lib"]},
-		{"what the process behind a connection receives", ["reports"]},
+		{"what the processes of connections receive", ["reports", "served"]},
 		{"what users give and receive", ["options", "messages"]},
 		{"its parts", ["reasons", "frame"]},
 		{"its words", ["dialect", "posix"]},
@@ -45,14 +48,17 @@ floors("native/terms/src") ->
 floors("native/engine/src") ->
 	[
 		{"the crate", ["lib"]},
+		{"listening", ["server"]},
 		{"the task that owns a connection", ["task"]},
-		{"protocols", ["http", "raw", "websocket/carrier"]},
+		{"where a byte stream leads", ["tunnel"]},
+		{"protocols", ["http", "http/served", "raw", "websocket/carrier"]},
 		{"sessions", ["websocket"]},
+		{"what is late", ["late"]},
 		{"what the task lends to a protocol", ["protocol"]},
 		{"streams", ["stream"]},
 		{"what goes in", ["command"]},
-		{"from a host name to bytes", ["transport"]},
-		{"what is counted", ["status", "account", "turn"]},
+		{"from a host name to bytes, and to their end", ["transport", "ending"]},
+		{"what is counted, and what is agreed on", ["status", "account", "turn", "websocket/deflate"]},
 		{"what comes out, and the words for it", ["sink", "event", "payload", "options", "error",
 			"transport/step", "websocket/frame", "websocket/role"]}
 	].

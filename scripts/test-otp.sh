@@ -25,7 +25,7 @@ cargo build --locked --package gun_rs_testserver
 
 OTP_BUILD=$PWD/_build/on-otp$otp
 export OTP_BUILD
-# The broker needs libraries that are not in there: its suite is skipped.
-mkdir -p "$OTP_BUILD/peers/mosquitto"
+# The brokers need libraries that are not in there: their suites are skipped.
+mkdir -p "$OTP_BUILD/peers/mosquitto" "$OTP_BUILD/peers/erlang-os-mon"
 ln -sfn /peers/lib "$OTP_BUILD/peers/lib"
 exec scripts/otp-root.sh "$otp" run scripts/test.sh "$@"

@@ -24,7 +24,7 @@ target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 rm -rf _build/test/lib/gun_rs/test
 
 passed=0 failed=0 skipped=0
-summary= failures=
+summary= failures= names=
 
 main() {
     local step
@@ -32,7 +32,7 @@ main() {
     for step in "$@"; do
         run "$step"
     done
-    printf '\n%s%s\n' "$failures" "$summary"
+    printf '\n%s%s\n%s' "$failures" "$summary" "${names:+$names$'\n'}"
     if [ "$skipped" = 0 ]; then
         echo "$passed passed, $failed failed"
     else
@@ -46,7 +46,7 @@ run() {
         fmt) check fmt formatted ;;
         clippy) check clippy cargo clippy --workspace --all-targets --locked -- -D warnings ;;
         cargo) tests cargo cargo test --workspace --locked --no-fail-fast ;;
-        fuzz) tests fuzz scripts/fuzz.sh 20 ;;
+        fuzz) tests fuzz scripts/fuzz.sh 16 ;;
         compile) check compile rebar3 as check compile ;;
         structure) check structure structure ;;
         xref) check xref rebar3 as check xref ;;
@@ -127,6 +127,15 @@ retell() {
     said=$(logged "$1" | grep -aE -A 12 'FAILED|panicked at|\*failed\*|^error|: (error|a finding)' | tail -n 120)
     [ -n "$said" ] || said=$(logged "$1" | tail -n 40)
     failures+=$(printf '== %s failed:\n%s' "$1" "$said")$'\n\n'
+    names+=$(logged "$1" | failed_names | sort -u | sed "s/^/$1: /" | head -n 20)$'\n'
+}
+
+# The names alone of what failed, for who sees no more than the last lines.
+failed_names() {
+    awk '/ ==> .*FAILED/ { sub(/^%%% /, ""); sub(/: FAILED.*/, ""); print }
+         /^test .* \.\.\. FAILED$/ { print $2 }
+         /^error/ { print }
+         /\*failed\*/ { print }'
 }
 
 report() {
@@ -146,21 +155,23 @@ count_cargo() {
 
 # fuzz session: 482061 executions in 21 s, no finding
 count_fuzz() {
-    awk '/^fuzz [a-z]+: .*, no finding$/ { p++ }
-         /^fuzz [a-z]+: a finding / { f++ }
+    awk '/^fuzz [a-z0-9]+: .*, no finding$/ { p++ }
+         /^fuzz [a-z0-9]+: a finding / { f++ }
          END { print p + 0, f + 0, 0 }' "$1"
 }
 
 # bench rtt_16b gun_rs=45.7 gun=96.9 limit=27.2 vs_gun=2.12 vs_limit=0.60: that it could be measured is what is tested.
+# bench server_echo_1k gun_rs=4.25 cowboy=13.1 ratio=3.08: the same of what is beside Cowboy.
 count_bench() {
     awk '/^bench [a-z0-9_]+ gun_rs=/ { p++ }
          END { print p + 0, 0, 0 }' "$1"
 }
 
-# A case whose result is not the expected one has a line of its own.
+# Each side, client and server, ends with its number of cases; a case whose result is not the expected one has a line of
+# its own.
 count_autobahn() {
     awk '/^autobahn: case / { f++ }
-         /^autobahn: [0-9]+ cases, / { n = $2 }
+         /^autobahn: [0-9]+ cases, / { n += $2 }
          END { print n - f, f + 0, 0 }' "$1"
 }
 

@@ -145,7 +145,7 @@ upgrades(Config) ->
 
 no_body_and_cancelled(Config) ->
 	doc("A response without a body sets cookies; one to a request that was cancelled sets none, and is not told."),
-	ConnPid = do_open(Config),
+	ConnPid = do_open(Config, #{http_opts => #{pipeline => 1}}),
 	StreamRef1 = gun_rs:head(ConnPid, "/cookies/a", asked(#{set => ["head=1"]})),
 	?EXPECT({gun_response, ConnPid, StreamRef1, fin, 200, _}),
 	StreamRef2 = gun_rs:get(ConnPid, "/held", do_tell()),
@@ -295,7 +295,7 @@ no_stream_stays(Config) ->
 	do_none_left(ConnPid1),
 	%% Behind a request that is not answered: too short, refused, cancelled; then the connection is lost.
 	{Server, Port} = lying_server:start([request, wait, close]),
-	ConnPid2 = open(Port, #{cookie_store => gun_rs_cookies_list:init(), http_opts => #{max_send_queue => 10000000}}),
+	ConnPid2 = open(Port, #{cookie_store => gun_rs_cookies_list:init(), http_opts => #{max_send_queue => 10000000, pipeline => 1}}),
 	StreamRef2 = gun_rs:get(ConnPid2, "/"),
 	?EXPECT({lying_server, Server, {request, _}}),
 	_ = Each(fun() ->

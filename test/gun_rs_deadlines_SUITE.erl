@@ -212,7 +212,7 @@ refused_before_anybody_could_monitor_it(_) ->
 	_ = [begin
 		{ok, ConnPid} = gun_rs:open("127.0.0.1", Port, #{retry => 0}),
 		_ = [do_exit_of(ConnPid) || N rem 2 =:= 0],
-		{error, {down, {shutdown, econnrefused}}} = gun_rs:await_up(ConnPid),
+		{error, {down, {shutdown, econnrefused}}} = gun_rs:await_up(ConnPid, ?WAIT),
 		{error, {down, {shutdown, econnrefused}}} = gun_rs:await(ConnPid, make_ref())
 	end || N <- lists:seq(1, 200)],
 	%% A busy machine may let it come too late now and then.

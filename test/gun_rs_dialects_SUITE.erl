@@ -16,7 +16,7 @@ groups() ->
 		{gun_1, [gun_1_upgrade, gun_1_close]},
 		{beside_gun, [the_same_messages, known_differences]},
 		{all_dialects, [await, flush, down, failures, refused_with_a_body, reply_to, keepalive, keepalive_defaults, environment,
-			repeated_upgrade, servers_close]}
+			repeated_upgrade, servers_close, bodies_that_headers_announce]}
 	].
 
 %% The application's environment says the dialect, as it would in a program that is not changed.
@@ -719,21 +719,21 @@ failures(_) ->
 		Opts = #{dialect => Dialect, retry => 0},
 		{ok, Refused} = gun_rs:open("127.0.0.1", Closed, Opts),
 		MRef = monitor(process, Refused),
-		{error, Down} = gun_rs:await_up(Refused),
+		{error, Down} = gun_rs:await_up(Refused, ?WAIT),
 		{shutdown, econnrefused} = do_reason(Dialect, down, Down),
 		?EXPECT({'DOWN', MRef, process, Refused, _}),
 		%% It is gone.
-		{error, Down} = gun_rs:await_up(Refused),
+		{error, Down} = gun_rs:await_up(Refused, ?WAIT),
 		{error, Down} = gun_rs:await(Refused, make_ref()),
 		{error, Down} = gun_rs:await_body(Refused, make_ref()),
 		{Server, Port} = lying_server:start([request, close]),
 		Busy = do_open(Port, Opts),
 		StreamRef = gun_rs:get(Busy, "/"),
 		Reason = ?EXPECT({gun_error, Busy, StreamRef, R}, begin self() ! {gun_error, Busy, StreamRef, R}, R end),
-		{error, Failure} = gun_rs:await(Busy, StreamRef),
+		{error, Failure} = gun_rs:await(Busy, StreamRef, ?WAIT),
 		Reason = do_reason(Dialect, stream_error, Failure),
 		self() ! {gun_error, Busy, StreamRef, Reason},
-		{error, Failure} = gun_rs:await_body(Busy, StreamRef),
+		{error, Failure} = gun_rs:await_body(Busy, StreamRef, ?WAIT),
 		do_expect_down(Dialect, Busy, http, closed, [StreamRef]),
 		lying_server:stop(Server),
 		{error, timeout} = gun_rs:await(Busy, make_ref(), 0, make_ref()),
@@ -767,6 +767,23 @@ refused_with_a_body(Config) ->
 		ok = gun_rs:close(ConnPid)
 	end || Dialect <- ?DIALECTS],
 	ok.
+
+bodies_that_headers_announce(Config) ->
+	doc("To gun 1 an empty binary is no body yet, where the headers speak of one: the body follows. To gun 2 it is all of it."),
+	Headers = [{<<"content-type">>, <<"text/plain">>}],
+	_ = [begin
+		ConnPid = do_open(config(port, Config), #{dialect => Dialect}),
+		StreamRef = gun_rs:request(ConnPid, <<"POST">>, "/echo", Headers, <<>>),
+		ok = gun_rs:data(ConnPid, StreamRef, nofin, "Hello, "),
+		ok = gun_rs:data(ConnPid, StreamRef, fin, "world!"),
+		{200, _, <<"Hello, world!">>} = answer(ConnPid, StreamRef),
+		{200, _, <<>>} = answer(ConnPid, gun_rs:post(ConnPid, "/echo", Headers, [])),
+		{200, _, <<>>} = answer(ConnPid, gun_rs:post(ConnPid, "/echo", [{<<"content-length">>, <<"0">>}], <<>>)),
+		ok = gun_rs:close(ConnPid)
+	end || Dialect <- [gun_1, gun_1_pre, gun_0]],
+	ConnPid = do_open(config(port, Config), #{}),
+	{200, _, <<>>} = answer(ConnPid, gun_rs:post(ConnPid, "/echo", Headers, <<>>)),
+	ok = gun_rs:close(ConnPid).
 
 reply_to(Config) ->
 	doc("A reply_to of any form gets the messages of the dialect."),

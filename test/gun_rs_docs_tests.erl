@@ -1,4 +1,4 @@
-%% What h/1,2,3 show in the shell, and the tests that show what doc/differences.md says.
+%% What h/1,2,3 show in the shell, and the tests that show what doc/differences.md says, and what handlers may rely on.
 -module(gun_rs_docs_tests).
 
 -include_lib("eunit/include/eunit.hrl").
@@ -42,13 +42,28 @@ differences() ->
 	[_, _|Rows] = [Line || Line= <<"|", _/binary>> <- binary:split(Text, <<"\n">>, [global])],
 	[unicode:characters_to_list(string:trim(lists:nth(2, binary:split(Row, <<"|">>, [global])))) || Row <- Rows].
 
+%% Each of the 55 points of the specification of handlers has tests in test/handlers.config, and those exist; a point, or
+%% a part of it, that is not done is one that doc/server.md tells of.
+
+each_point_of_handlers_has_tests_test() ->
+	{ok, Shown} = file:consult(root("test/handlers.config")),
+	?assertEqual(lists:seq(1, 55), [Point || {Point, [_|_]} <- Shown]).
+
+the_tests_of_the_points_exist_test_() ->
+	{ok, Shown} = file:consult(root("test/handlers.config")),
+	[{integer_to_list(Point), fun() -> ?assertEqual([], [Test || Test <- Tests, not exists(Test, [])]) end}
+		|| {Point, Tests} <- Shown].
+
+exists({not_done, Text}, _) ->
+	has(root("doc/server.md"), Text);
 exists({compare, Name}, Compared) ->
 	lists:member(Name, Compared);
 exists({cargo, Name}, _) ->
 	Files = filelib:wildcard(root("native/*/src/**/*.rs")),
 	lists:any(fun(File) -> has(File, ["fn ", atom_to_list(Name), "("]) end, Files);
 exists({Module, Test}, _) ->
-	has(root("test/" ++ atom_to_list(Module) ++ ".erl"), ["\n", atom_to_list(Test), "("]).
+	[File] = [File || Dir <- ["test/", "test/compat/"], File <- [root(Dir ++ atom_to_list(Module) ++ ".erl")], filelib:is_file(File)],
+	has(File, ["\n", atom_to_list(Test), "("]).
 
 %% The modules of the comparison are compiled for OTP 29, where they run.
 load(File) ->

@@ -65,12 +65,9 @@ every_option_is_named_in_its_sentence_test_() ->
 	end} || Reason <- option_errors()].
 
 a_planned_option_is_told_from_an_unknown_one_test() ->
-	?assertNotEqual(nomatch, string:find(sentence({options, {raw_opts, #{}}}), "not built yet")),
+	?assertNotEqual(nomatch, string:find(sentence({options, {http3_opts, #{}}}), "not built yet")),
 	?assertNotEqual(nomatch, string:find(sentence({options, {tsl_opts, []}}), "unknown")),
-	?assertNotEqual(nomatch,
-		string:find(sentence({options, {req, {tunnel, 1}}}), "not built yet")),
 	?assertNotEqual(nomatch, string:find(sentence({options, {http, {flwo, 1}}}), "unknown")),
-	?assertNotEqual(nomatch, string:find(sentence({options, {ws, {tunnel, 1}}}), "not built yet")),
 	?assertNotEqual(nomatch, string:find(sentence({options, {ws, {tunel, 1}}}), "unknown")).
 
 an_option_of_compress_is_named_with_the_map_that_it_stands_in_test() ->
@@ -102,7 +99,7 @@ whatever_open_refuses_gets_a_sentence_that_blames_the_call_test_() ->
 			orelse string:find(Text, "not built yet") =/= nomatch)
 	end} || Args <- [
 		["bad host", 80, #{}], ["localhost", 0, #{}], ["localhost", 80, []],
-		["localhost", 80, #{retry => -1}], ["localhost", 80, #{raw_opts => #{}}],
+		["localhost", 80, #{retry => -1}], ["localhost", 80, #{raw_opts => #{flow => 0}}],
 		["localhost", 80, #{tls_opts => [{verify_fun, {fun lists:foldl/3, []}}]}], ["localhost", 80, #{tls_opts => #{}}],
 		["localhost", 80, #{unknown => 1}],
 		["localhost", 80, #{tcp_opts => [list]}], ["localhost", 80, #{tcp_opts => undefined}],
@@ -204,6 +201,10 @@ reasons() ->
 		{calling_self, ["ws_send"]},
 		{{not_started, gun_rs}, ["gun_rs", "ensure_all_started"]},
 		{not_started, ["stopped"]},
+		{{node_too_old, 'a@b'}, ["a@b", "this release"]},
+		{{options, {req, {reply_to, alias}}}, ["connect/4", "ping/2"]},
+		{{options, {conn_opts, {protocols, [raw]}}}, ["pool", "raw or SOCKS"]},
+		{{options, {conn_opts, {socks_opts, hidden}}}, ["socks_opts"]},
 		{{nif_not_loaded, {load_failed, "Failed to load NIF library: 'x.so'"}},
 			["load_failed", "x.so", "rebar3 compile"]},
 		{{nif_not_loaded, "No such file"}, ["no such file"]},
@@ -237,7 +238,7 @@ reasons() ->
 		{{options, {socket, {timeout, -1}}}, ["gun_rs_socket", "timeout", "milliseconds", "-1"]},
 		{{options, {socket, {supervise, false}}}, ["gun_rs_socket", "supervise", "false", "leave"]},
 		{not_owner, ["process that connected"]},
-		{{unsupported_protocol, http2}, ["http2", "HTTP/1.1", "protocols => [http]"]},
+		{{unsupported_protocol, http2}, ["http2", "gun_rs_socket", "HTTP/1.1", "protocols => [http]"]},
 		{{upgrade_refused, 404, [], <<>>}, ["status 404;"]},
 		{{upgrade_refused, 403, [], <<"Members only.\n">>}, ["status 403 (Members only);"]},
 		{{upgrade_refused, 400, [], binary:copy(<<"a">>, 1000)}, ["status 400;"]},
@@ -250,6 +251,7 @@ reasons() ->
 		{{timeout, body}, ["body_timeout"]},
 		{{upgrade_refused, 503}, ["503", "retry_statuses"]},
 		{keepalive_timeout, ["pings", "keepalive_tolerance"]},
+		{idle_timeout, ["client", "idle_timeout"]},
 		{{ping_unsupported_by_protocol, make_ref()}, ["gun_rs:ping", "HTTP/1.1"]},
 		{request_too_short, ["content-length"]},
 		{{closed, {error, request_too_short}}, ["content-length"]},
@@ -272,6 +274,29 @@ reasons() ->
 		{{connection_error, {badstate, "Not now."}}, ["not now"]},
 		{{connection_error, limit_reached, "Too many headers."}, ["limit", "too many headers"]},
 		{{http_protocol, "Invalid status."}, ["HTTP", "invalid status"]},
+		{{socks5, general_socks_server_failure}, ["SOCKS server", "failed"]},
+		{{socks5, connection_not_allowed_by_ruleset}, ["rules"]},
+		{{socks5, network_unreachable}, ["network"]},
+		{{socks5, host_unreachable}, ["host"]},
+		{{socks5, connection_refused}, ["refused"]},
+		{{socks5, ttl_expired}, ["time to live"]},
+		{{socks5, command_not_supported}, ["no connections"]},
+		{{socks5, address_type_not_supported}, ["type of address"]},
+		{{socks5, {unknown_error, 99}}, ["99"]},
+		{{socks5, username_password_auth_failure}, ["password", "auth"]},
+		{{socks5, no_acceptable_method}, ["methods", "auth"]},
+		{{socks5, invalid_reply}, ["SOCKS 5"]},
+		{{stream_error, cancel, 'Stream reset by server.'}, ["stream", "code cancel", "stream reset by server."]},
+		{{stream_error, refused_stream, 'Stream reset by server.'}, ["refused_stream", "can be repeated"]},
+		{{stream_error, http_1_1_required, 'Stream reset by server.'}, ["protocols => [http]"]},
+		{{stream_error, too_many_streams, 'Maximum concurrency limit has been reached.'}, ["too_many_streams => error", "wait"]},
+		{{goaway, no_error, 'The connection is going away.'}, ["no_error", "not begun", "repeat"]},
+		{{error, {connection_error, settings_timeout, 'No answer.'}}, ["connection", "settings_timeout", "no answer."]},
+		{{closed, {error, {connection_error, protocol_error, 'Bad frame.'}}}, ["protocol_error", "bad frame."]},
+		{{protocol_error, 'Bad frame.'}, ["connection", "protocol_error", "bad frame."]},
+		{{stream_error, {stream_error, cancel, 'Stream reset by server.'}}, ["code cancel"]},
+		{{stream_error, {goaway, no_error, 'The connection is going away.'}}, ["repeat"]},
+		{{connection_error, {enhance_your_calm, 'Too much.'}}, ["enhance_your_calm", "too much"]},
 		{{sse_event_too_big, 1000}, ["1000", "max_event_size", "gun_rs_sse_h"]}
 	] ++ [{{ws_handshake, What}, ["upgrade"|Words]} || {What, Words} <- [
 		{not_upgrade, ["Upgrade header"]},
@@ -309,8 +334,9 @@ option_errors() ->
 		{bind_to_device, 1}, {send_timeout_close, false}]] ++
 	[{options, {http, {Key, bad}}} || Key <- [content_handlers, cookie_ignore_informational, max_informs, version,
 		unknown|element(2, gun_rs_option_table:keys(http))]] ++
+	[{options, {http2, {Key, bad}}} || Key <- [unknown|element(1, gun_rs_option_table:keys(http2))]] ++
 	[{options, {cookies_list, {Key, bad}}} || Key <- [max_cookies, max_cookies_per_domain, unknown]] ++
-	[{options, {ws, {Key, bad}}} || Key <- [closing_timeout, compress, default_protocol, flow,
+	[{options, {ws, {Key, bad}}} || Key <- [closing_timeout, compress, default_protocol, flow, http1_fallback,
 		invalid_request_headers, keepalive, keepalive_tolerance, max_frame_size,
 		max_message_size, max_send_queue, protocols, reply_to, reupgrade, silence_pings,
 		upgrade_timeout, unknown|element(2, gun_rs_option_table:keys(ws))]] ++
@@ -320,7 +346,7 @@ option_errors() ->
 
 option_name({options, {ws, {compress, {Key, bad}}}}) ->
 	{ok, title(Key)};
-option_name({options, {Tag, {Key, bad}}}) when Tag =:= ws; Tag =:= http; Tag =:= cookies_list ->
+option_name({options, {Tag, {Key, bad}}}) when Tag =:= ws; Tag =:= http; Tag =:= http2; Tag =:= cookies_list ->
 	{ok, title(Key)};
 option_name({options, {Key, _}}) when is_binary(Key) ->
 	{ok, binary_to_list(Key)};

@@ -75,7 +75,7 @@ await(Config) ->
 	doc("await gives each message of a stream without the pid and the reference."),
 	ConnPid = open(config(port, Config)),
 	StreamRef1 = gun_rs:get(ConnPid, "/inform?count=2"),
-	{inform, 103, [_|_]} = gun_rs:await(ConnPid, StreamRef1),
+	{inform, 103, [_|_]} = gun_rs:await(ConnPid, StreamRef1, ?WAIT),
 	{inform, 103, [_|_]} = gun_rs:await(ConnPid, StreamRef1, ?WAIT),
 	{response, nofin, 200, [_|_]} = gun_rs:await(ConnPid, StreamRef1, ?WAIT),
 	{ok, <<"Informed.">>} = do_await_data(ConnPid, StreamRef1, []),

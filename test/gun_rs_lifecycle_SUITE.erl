@@ -368,7 +368,7 @@ no_connection(_) ->
 	ok = gun_rs:close(Dead),
 	Dummy = spawn(fun() -> receive after infinity -> ok end end),
 	{error, not_found} = gun_rs:close(Dummy),
-	{error, {down, noproc}} = gun_rs:await_up(Dead),
+	{error, {down, noproc}} = gun_rs:await_up(Dead, ?WAIT),
 	{error, {down, noproc}} = gun_rs:await(Dead, make_ref()),
 	{error, timeout} = gun_rs:await_up(Dummy, 10),
 	{error, timeout} = gun_rs:await(Dummy, make_ref(), 10),

@@ -1,7 +1,7 @@
 %% The manual has a page for each function and each message, and what stands in it is so.
 %%
 %% Examples run as they stand, each in a process of its own, but for the addresses: 8080 becomes the port of Cowboy,
-%% 8081 one where nobody listens, and /run/my_app.sock the path of Cowboy's other socket.
+%% 8081 one where nobody listens, 8082 that of a proxy, and /run/my_app.sock the path of Cowboy's other socket.
 -module(gun_rs_manual_SUITE).
 
 -include("gun_rs_suite.hrl").
@@ -14,7 +14,11 @@ init_per_suite(Config) ->
 	Path = string:trim(os:cmd("mktemp -u")),
 	{UnixListener, _} = gun_rs_test:start_cowboy(routes(), [{ip, {local, Path}}, {port, 0}]),
 	{Refused, RefusedPort} = gun_rs_test:refused_port(),
+	Proxy = {ProxyPid, _} = proxies:start(connect, #{}),
+	%% This process ends before the cases.
+	true = unlink(ProxyPid),
 	[
+		{proxy, Proxy},
 		{dir, do_manual_dir(filename:dirname(code:which(?MODULE)))}, {listeners, [Listener, UnixListener]}, {port, Port},
 		{path, Path}, {refused, Refused}, {refused_port, RefusedPort}
 		|Config
@@ -22,6 +26,7 @@ init_per_suite(Config) ->
 
 end_per_suite(Config) ->
 	_ = [gun_rs_test:stop_cowboy(Listener) || Listener <- config(listeners, Config)],
+	proxies:stop(config(proxy, Config)),
 	_ = file:delete(config(path, Config)),
 	gun_rs_test:release_port(config(refused, Config)).
 
@@ -36,10 +41,13 @@ do_manual_dir(Dir) ->
 
 %% Beside what the other suites ask for, the front page, and one event.
 routes() ->
-	[{"/", ?MODULE, hello}, {"/events", ?MODULE, events}|http_echo_h:routes()].
+	[{"/", ?MODULE, hello}, {"/events", ?MODULE, events}, {"/push", ?MODULE, push}|http_echo_h:routes()].
 
 init(Req, hello) ->
 	{ok, cowboy_req:reply(200, #{<<"content-type">> => <<"text/plain">>}, <<"Hello!">>, Req), hello};
+init(Req, push) ->
+	ok = cowboy_req:push("/", #{}, Req),
+	{ok, cowboy_req:reply(200, #{}, <<"Pushed.">>, Req), push};
 init(Req0, events) ->
 	Req = cowboy_req:reply(200, #{<<"content-type">> => <<"text/event-stream">>}, <<"data: Hello!\n\n">>, Req0),
 	{ok, Req, events}.
@@ -63,9 +71,9 @@ page_of_each_function(Config) ->
 
 page_of_each_message(Config) ->
 	doc("Each message has its page, with the headings, and a shape or a word for each dialect."),
-	%% What flush/1 knows is every message of every dialect; these two no release has sent yet.
-	Names = lists:sort(do_flushed() -- [gun_push, gun_tunnel_up]),
-	Names = lists:sort([list_to_atom(Name) || Name <- do_pages("gun_*", Config) -- do_pages("gun_rs.*", Config)]),
+	%% What flush/1 knows is every message of every dialect.
+	Names = lists:sort(do_flushed()),
+	Names = lists:sort([list_to_atom(Name) || Name <- do_pages("gun_*", Config) -- ["gun_rs_pool"|do_pages("gun_rs.*", Config)]]),
 	_ = [begin
 		Page = do_page(atom_to_list(Name), Config),
 		{Name, Headings} = {Name, do_headings(Page)},
@@ -108,7 +116,7 @@ links(Config) ->
 options(Config) ->
 	doc("Each option of each map stands in its table, with the default that it has."),
 	Page = do_page("opts", Config),
-	{ok, Open = #{http_opts := Http, ws_opts := Ws}} = gun_rs_options:open("localhost", 80, #{}),
+	{ok, Open = #{http_opts := Http, http2_opts := Http2, raw_opts := Raw, ws_opts := Ws}} = gun_rs_options:open("localhost", 80, #{}),
 	_ = [begin
 		Rows = [{do_atom(Option), Default} || [Option, _, Default, _] <- do_table(do_section(atom_to_list(Map), Page))],
 		{Map, Keys} = {Map, lists:sort([Option || {Option, _} <- Rows])},
@@ -117,17 +125,16 @@ options(Config) ->
 		%% What is a map or a list of its own is not kept as it was given, and the transport depends on the port.
 		_ = [{Option, Value} = {Option, do_term(Default)} ||
 			{Option, Default} <- Rows,
-			not lists:member(Option, [http_opts, tcp_opts, transport, ws_opts]),
+			not lists:member(Option, [http_opts, http2_opts, protocols, raw_opts, tcp_opts, transport, ws_opts]),
 			Value <- [maps:get(Option, Defaults, undefined)],
-			Value =/= undefined,
-			{Option, Value} =/= {protocols, []}]
-	end || {Map, Table, Defaults} <- [{opts, open, Open}, {http_opts, http, Http}, {ws_opts, ws_upgrade, Ws}, {req_opts, req, #{}}]].
+			Value =/= undefined]
+	end || {Map, Table, Defaults} <- [{opts, open, Open}, {http_opts, http, Http}, {http2_opts, http2, Http2}, {ws_opts, ws_upgrade, Ws}, {req_opts, req, #{}}, {raw_opts, raw, Raw}]].
 
 %% Shapes.
 
 shapes(Config) ->
 	doc("What is received in each dialect has one of the shapes of its page, and each shape is received."),
-	Names = do_flushed() -- [gun_push, gun_tunnel_up],
+	Names = do_flushed(),
 	Pages = [{Name, do_shapes(do_page(atom_to_list(Name), Config))} || Name <- Names],
 	_ = [begin
 		Messages = do_conversation(Dialect, Config),
@@ -162,6 +169,25 @@ do_conversation(Dialect, Config) ->
 	EventsRef = gun_rs:get(SseConn, "/events"),
 	ok = do_events(SseConn, EventsRef),
 	ok = gun_rs:close(SseConn),
+	{ok, Http2Conn} = gun_rs:open("localhost", config(port, Config), Opts#{
+		protocols => [http2], http2_opts => #{notify_settings_changed => true}}),
+	PushRef = gun_rs:get(Http2Conn, "/push"),
+	PingRef = gun_rs:ping(Http2Conn),
+	ok = do_received(fun(Messages) ->
+		lists:member({gun_notify, Http2Conn, ping_ack, PingRef}, Messages) andalso
+			[] =/= [New || {gun_push, _, Ref, New, _, _, _} <- Messages, Ref =:= PushRef,
+				{gun_data, _, Data, fin, _} <- Messages, Data =:= New]
+	end),
+	ok = gun_rs:close(Http2Conn),
+	{ok, ProxyConn} = gun_rs:open("localhost", element(2, config(proxy, Config)), Opts),
+	TunnelRef = gun_rs:connect(ProxyConn, #{host => "localhost", port => config(port, Config)}),
+	ok = do_received(fun(Messages) -> lists:keymember(gun_tunnel_up, 1, Messages) end),
+	true = is_reference(TunnelRef),
+	ok = gun_rs:close(ProxyConn),
+	{GoingAway, Port} = http2_liar:start([open, {send, http2_liar:goaway(0, no_error, <<"Maintenance.">>)}]),
+	{ok, LeftConn} = gun_rs:open("localhost", Port, Opts#{protocols => [http2]}),
+	_ = gun_rs_test:await_exit(LeftConn),
+	http2_liar:stop(GoingAway),
 	{ok, RefusedConn} = gun_rs:open("localhost", config(refused_port, Config), Opts#{notify_retries => true}),
 	_ = gun_rs_test:await_exit(RefusedConn),
 	do_mailbox().
@@ -174,16 +200,19 @@ do_upgraded(ConnPid) ->
 	ok.
 
 do_events(ConnPid, StreamRef) ->
+	do_received(fun(Messages) -> lists:member({gun_sse, ConnPid, StreamRef, fin}, Messages) end).
+
+do_received(Has) ->
 	true = gun_rs_test:eventually(fun() ->
 		{messages, Messages} = process_info(self(), messages),
-		lists:member({gun_sse, ConnPid, StreamRef, fin}, Messages)
+		Has(Messages)
 	end),
 	ok.
 
 do_mailbox() ->
 	receive
-		Message when element(1, Message) =/= 'DOWN' -> [Message|do_mailbox()];
-		{'DOWN', _, _, _, _} -> do_mailbox()
+		Message when element(1, Message) =/= 'DOWN', element(1, Message) =/= http2_liar -> [Message|do_mailbox()];
+		_ -> do_mailbox()
 	after 0 ->
 		[]
 	end.
@@ -264,6 +293,7 @@ do_examples(Language, Config) ->
 	Addresses = [
 		{"8080", integer_to_list(config(port, Config))},
 		{"8081", integer_to_list(config(refused_port, Config))},
+		{"8082", integer_to_list(element(2, config(proxy, Config)))},
 		{"/run/my_app.sock", config(path, Config)}
 	],
 	lists:append([begin

@@ -423,7 +423,7 @@ no_connection_on_another_node(Config) ->
 		?REFUTE(_)
 	end || Pid <- [Dead, Dummy, Gone]],
 	{messages, []} = erpc:call(node(Dummy), erlang, process_info, [Dummy, messages]),
-	{error, {down, noproc}} = gun_rs:await_up(Dead),
-	{error, {down, noconnection}} = gun_rs:await_up(Gone),
+	{error, {down, noproc}} = gun_rs:await_up(Dead, ?WAIT),
+	{error, {down, noconnection}} = gun_rs:await_up(Gone, ?WAIT),
 	exit(Dummy, kill),
 	ok.

@@ -9,6 +9,7 @@
 -import(gun_rs_test, [title/2]).
 
 -define(HOST, "localhost").
+-define(TRACEPARENT, <<"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01">>).
 -define(MAX_MS, 16#ffffffff).
 -define(MAX_SIZE, (1 bsl 62)).
 
@@ -48,7 +49,8 @@ valid_open() ->
 		{http_opts, [#{}, #{version => 'HTTP/1.1'}, #{version => 'HTTP/1.0'},
 			#{content_handlers => [gun_sse_h, gun_rs_data_h]},
 			#{cookie_ignore_informational => true}, #{cookie_ignore_informational => false}]},
-		{protocols, [[http], [{http, #{}}], [{http, #{version => 'HTTP/1.0'}}]]},
+		{protocols, [[http], [{http, #{}}], [{http, #{version => 'HTTP/1.0'}}], [http2], [{http2, #{}}],
+			[{http2, #{flow => 1, push => false}}]]},
 		{tcp_opts, [[], [inet]]},
 		{ws_opts, [#{}, #{silence_pings => false}]}
 	]).
@@ -63,9 +65,9 @@ invalid_open() ->
 		{domain_lookup_timeout, [-1, ?MAX_MS + 1, 1.0, undefined, "5000", <<"1">>]},
 		{http_opts, [[], [{version, 'HTTP/1.1'}], undefined, 'HTTP/1.1']},
 		{notify_retries, [1, undefined, "true"]},
-		{protocols, [[], [http2], [http, http], [http2, http, http2], [raw], [socks],
+		{protocols, [[], [http, http], [http2, http, http2], [raw, http], [http, raw], [raw, raw], [{raw, #{flow => 0}}], [{raw, []}], [socks, http], [{socks, []}],
 			http, undefined, [http|http], [{http, []}], [{http, #{version => 2}}],
-			[{http, #{keepalive => 0}}], [{http2, #{}}], [{http2, #{}}, raw], [http3, http], [{http, #{}, 1}], [http|http2], #{}]},
+			[{http, #{keepalive => 0}}], [{http2, #{}}, raw], [{http2, #{flow => 0}}], [{http2, []}], [http3], [http3, http], [{http, #{}, 1}], [http|http2], #{}]},
 		{retry, [-1, 1.0, infinity, undefined, "5"]},
 		{retry_backoff, [#{}, #{max => infinity}, #{jitter => 0.5}, #{max => 60000, jitter => 1.5},
 			#{max => 60000, jitter => -0.5}, #{max => 60000, jitter => true}, #{max => 60000, more => 1},
@@ -78,11 +80,11 @@ invalid_open() ->
 		{tls_handshake_timeout, [-1, ?MAX_MS + 1, 1.0, undefined, "5000"]},
 		{transport, [quic, unix, "tcp", undefined]},
 		{ws_opts, [[], [{silence_pings, true}], undefined]},
+		{event_handler, [gun_rs_default_event_h, {"module", 1}, undefined]},
 		%% Of gun, and not built yet.
-		{event_handler, [{gun_default_event_h, undefined}, undefined]},
 		{http2_opts, [[], undefined, 1]},
-		{raw_opts, [#{}, #{flow => 1}]},
-		{socks_opts, [#{}, #{host => "localhost", port => 1080}]},
+		{raw_opts, [[], undefined, 1]},
+		{socks_opts, [[], undefined]},
 		%% Unknown.
 		{unknown, [true, undefined]},
 		{conect_timeout, [5000]},
@@ -102,8 +104,10 @@ others({Key, _}) ->
 
 assert_in_config({http_opts, Opts}, #{http_opts := HttpOpts}) ->
 	?assertEqual(maps:merge(http_defaults(), Opts), HttpOpts);
-assert_in_config({protocols, _}, #{protocols := Protocols}) ->
-	?assertEqual([http], Protocols);
+assert_in_config({protocols, [{Name, _}]}, #{protocols := Protocols}) ->
+	?assertEqual([Name], Protocols);
+assert_in_config({protocols, Names}, #{protocols := Protocols}) ->
+	?assertEqual(Names, Protocols);
 assert_in_config({tcp_opts, _}, #{tcp_opts := Tcp}) ->
 	?assert(is_map(Tcp));
 assert_in_config({ws_opts, Opts}, #{ws_opts := WsOpts}) ->
@@ -115,8 +119,17 @@ http_defaults() ->
 	#{closing_timeout => 15000, content_handlers => [gun_rs_data_h],
 		cookie_ignore_informational => false, flow => infinity, keepalive => infinity,
 		max_header_block_size => 100000, max_headers => 512, max_informs => 100, max_send_queue => infinity,
-		max_trailer_block_size => 10000,
+		max_trailer_block_size => 10000, pipeline => infinity,
 		version => 'HTTP/1.1'}.
+
+http2_defaults() ->
+	#{closing_timeout => 15000, content_handlers => [gun_rs_data_h], cookie_ignore_informational => false,
+		flow => infinity, initial_connection_window_size => 8000000, initial_stream_window_size => 8000000,
+		keepalive => infinity, keepalive_tolerance => infinity, max_concurrent_streams => 100,
+		max_decode_table_size => 4096, max_fragmented_header_block_size => 32768, max_frame_size_received => 16384,
+		max_header_list_size => 100000, max_headers => 100, max_informs => 100, max_send_queue => infinity,
+		notify_settings_changed => false, preface_timeout => 5000, push => true, settings_timeout => 5000,
+		too_many_streams => wait}.
 
 open_fills_in_every_default_test() ->
 	{ok, Config} = gun_rs_options:open("example.org", 8080, #{}),
@@ -125,12 +138,15 @@ open_fills_in_every_default_test() ->
 		cookie_store => undefined,
 		dialect => gun_2,
 		domain_lookup_timeout => infinity,
+		event_handler => undefined,
 		host => "example.org",
 		http_opts => http_defaults(),
+		http2_opts => http2_defaults(),
 		notify_retries => false,
 		opts => #{},
 		port => 8080,
 		protocols => [http],
+		raw_opts => #{flow => infinity, max_send_queue => infinity},
 		retry => 5,
 		retry_backoff => undefined,
 		retry_fun => undefined,
@@ -146,6 +162,7 @@ open_fills_in_every_default_test() ->
 			compress => false,
 			default_protocol => gun_rs_ws_h,
 			flow => infinity,
+			http1_fallback => false,
 			keepalive => infinity,
 			keepalive_tolerance => infinity,
 			max_frame_size => infinity,
@@ -191,6 +208,17 @@ options_beside_a_protocol_replace_http_opts_test() ->
 	{ok, #{http_opts := HttpOpts}} = gun_rs_options:open(?HOST, 80, #{
 		http_opts => #{version => 'HTTP/1.0'}, protocols => [{http, #{}}]}),
 	?assertEqual(http_defaults(), HttpOpts).
+
+%% In gun keepalive counts only in http2_opts.
+options_beside_a_protocol_replace_http2_opts_test() ->
+	{ok, #{http_opts := HttpOpts, http2_opts := Http2Opts}} = gun_rs_options:open(?HOST, 443, #{
+		http2_opts => #{flow => 1, push => false}, protocols => [{http2, #{keepalive => 3000}}, http]}),
+	?assertEqual(http_defaults(), HttpOpts),
+	?assertEqual((http2_defaults())#{keepalive := 3000}, Http2Opts).
+
+the_older_dialects_keep_http2_alive_test() ->
+	{ok, #{http2_opts := Http2Opts}} = gun_rs_options:open(?HOST, 443, #{dialect => gun_1}),
+	?assertEqual((http2_defaults())#{keepalive := 5000}, Http2Opts).
 
 %% Transport.
 
@@ -243,7 +271,7 @@ a_url_gives_host_port_and_transport_test_() ->
 
 url(Url) ->
 	{ok, Host, Port, _, Opts} = gun_rs_options:url(Url, #{}),
-	{ok, Host, Port, Opts}.
+	{ok, Host, Port, maps:remove(protocols, Opts)}.
 
 a_url_has_the_target_of_its_requests_test_() ->
 	[?_assertMatch({ok, _, _, Target, _}, gun_rs_options:url("ws://[fe80::1%25lo]:1" ++ Tail, #{}))
@@ -310,8 +338,8 @@ what_may_be_a_secret_is_not_in_the_reason_test_() ->
 
 a_transport_that_contradicts_the_url_is_refused_test_() ->
 	[?_assertEqual(Result, gun_rs_options:url(Url, #{transport => Transport})) || {Url, Transport, Result} <- [
-		{"wss://a", tls, {ok, "a", 443, "/", #{transport => tls}}},
-		{"wss://a", ssl, {ok, "a", 443, "/", #{transport => tls}}},
+		{"https://a", tls, {ok, "a", 443, "/", #{transport => tls}}},
+		{"https://a", ssl, {ok, "a", 443, "/", #{transport => tls}}},
 		{"wss://a", tcp, {error, {options, {transport, tcp}}}},
 		{"ws://a", tls, {error, {options, {transport, tls}}}},
 		{"ws://a", quic, {error, {options, {transport, quic}}}}
@@ -323,7 +351,7 @@ open_takes_every_form_of_host_test_() ->
 	[{title("host", Host), fun() ->
 		{ok, Config} = gun_rs_options:open(Host, 8080, #{}),
 		?assertMatch(#{endpoint := {tcp, Native, _}, authority := Authority},
-			gun_rs_options:native_open(Config, gun_rs_streams:is_needed(Config)))
+			gun_rs_options:native_open(Config, gun_rs_streams:is_needed(Config), []))
 	end} || {Host, Native, Authority} <- [
 		{"example.org", <<"example.org">>, <<"example.org:8080">>},
 		{"Example.ORG.", <<"Example.ORG.">>, <<"Example.ORG.:8080">>},
@@ -527,6 +555,7 @@ valid_http() ->
 		{max_informs, [0, 1, 16#ffffffff, infinity]},
 		{max_send_queue, [1, 1 bsl 40, infinity]},
 		{max_trailer_block_size, [1, 10000, 100000]},
+		{pipeline, [1, 100, 16#ffffffff, infinity]},
 		{transform_header_name, [fun(N) -> N end, fun do_title/1]},
 		{version, ['HTTP/1.1', 'HTTP/1.0']}
 	]).
@@ -556,6 +585,7 @@ every_other_http_option_is_refused_by_name_test_() ->
 		{max_send_queue, [0, -1, 1.0, 1 bsl 63, undefined]},
 		%% No more than a header block may have.
 		{max_trailer_block_size, [0, -1, 1.0, 100001, infinity, undefined]},
+		{pipeline, [0, -1, 1.0, 16#ffffffff + 1, undefined]},
 		{transform_header_name, [fun(N) -> [N] end, fun string:uppercase/1, fun(_) -> error(no) end, fun(_, _) -> ok end, undefined]},
 		{unknown, [1]},
 		{<<"version">>, ['HTTP/1.1']}
@@ -589,26 +619,34 @@ the_http_version_reaches_the_native_library_test_() ->
 %% http2_opts, and protocols that HTTP/2 is among.
 
 every_valid_http2_option_passes_test_() ->
-	[?_assertMatch({ok, #{opts := #{http2_opts := #{Key := Value}}}},
-		gun_rs_options:open(?HOST, 80, #{protocols => [http], http2_opts => #{Key => Value}})) || {Key, Value} <- cases([
+	[{title("http2_opts", Opt), ?_assertMatch({ok, #{http2_opts := #{Key := Value}}},
+		gun_rs_options:open(?HOST, 80, #{protocols => [http2], http2_opts => #{Key => Value}}))} || Opt={Key, Value} <- cases([
 			{closing_timeout, [1, 15000, infinity]},
 			{content_handlers, [[gun_sse_h, gun_data_h], [{gun_rs_sse_h, #{}}, gun_data], [gun_sse, gun_data]]},
 			{cookie_ignore_informational, [true, false]},
 			{enable_connect_protocol, [true, false]},
-			{flow, [1, 1000]},
+			{flow, [1, 1000, infinity, auto]},
 			{initial_connection_window_size, [65535, 16#7fffffff]},
+			{initial_stream_window_size, [0, 16#7fffffff]},
 			{keepalive, [1, 5000, infinity]},
-			{keepalive_tolerance, [0, 3]},
+			{keepalive_tolerance, [0, 3, infinity]},
 			{max_concurrent_streams, [0, 100, infinity]},
 			{max_fragmented_header_block_size, [16384, 16#7fffffff]},
 			{max_frame_size_received, [16384, 16777215]},
-			{max_frame_size_sent, [16384, 16777215, infinity]},
-			{notify_settings_changed, [true, false]}
-		|[{Window, [0, 16#7fffffff]} || Window <- [connection_window_margin_size, connection_window_update_threshold,
-			initial_stream_window_size, max_connection_window_size, max_stream_window_size, stream_window_data_threshold,
-			stream_window_margin_size, stream_window_update_threshold]] ++
+			{max_header_list_size, [1, 16#ffffffff]},
+			{max_informs, [0, 100, infinity]},
+			{max_send_queue, [1, infinity]},
+			{notify_settings_changed, [true, false]},
+			{push, [true, false]},
+			{too_many_streams, [wait, error]},
+			%% What is done anyway.
+			{max_connection_window_size, [8000000, 16#7fffffff]},
+			{max_encode_table_size, [4096, 16#ffffffff]},
+			{max_frame_size_sent, [16777215, infinity]},
+			{max_stream_window_size, [8000000, 16#7fffffff]}
+		|[{Key, [0]} || Key <- [connection_window_margin_size, stream_window_margin_size, stream_window_data_threshold]] ++
 		[{Timeout, [0, 5000, infinity]} || Timeout <- [preface_timeout, settings_timeout]] ++
-		[{Count, [0, 4096]} || Count <- [max_decode_table_size, max_encode_table_size, max_headers]]])].
+		[{Count, [0, 4096]} || Count <- [max_decode_table_size, max_headers]]])].
 
 every_other_http2_option_is_refused_by_name_test_() ->
 	[{title("http2_opts", Opt), fun() ->
@@ -621,37 +659,98 @@ every_other_http2_option_is_refused_by_name_test_() ->
 		?assertEqual({error, {options, {protocols, Protocols}}}, gun_rs_options:open(?HOST, 443, #{protocols => Protocols}))
 	end} || Opt <- cases([
 		{closing_timeout, [0, -1, undefined]},
+		{connection_window_margin_size, [-1, 1, 65535]},
+		{connection_window_update_threshold, [0, 163840, 4000000]},
 		{content_handlers, [[], [no_such_module], gun_data_h]},
 		{cookie_ignore_informational, [1]},
 		{enable_connect_protocol, [undefined]},
-		{flow, [0, infinity, 1.0]},
+		{flow, [0, 1.0, wait]},
 		{initial_connection_window_size, [65534, 16#80000000]},
 		{initial_stream_window_size, [foo, -1, 16#80000000]},
 		{keepalive, [0, 1.0]},
-		{keepalive_tolerance, [-1, infinity]},
+		{keepalive_tolerance, [-1, 1.0]},
 		{max_concurrent_streams, [-1, undefined]},
+		{max_connection_window_size, [7999999, 16#80000000, infinity]},
 		{max_decode_table_size, [-1]},
+		{max_encode_table_size, [0, 4095, 16#100000000]},
 		{max_fragmented_header_block_size, [16383]},
 		{max_frame_size_received, [16383, 16777216, infinity]},
-		{max_frame_size_sent, [1]},
+		{max_frame_size_sent, [1, 16384]},
+		{max_header_list_size, [0, infinity]},
+		{max_headers, [-1, infinity]},
+		{max_informs, [-1]},
+		{max_send_queue, [0]},
+		{max_stream_window_size, [7999999, 16#80000000, infinity]},
 		{notify_settings_changed, ["true"]},
 		{preface_timeout, [-1]},
+		{push, [1]},
+		{settings_timeout, [-1]},
 		{stream_ref, [make_ref()]},
+		{stream_window_data_threshold, [-1, 16384]},
+		{stream_window_margin_size, [65535]},
+		{stream_window_update_threshold, [163840]},
+		{too_many_streams, [queue, true]},
 		{tunnel_transport, [tcp]},
 		{unknown, [1]}
 	])].
 
-http_serves_where_http2_is_named_beside_it_test_() ->
-	[?_assertMatch({ok, #{protocols := [http], http_opts := #{version := 'HTTP/1.0'}}}, gun_rs_options:open(?HOST, 443,
-		#{protocols => Protocols, http_opts => #{version => 'HTTP/1.0'}})) || Protocols <- [
-			[http], [http2, http], [http, http2], [{http2, #{flow => 1}}, http]]] ++
-	[?_assertMatch({ok, #{http_opts := #{version := 'HTTP/1.0'}}},
-		gun_rs_options:open(?HOST, 443, #{protocols => [http2, {http, #{version => 'HTTP/1.0'}}]}))] ++
+a_window_may_be_limited_to_what_it_is_at_first_test() ->
+	{ok, _} = gun_rs_options:open(?HOST, 443, #{http2_opts => #{initial_stream_window_size => 65535,
+		max_stream_window_size => 65535, initial_connection_window_size => 65535, max_connection_window_size => 70000}}),
+	?assertEqual({error, {options, {http2, {max_stream_window_size, 65534}}}}, gun_rs_options:open(?HOST, 443,
+		#{http2_opts => #{initial_stream_window_size => 65535, max_stream_window_size => 65534}})).
+
+protocols_keep_their_order_test_() ->
+	[?_assertMatch({ok, #{protocols := Names}}, gun_rs_options:open(?HOST, Port, Opts)) || {Port, Opts, Names} <- [
+		{443, #{}, [http2, http]},
+		{8443, #{transport => tls}, [http2, http]},
+		{443, #{dialect => gun_1}, [http2, http]},
+		{80, #{}, [http]},
+		{443, #{transport => tcp}, [http]},
+		{443, #{protocols => [http2, http]}, [http2, http]},
+		{443, #{protocols => [http, {http2, #{}}]}, [http, http2]},
+		{443, #{protocols => [http2]}, [http2]},
+		{443, #{protocols => [http]}, [http]},
+		{80, #{protocols => [http2]}, [http2]},
+		{80, #{protocols => [{http2, #{push => false}}]}, [http2]}
+	]] ++
 	%% On tcp nothing says which it is: in gun the process crashes.
 	[?_assertEqual({error, {options, {protocols, [http2, http]}}}, gun_rs_options:open(?HOST, Port,
 		Opts#{protocols => [http2, http]})) || {Port, Opts} <- [{80, #{}}, {443, #{transport => tcp}}]] ++
 	[?_assertEqual({error, {options, {protocols, [http2, http]}}},
 		gun_rs_options:open_unix("/tmp/s", #{protocols => [http2, http]}))].
+
+a_websockets_url_speaks_http_unless_it_is_asked_not_to_test_() ->
+	[?_assertMatch({ok, _, _, _, #{protocols := Protocols}}, gun_rs_options:url(Url, Opts)) || {Url, Opts, Protocols} <- [
+		{"wss://example.org", #{}, [http]},
+		{"WS://example.org", #{}, [http]},
+		{"wss://example.org", #{protocols => [http2, http]}, [http2, http]}
+	]] ++
+	[?_assertMatch({ok, _, _, _, Opts} when not is_map_key(protocols, Opts), gun_rs_options:url(Url, #{}))
+		|| Url <- ["https://example.org", "http://example.org"]].
+
+what_tls_opts_advertise_is_among_the_protocols_test_() ->
+	[?_assertMatch({ok, _}, gun_rs_options:open(?HOST, 443, Opts#{tls_opts => [{alpn_advertised_protocols, Alpn}]}))
+		|| {Opts, Alpn} <- [
+			{#{}, [<<"h2">>]}, {#{}, [<<"http/1.1">>]}, {#{}, []}, {#{protocols => [http]}, [<<"http/1.0">>, <<"http/1.1">>]},
+			{#{protocols => [http2]}, [<<"h2">>]}, {#{protocols => [http2]}, []}]] ++
+	[fun() ->
+		Element = {alpn_advertised_protocols, Alpn},
+		Reason = {options, {tls_opts, Element}},
+		?assertEqual({error, Reason}, gun_rs_options:open(?HOST, 443, #{protocols => Protocols, tls_opts => [Element]})),
+		?assertNotEqual(nomatch, string:find(gun_rs_error:format(Reason), "option protocols"))
+	end || {Protocols, Alpn} <- [{[http], [<<"h2">>]}, {[http2], [<<"h2">>, <<"http/1.1">>]}, {[{http2, #{}}], [<<"http/1.0">>]}]].
+
+http2_reaches_the_native_library_where_it_may_be_spoken_test_() ->
+	Complete = maps:without([content_handlers, cookie_ignore_informational], http2_defaults()),
+	[?_assertMatch(#{http1 := IsHttp1, http2 := Http2}, native(?HOST, 443, Opts)) || {Opts, IsHttp1, Http2} <- [
+		{#{}, true, Complete},
+		{#{protocols => [http], http2_opts => #{flow => 1}}, true, undefined},
+		{#{protocols => [http2]}, false, Complete},
+		{#{protocols => [{http2, #{flow => 1}}, http]}, true, Complete#{flow := 1}},
+		{#{http2_opts => #{enable_connect_protocol => true, max_frame_size_sent => infinity, push => false}}, true,
+			Complete#{push := false}}
+	]].
 
 %% The options of a request.
 
@@ -661,7 +760,9 @@ every_valid_request_option_passes_test_() ->
 		{flow, [1, 1 bsl 40, infinity, auto]},
 		{invalid_request_headers, [raise, error, ignore]},
 		{response_timeout, [1, 5000, ?MAX_MS, infinity]},
-		{reply_to, [self(), fun(_) -> ok end, {fun(_, _) -> ok end, [1]}, {maps, get, [#{}]}]}
+		{traceparent, [?TRACEPARENT, <<"01", (binary:part(?TRACEPARENT, 2, 53))/binary, "-more">>]},
+		{timeout, [1, 5000, ?MAX_MS, infinity]},
+		{reply_to, [alias, make_ref(), self(), fun(_) -> ok end, {fun(_, _) -> ok end, [1]}, {maps, get, [#{}]}]}
 	])]]].
 
 every_other_request_option_is_refused_by_name_test_() ->
@@ -671,11 +772,22 @@ every_other_request_option_is_refused_by_name_test_() ->
 		{flow, [0, -1, 1.0, 1 bsl 63, "auto"]},
 		{invalid_request_headers, [true, undefined]},
 		{response_timeout, [0, -1, 1.0, ?MAX_MS + 1, undefined]},
+		{traceparent, [<<>>, true, binary_to_list(?TRACEPARENT), string:uppercase(?TRACEPARENT), <<?TRACEPARENT/binary, "-more">>,
+			<<"ff", (binary:part(?TRACEPARENT, 2, 53))/binary>>, <<"01", (binary:part(?TRACEPARENT, 2, 53))/binary, "-a\r\nb: c">>,
+			<<"00-00000000000000000000000000000000-b7ad6b7169203331-01">>,
+			<<"00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01">>]},
+		{timeout, [0, -1, 1.0, ?MAX_MS + 1, undefined]},
 		{reply_to, [undefined, self, fun() -> ok end, {fun(_) -> ok end, [1]}, {maps, get}, {maps, get, 1}]},
-		{tunnel, [make_ref()]},
+		{tunnel, [1, [], [1], undefined, [make_ref()|make_ref()]]},
 		{unknown, [1]}
 	])] ++
 	[?_assertEqual({error, {options, {req, ReqOpts}}}, gun_rs_options:request(ReqOpts)) || ReqOpts <- [[], undefined, 1]].
+
+an_alias_is_for_requests_test() ->
+	?assertEqual({error, {options, {req, {reply_to, alias}}}}, gun_rs_options:request_without_alias(#{reply_to => alias})),
+	?assertEqual({error, {options, {req, {flow, 0}}}}, gun_rs_options:request_without_alias(#{flow => 0})),
+	?assertEqual(ok, gun_rs_options:request_without_alias(#{reply_to => make_ref()})),
+	?assertEqual({error, {options, {ws, {reply_to, alias}}}}, gun_rs_options:ws_upgrade(#{reply_to => alias})).
 
 %% Unix domain sockets.
 
@@ -733,6 +845,7 @@ valid_ws() ->
 		}|[#{Key => Value} || {Key, Value} <- valid_compress()]]},
 		{default_protocol, [gun_rs_ws_h, gun_ws_h, ?MODULE]},
 		{flow, [infinity, auto, 1, 1000, ?MAX_SIZE]},
+		{http1_fallback, [true, false]},
 		{keepalive, [infinity, 1, 5000, ?MAX_MS]},
 		{keepalive_tolerance, [infinity, 0, 1, 16#ffffffff]},
 		{max_frame_size, [infinity, 1, 1000000, ?MAX_SIZE]},
@@ -748,7 +861,7 @@ valid_ws() ->
 			[{<<"mychat">>, gun_ws_h}],
 			[{<<"v1.chat">>, ?MODULE}, {<<"v2.chat">>, gun_rs_ws_h}, {<<"v3.chat">>, ?MODULE}]
 		]},
-		{reply_to, [self(), fun(_) -> ok end, fun erlang:display/1,
+		{reply_to, [make_ref(), self(), fun(_) -> ok end, fun erlang:display/1,
 			{fun(_) -> ok end, []}, {fun(_, _) -> ok end, [a]}, {fun(_, _, _) -> ok end, [a, b]},
 			{erlang, send, []}, {erlang, send, [self()]}]},
 		{reupgrade, [true, false, #{}, #{queue => 1}, #{queue => ?MAX_SIZE}, #{retry_statuses => []},
@@ -790,6 +903,7 @@ invalid_ws() ->
 		{default_protocol, [lists, gun_rs_options, no_such_module, undefined, '', "gun_rs_ws_h",
 			<<"gun_rs_ws_h">>, {gun_rs_ws_h, []}, [gun_rs_ws_h]]},
 		{flow, [0, -1, 1.0, ?MAX_SIZE + 1, undefined, true, "auto"]},
+		{http1_fallback, [1, undefined, "true", http]},
 		{keepalive, [0, -1, 1.0, ?MAX_MS + 1, undefined]},
 		{keepalive_tolerance, [-1, 1.0, 16#ffffffff + 1, undefined, "3"]},
 		{max_frame_size, [0, -1, 1.0, ?MAX_SIZE + 1, undefined]},
@@ -813,14 +927,13 @@ invalid_ws() ->
 			{fun(_) -> ok end, [a]}, {fun(_, _) -> ok end, []}, {fun(_) -> ok end, undefined},
 			{fun(_, _) -> ok end, [a|b]}, {name, []}, {erlang, send}, {erlang, send, undefined},
 			{erlang, send, [a|b]}, {"erlang", send, []}, {erlang, "send", []},
-			{erlang, send, [], []}, make_ref()]},
+			{erlang, send, [], []}, alias]},
 		{silence_pings, [1, undefined, "true"]},
 		{reupgrade, [undefined, 1, #{queue => 0}, #{queue => infinity}, #{queue => 1, more => 1}, [{queue, 1}],
 			#{retry_statuses => 503}, #{retry_statuses => [200]}, #{retry_statuses => [503|504]},
 			#{max_retry_after => -1}, #{max_retry_after => undefined}]},
 		{upgrade_timeout, [0, -1, 1.0, ?MAX_MS + 1, undefined]},
-		%% Of gun, and not built yet.
-		{tunnel, [make_ref(), [make_ref()]]},
+		{tunnel, [1, [], [[make_ref()]]]},
 		%% Unknown.
 		{unknown, [true]},
 		{retry, [5]},
@@ -851,6 +964,12 @@ a_module_with_one_of_the_two_callbacks_is_refused_test_() ->
 				gun_rs_options:ws_upgrade(maps:from_list([Opt]))) || Opt <- Opts]
 		end || {Module, _} <- Exports]}.
 
+traceparent_is_an_option_of_ws_upgrade_alone_test_() ->
+	Open = fun(V) -> gun_rs_options:open(?HOST, 80, #{ws_opts => #{traceparent => V}}) end,
+	[?_assertEqual(ok, gun_rs_options:ws_upgrade(#{traceparent => ?TRACEPARENT})),
+		?_assertEqual({error, {options, {ws, {traceparent, <<"1">>}}}}, gun_rs_options:ws_upgrade(#{traceparent => <<"1">>})),
+		?_assertEqual({error, {options, {ws, {traceparent, ?TRACEPARENT}}}}, Open(?TRACEPARENT))].
+
 invalid_request_headers_is_an_option_of_ws_upgrade_alone_test_() ->
 	[{title("ws_opts", {invalid_request_headers, V}), fun() ->
 		WsOpts = #{invalid_request_headers => V},
@@ -861,10 +980,12 @@ invalid_request_headers_is_an_option_of_ws_upgrade_alone_test_() ->
 		++ [{V, {error, {options, {ws, {invalid_request_headers, V}}}}}
 			|| V <- [true, undefined, "ignore"]]].
 
-tunnel_is_refused_by_open_and_by_ws_upgrade_test() ->
+tunnel_is_an_option_of_ws_upgrade_alone_test() ->
 	Ref = make_ref(),
 	Error = {error, {options, {ws, {tunnel, Ref}}}},
-	?assertEqual(Error, gun_rs_options:ws_upgrade(#{tunnel => Ref})),
+	?assertEqual(ok, gun_rs_options:ws_upgrade(#{tunnel => Ref})),
+	?assertEqual(ok, gun_rs_options:ws_upgrade(#{tunnel => [Ref, Ref]})),
+	?assertEqual({error, {options, {ws, {reupgrade, true}}}}, gun_rs_options:ws_upgrade(#{tunnel => Ref, reupgrade => true})),
 	?assertEqual(Error, gun_rs_options:open(?HOST, 80, #{ws_opts => #{tunnel => Ref}})).
 
 ws_upgrade_refuses_options_that_are_no_map_test_() ->
@@ -883,15 +1004,22 @@ native_open_is_complete_test() ->
 		dialect => gun_2,
 		domain_lookup_timeout => infinity,
 		endpoint => {tcp, <<"localhost">>, 80},
+		first => http,
+		raw_opts => #{flow => infinity, max_send_queue => infinity},
+		socks => undefined,
+		http2_inside => gun_rs_option_table:native(http2, http2_defaults()),
 		http => #{closing_timeout => 15000, flow => infinity, keepalive => infinity,
 			max_header_block_size => 100000, max_headers => 512, max_informs => 100, max_send_queue => infinity,
-			max_trailer_block_size => 10000, title_case_headers => false, version => 'HTTP/1.1'},
+			max_trailer_block_size => 10000, pipeline => infinity, title_case_headers => false, version => 'HTTP/1.1'},
+		http1 => true,
+		http2 => undefined,
+		observed => [],
 		processed => false,
 		reconnects => true,
 		tcp => (tcp_defaults())#{send_timeout := 15000},
 		tls_handshake_timeout => 30000,
 		ws => #{closing_timeout => 15000, compress => undefined, flow => infinity,
-			fragments => [], fragments_by_default => false, keepalive => infinity,
+			fragments => [], fragments_by_default => false, http1_fallback => false, keepalive => infinity,
 			keepalive_tolerance => infinity, max_frame_size => infinity,
 			max_message_size => 67108864, max_send_queue => infinity, reupgrade => undefined,
 			silence_pings => true, subprotocols => [], upgrade_timeout => 30000}
@@ -920,7 +1048,7 @@ native_open_carries_the_users_values_test() ->
 
 native_ws_has_the_same_keys_whatever_the_user_gave_test_() ->
 	Keys = lists:sort(maps:keys(gun_rs_options:native_ws(#{}))),
-	?assertEqual([closing_timeout, compress, flow, fragments, fragments_by_default, keepalive,
+	?assertEqual([closing_timeout, compress, flow, fragments, fragments_by_default, http1_fallback, keepalive,
 		keepalive_tolerance, max_frame_size, max_message_size, max_send_queue, reupgrade, silence_pings,
 		subprotocols, upgrade_timeout], Keys),
 	[?_assertEqual(Keys, lists:sort(maps:keys(gun_rs_options:native_ws(maps:from_list([Opt])))))
@@ -1069,6 +1197,11 @@ options_do_not_influence_each_other_test() ->
 		|| {K1, V1} <- lists:ukeysort(1, invalid_ws()), {K2, V2} <- valid_ws(), K1 =/= K2],
 	ok.
 
+defaults_of_tunnels_test() ->
+	[?assertMatch(#{tls_handshake_timeout := 30000, transport := tcp, tls_opts := []}, gun_rs_option_table:defaults(Table))
+		|| Table <- [connect, socks]],
+	?assertMatch(#{auth := [none], timeout := 30000, version := 5}, gun_rs_option_table:defaults(socks)).
+
 a_planned_option_is_refused_test_() ->
 	[?_assertEqual({error, {options, {K, 1}}}, gun_rs_options:open(?HOST, 80, #{K => 1}))
 		|| K <- element(2, gun_rs_option_table:keys(open))] ++
@@ -1101,4 +1234,4 @@ cases(Table) ->
 
 native(Host, Port, Opts) ->
 	{ok, Config} = gun_rs_options:open(Host, Port, Opts),
-	gun_rs_options:native_open(Config, gun_rs_streams:is_needed(Config)).
+	gun_rs_options:native_open(Config, gun_rs_streams:is_needed(Config), []).

@@ -116,6 +116,21 @@ crashes(Config) ->
 	end, Config),
 	gun_rs_test:stop_cowboy(Ref).
 
+unexpected_messages(_) ->
+	doc("What a connection does not know is logged by its kind alone."),
+	{Server, Port} = lying_server:start([]),
+	Handler = unexpected_messages,
+	ok = logger:add_handler(Handler, ?MODULE, #{config => #{collector => self()}, level => all}),
+	{ok, ConnPid} = gun_rs:open("127.0.0.1", Port),
+	_ = [ConnPid ! Message || Message <- [{what, ?PASSWORD}, {gun_rs_native, {what, ?TOKEN}}]],
+	gen_statem:cast(ConnPid, {connect_by, ?PASSWORD}),
+	Logged = [receive {log, Event=#{msg := {"gun_rs connection ~p received" ++ _, _}}} -> Event after ?WAIT -> error(nothing) end
+		|| _ <- lists:seq(1, 3)],
+	ok = logger:remove_handler(Handler),
+	_ = [nomatch = string:find(logger_formatter:format(Event, #{}), "S3cr3t") || Event <- Logged],
+	ok = gun_rs:close(ConnPid),
+	lying_server:stop(Server).
+
 %% It has no clause for a response.
 do_broken({no_message, _}, _) ->
 	ok.

@@ -344,7 +344,7 @@ queue_full_is_told_to_the_caller(Config) ->
 	{error, send_queue_full} = erpc:call(config(node, Config), gun_rs, ws_send_sync, [ConnPid, StreamRef, TooMuch]),
 	{error, {stream_error, send_queue_full}} = begin
 		ok = gun_rs:ws_send(ConnPid, StreamRef, TooMuch),
-		gun_rs:await(ConnPid, StreamRef)
+		gun_rs:await(ConnPid, StreamRef, ?WAIT)
 	end,
 	{message_queue_len, Length} = process_info(Receiver, message_queue_len),
 	%% gun_upgrade.

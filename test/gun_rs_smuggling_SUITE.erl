@@ -332,7 +332,7 @@ do_each(Request, Scripts, Check) ->
 		[request, wait, {send, Response}|_] = Script,
 		ct:log("~p", [iolist_to_binary(Response)]),
 		{Server, Port} = lying_server:start(Script),
-		ConnPid = open(Port),
+		ConnPid = open(Port, #{retry => 0, http_opts => #{pipeline => 1}}),
 		MRef = watch(ConnPid),
 		StreamRef1 = Request(ConnPid),
 		StreamRef2 = gun_rs:get(ConnPid, "/second"),

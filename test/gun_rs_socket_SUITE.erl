@@ -76,7 +76,7 @@ seed_with_socket(Config) ->
 
 seed_step_by_step(Config) ->
 	doc("The steps can be taken one by one, on a connection of one's own."),
-	{ok, ConnPid} = gun_rs:open("localhost", config(port, Config), config(opts, Config)),
+	{ok, ConnPid} = gun_rs:open("localhost", config(port, Config), (config(opts, Config))#{protocols => [http]}),
 	Timeout = ?WAIT,
 	{ok, Protocol} = gun_rs:await_up(ConnPid, Timeout),
 	{ok, StreamRef} = gun_rs_socket:upgrade_with_protocol(ConnPid, Protocol, "/echo", []),

@@ -325,7 +325,7 @@ do_path(Config, WsOpts) ->
 do_open(Config, Port) ->
 	#{root := #{certfile := RootFile}} = config(certs, Config),
 	{ok, ConnPid} = gun_rs:open("localhost", Port,
-		#{transport => tls, tls_opts => [{cacertfile, RootFile}], retry => 0}),
+		#{transport => tls, protocols => [http], tls_opts => [{cacertfile, RootFile}], retry => 0}),
 	{ok, http} = gun_rs:await_up(ConnPid, ?WAIT),
 	ConnPid.
 

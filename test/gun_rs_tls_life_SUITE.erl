@@ -132,9 +132,11 @@ server_name(Config) ->
 	ok.
 
 application_protocol(Config) ->
-	doc("http/1.1 is offered by ALPN; a server need not choose, and one that chooses from others is refused."),
+	doc("What protocols has is offered by ALPN; a server need not choose, and one that chooses from others is refused."),
 	_ = [do_with(Config, Kind, Opts, fun(Server, Port) ->
-		ConnPid = do_open(Config, Port, TlsOpts),
+		{ok, ConnPid} = gun_rs:open("localhost", Port, #{transport => tls, protocols => [http],
+			tls_opts => TlsOpts ++ do_roots(Config), retry => 0}),
+		{ok, http} = gun_rs:await_up(ConnPid, ?WAIT),
 		#{alpn := Protocol} = tls_servers:facts(Server, ConnPid),
 		ok = gun_rs:close(ConnPid)
 	end) || Kind <- [erlang, rust], {Opts, TlsOpts, Protocol} <- [
@@ -144,22 +146,9 @@ application_protocol(Config) ->
 		{#{alpn => [<<"h2">>, <<"http/1.1">>]}, [{alpn_advertised_protocols, [<<"http/1.1">>]}], <<"http/1.1">>}
 	]],
 	_ = [do_with(Config, Kind, #{alpn => [<<"h2">>]}, fun(_, Port) ->
-		{no_application_protocol, _} = do_alert(Config, Port, [])
+		Opts = #{transport => tls, protocols => [http], tls_opts => do_roots(Config), retry => 0},
+		{shutdown, {tls_alert, {no_application_protocol, _}}} = gun_rs_test:exit_of("localhost", Port, Opts)
 	end) || Kind <- [erlang, rust]],
-	ok.
-
-http2_beside_http(Config) ->
-	doc("Where protocols names http2 too, http/1.1 alone is offered, and serves; a server that has but h2 refuses."),
-	_ = [do_with(Config, Kind, #{alpn => [<<"h2">>, <<"http/1.1">>]}, fun(Server, Port) ->
-		{ok, ConnPid} = gun_rs:open("localhost", Port, Opts#{transport => tls, tls_opts => do_roots(Config)}),
-		{ok, http} = gun_rs:await_up(ConnPid, ?WAIT),
-		#{alpn := <<"http/1.1">>} = tls_servers:facts(Server, ConnPid),
-		ok = gun_rs:close(ConnPid)
-	end) || Kind <- [erlang, rust], Opts <- [
-		#{protocols => [http2, http]},
-		#{protocols => [{http2, #{keepalive => 5000}}, {http, #{version => 'HTTP/1.1'}}]},
-		#{protocols => [http, http2], http2_opts => #{notify_settings_changed => true}}
-	]],
 	ok.
 
 %% Handshakes that fail.
@@ -272,9 +261,10 @@ do_server_bytes(Config, Port) ->
 	Total.
 
 %% All where the handshake is in plain text and many of the others, but for the last: an
-%% ECDSA signature may be some bytes shorter the next time, and there would be none there.
+%% ECDSA signature may be some bytes shorter the next time, and a close_notify that was
+%% counted now (of at most 31 bytes) may not be sent then.
 do_places(Total) ->
-	lists:seq(0, 150) ++ lists:seq(151, Total - 10, 11).
+	lists:seq(0, 150) ++ lists:seq(151, Total - 48, 11).
 
 do_count(Outcomes) ->
 	lists:foldl(fun(Outcome, Count) -> maps:update_with(Outcome, fun(N) -> N + 1 end, 1, Count) end, #{}, Outcomes).
@@ -669,7 +659,7 @@ do_with_ending(Config, Version, Respond, Fun) ->
 		receive close -> tls_servers:close(Conn) end,
 		unlink(Reader)
 	end,
-	do_with(Config, erlang, #{versions => [Version], serve => Serve}, fun(_, Port) ->
+	Result0 = do_with(Config, erlang, #{versions => [Version], serve => Serve}, fun(_, Port) ->
 		{Middle, MiddlePort} = tcp_middle:start(Port, #{}),
 		Result = Fun(MiddlePort, fun(End) ->
 			Server = ?EXPECT({serving, Pid}, Pid),
@@ -680,7 +670,17 @@ do_with_ending(Config, Version, Respond, Fun) ->
 		end),
 		tcp_middle:stop(Middle),
 		Result
-	end).
+	end),
+	%% A connection that was tried again may have come as far as that.
+	do_forget_serving(),
+	Result0.
+
+do_forget_serving() ->
+	receive
+		{serving, _} -> do_forget_serving()
+	after 0 ->
+		ok
+	end.
 
 spoilt_later(Config) ->
 	doc("A record that was changed on the way ends the connection with an alert, and nothing of it is delivered."),

@@ -110,8 +110,8 @@ every_other_value_is_refused_by_name_and_with_a_reason_test_() ->
 
 valid() ->
 	cases([
-		{alpn_advertised_protocols, [[], [<<"http/1.1">>], [<<"http/1.0">>],
-			[<<"http/1.1">>, <<"http/1.0">>]]},
+		{alpn_advertised_protocols, [[], [<<"http/1.1">>], [<<"http/1.0">>], [<<"h2">>],
+			[<<"http/1.1">>, <<"http/1.0">>], [<<"h2">>, <<"http/1.1">>]]},
 		{cacertfile, ["/no/such/file", <<"roots.pem">>, [8364]]},
 		{cacerts, [[], [?DER], [?DER, ?DER], [{cert, ?DER, decoded}], [{cert, ?DER, decoded}, ?DER]]},
 		{cert, [?DER, [?DER], [?DER, ?DER]]},
@@ -175,7 +175,7 @@ valid() ->
 invalid() ->
 	Fun = fun(_, _, State) -> {valid, State} end,
 	cases([
-		{alpn_advertised_protocols, [[<<"h2">>], [<<"h2">>, <<"http/1.1">>], ["http/1.1"], [<<>>],
+		{alpn_advertised_protocols, [[<<"h2c">>], [<<"h2">>, <<"spdy/3">>], ["http/1.1"], [<<>>],
 			[http], <<"http/1.1">>, undefined, [<<"http/1.1">>|<<"http/1.0">>]]},
 		{cacertfile, ["", <<>>, undefined, [a], ["roots", ".pem"], [0], $a, ["a"|"b"]]},
 		{cacerts, [undefined, ?DER, [<<>>], [<<"-----BEGIN CERTIFICATE-----">>], ["roots.pem"],

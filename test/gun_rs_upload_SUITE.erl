@@ -206,7 +206,7 @@ larger_than_the_limit(_) ->
 requests_that_wait(_) ->
 	doc("What waits behind an unanswered request counts, until its turn or its end has come."),
 	{Server, Port} = lying_server:start([{repeat, [request, wait, {send, ok("")}]}]),
-	ConnPid = open(Port, #{retry => 0, http_opts => #{max_send_queue => 10000}}),
+	ConnPid = open(Port, #{retry => 0, http_opts => #{max_send_queue => 10000, pipeline => 1}}),
 	Body = binary:copy(<<"a">>, 4000),
 	StreamRef1 = gun_rs:get(ConnPid, "/"),
 	?EXPECT({lying_server, Server, {request, _}}),

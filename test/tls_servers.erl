@@ -7,7 +7,7 @@
 %%     relay      `openssl s_server` for one connection: what goes over its standard input and output is what goes over
 %%                TLS, and the fun serve plays the server; with `commands' it updates keys when it is told to, and what
 %%                is sent must then hold no letter that is a command
-%%     rust       the test server, on rustls
+%%     rust       the test server, on rustls; with `none' for a certificate, it has no TLS
 %%
 %% Each has a port of its own choosing on 127.0.0.1. Where there is no fun, `erlang' does as the test server's /tls.
 -module(tls_servers).
@@ -56,7 +56,7 @@
 -opaque conn() :: {ssl, ssl:sslsocket()} | {port | commands, port()}.
 -export_type([server/0, conn/0]).
 
--spec start(kind(), tls_certs:cert(), opts()) -> server().
+-spec start(kind(), tls_certs:cert() | none, opts()) -> server().
 start(cowboy, Cert, Opts) ->
 	ok = gun_rs_test:require_cowboy(),
 	Ref = make_ref(),
@@ -292,6 +292,8 @@ openssl_args(#{certfile := CertFile, chainfile := ChainFile, keyfile := KeyFile}
 		maps:get(args, Opts, [])
 	]).
 
+rust_args(none, Opts) ->
+	maps:get(args, Opts, []);
 rust_args(#{certfile := CertFile, keyfile := KeyFile}, Opts) ->
 	lists:append([
 		["--tls", CertFile, KeyFile],

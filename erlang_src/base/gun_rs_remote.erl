@@ -19,7 +19,7 @@
 
 %% @doc Sends, or keeps what to send to another node: the process then gets
 %% `{gun_rs_remote, Interval}', for retry/1.
--spec send(pid(), term()) -> term().
+-spec send(pid() | reference(), term()) -> term().
 send(Pid, Message) when node(Pid) =:= node() ->
 	Pid ! Message;
 send(Pid, Message) ->

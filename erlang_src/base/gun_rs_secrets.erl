@@ -5,6 +5,9 @@
 -export([start/0]).
 -export([hide_tls/1]).
 -export([reveal_tls/1]).
+-export([hide/1]).
+-export([reveal/1]).
+-export([without_socks/1]).
 -export([is_secret/1]).
 -export([options/1]).
 -export([option/1]).
@@ -50,10 +53,14 @@ in_pair(_, Opt) ->
 is_secret(Key) ->
 	lists:member(Key, [certs_keys, early_data, key, password, psk_identity, reuse_session, srp_identity, use_ticket]).
 
+%% @doc A term, encrypted.
+-spec hide(term()) -> {hidden, binary()}.
 hide(Value) ->
 	Iv = crypto:strong_rand_bytes(?IV_SIZE),
 	{hidden, <<Iv/binary, (crypt(Iv, term_to_binary(Value), true))/binary>>}.
 
+%% @doc The term that was hidden.
+-spec reveal({hidden, binary()}) -> term().
 reveal({hidden, <<Iv:?IV_SIZE/binary, Hidden/binary>>}) ->
 	binary_to_term(crypt(Iv, Hidden, false)).
 
@@ -70,10 +77,37 @@ options(Opts) ->
 %% @doc An option that is unknown, as it stands in a reason. Older guns have the options of
 %% TLS under another name.
 -spec option(term()) -> term().
-option({Key, _}) when Key =:= tls_opts; Key =:= transport_opts ->
+option({Key, _}) when Key =:= tls_opts; Key =:= transport_opts; Key =:= auth; Key =:= username; Key =:= password ->
 	{Key, hidden};
+option({socks_opts, Value}) ->
+	{socks_opts, without_auth(Value)};
+option({protocols, Protocols}) when is_list(Protocols), length(Protocols) >= 0 ->
+	{protocols, [without_auth(Protocol) || Protocol <- Protocols]};
 option(Opt) ->
 	Opt.
+
+%% @doc The options of open without who the user is for a proxy.
+-spec without_socks(map()) -> map().
+without_socks(Opts) ->
+	maps:map(fun(Key, Value) when Key =:= socks_opts; Key =:= protocols ->
+			element(2, option({Key, Value}));
+		(_, Value) ->
+			Value
+	end, Opts).
+
+%% Of SOCKS, which may stand in SOCKS.
+without_auth({socks, Opts}) ->
+	{socks, without_auth(Opts)};
+without_auth(Opts=#{}) ->
+	maps:map(fun
+		(auth, _) -> hidden;
+		(protocols, Protocols) -> element(2, option({protocols, Protocols}));
+		(_, Value) -> Value
+	end, Opts);
+without_auth(Opts) when is_list(Opts), length(Opts) >= 0 ->
+	[option(Opt) || Opt <- Opts];
+without_auth(Protocol) ->
+	Protocol.
 
 %% @doc A URL, or what was taken for one or for a host, without its user and password.
 %% They end at the last @: who forgets to escape a character in a password is the one

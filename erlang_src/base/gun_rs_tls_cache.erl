@@ -3,8 +3,8 @@
 
 -export([start/0]).
 -export([forget/0]).
--export([find/1]).
--export([keep/3]).
+-export([find/2]).
+-export([keep/4]).
 
 %% For how long what the files held is taken for what they hold, in ms. To read them takes
 %% the schedulers that may wait, several times, which is more than all else that a
@@ -30,11 +30,11 @@ forget() ->
 	end,
 	ok.
 
-%% @doc What was made of these options within the last second.
--spec find(TlsOpts :: list()) -> {ok, Tls :: term()} | error.
-find(TlsOpts) ->
+%% @doc What was made of these options, with these protocols to advertise, within the last second.
+-spec find(Alpn :: [binary()], TlsOpts :: list()) -> {ok, Tls :: term()} | error.
+find(Alpn, TlsOpts) ->
 	%% The table is gone while the application stops, in which connections may still end.
-	try ets:lookup(?MODULE, key(TlsOpts)) of
+	try ets:lookup(?MODULE, key(Alpn, TlsOpts)) of
 		[{_, TlsOpts, Tls, Since}] ->
 			case erlang:monotonic_time(millisecond) - Since =< ?MAX_AGE of
 				true -> {ok, Tls};
@@ -46,20 +46,20 @@ find(TlsOpts) ->
 		error
 	end.
 
-%% @doc Remembers what has been made of these options, since when, in ms of monotonic time.
--spec keep(TlsOpts :: list(), Tls :: term(), Since :: integer()) -> ok.
-keep(TlsOpts, Tls, Since) ->
+%% @doc Remembers what has been made of them, since when, in ms of monotonic time.
+-spec keep(Alpn :: [binary()], TlsOpts :: list(), Tls :: term(), Since :: integer()) -> ok.
+keep(Alpn, TlsOpts, Tls, Since) ->
 	_ = try
 		_ = ets:info(?MODULE, size) >= ?MAX_KEPT andalso ets:delete_all_objects(?MODULE),
-		ets:insert(?MODULE, {key(TlsOpts), TlsOpts, Tls, Since})
+		ets:insert(?MODULE, {key(Alpn, TlsOpts), TlsOpts, Tls, Since})
 	catch error:badarg ->
 		false
 	end,
 	ok.
 
 %% To hash 200 KB of certificates takes longer than to compare them.
-key(TlsOpts) ->
-	[case Opt of
+key(Alpn, TlsOpts) ->
+	[Alpn|[case Opt of
 		{cacerts, Certs} when length(Certs) >= 0 -> {cacerts, length(Certs)};
 		_ -> Opt
-	end || Opt <- TlsOpts].
+	end || Opt <- TlsOpts]].

@@ -1,11 +1,50 @@
 %% @private Takes the messages of connections and streams from the caller's mailbox.
 -module(gun_rs_await).
 
+-export([receiver/1]).
+-export([no_receiver/2]).
 -export([with_monitor/2]).
 -export([up/3]).
 -export([message/4]).
 -export([body/4]).
 -export([flush/1]).
+
+-type result() ::
+	{inform, 100..199, gun_rs:resp_headers()} |
+	{response, fin | nofin, non_neg_integer(), gun_rs:resp_headers()} |
+	{data, fin | nofin, binary()} |
+	{sse, term()} |
+	{trailers, gun_rs:resp_headers()} |
+	{push, gun_rs_native:stream_ref(), binary(), binary(), gun_rs:resp_headers()} |
+	{upgrade, [binary()], gun_rs:resp_headers()} |
+	{ws, gun_rs:frame()} |
+	{up, http | http2 | raw | socks} |
+	{notify, Type :: atom(), Info :: term()} |
+	{error, gun_rs:failure()}.
+-export_type([result/0]).
+
+-type body_result() ::
+	{ok, Body :: binary()} |
+	{ok, Body :: binary(), Trailers :: gun_rs:resp_headers()} |
+	{error, gun_rs:failure()}.
+-export_type([body_result/0]).
+
+%% @doc The name of a new stream, and who its messages are for. With alias the name is an alias of the
+%% caller's, which an await ends when it has timed out, or when the stream is over.
+-spec receiver(gun_rs_options:req_opts()) -> {gun_rs_native:stream_ref(), gun_rs_options:reply_to()}.
+receiver(ReqOpts=#{reply_to := alias}) ->
+	Alias = alias(),
+	{gun_rs_caller:new_stream(Alias, ReqOpts), Alias};
+receiver(ReqOpts) ->
+	{gun_rs_caller:new_stream(make_ref(), ReqOpts), maps:get(reply_to, ReqOpts, self())}.
+
+%% @doc Ends the alias of a stream that could not be made.
+-spec no_receiver(gun_rs_options:req_opts(), gun_rs_options:reply_to()) -> ok.
+no_receiver(#{reply_to := alias}, Alias) ->
+	_ = unalias(Alias),
+	ok;
+no_receiver(_, _) ->
+	ok.
 
 %% @doc What the fun returns, which is given a monitor of the connection.
 -spec with_monitor(ConnPid :: pid(), fun((MRef :: reference()) -> Result)) -> Result.
@@ -28,9 +67,12 @@ up(ConnPid, Timeout, MRef) ->
 	end.
 
 %% @doc What `gun_rs:await/4' does.
--spec message(ConnPid :: pid(), StreamRef :: reference() | undefined, timeout(), MRef :: reference())
-	-> gun_rs:await_result().
+-spec message(ConnPid :: pid(), StreamRef :: gun_rs_native:stream_ref() | undefined, timeout(), MRef :: reference())
+	-> result().
 message(ConnPid, StreamRef, Timeout, MRef) ->
+	ended(ConnPid, StreamRef, next(ConnPid, StreamRef, Timeout, MRef)).
+
+next(ConnPid, StreamRef, Timeout, MRef) ->
 	receive
 		{gun_inform, ConnPid, StreamRef, Status, Headers} ->
 			{inform, Status, Headers};
@@ -72,9 +114,9 @@ message(ConnPid, StreamRef, Timeout, MRef) ->
 	end.
 
 %% @doc What `gun_rs:await_body/4' does.
--spec body(ConnPid :: pid(), StreamRef :: reference(), timeout(), MRef :: reference()) -> gun_rs:await_body_result().
+-spec body(ConnPid :: pid(), StreamRef :: gun_rs_native:stream_ref(), timeout(), MRef :: reference()) -> body_result().
 body(ConnPid, StreamRef, Timeout, MRef) ->
-	body(ConnPid, StreamRef, Timeout, MRef, []).
+	ended(ConnPid, StreamRef, body(ConnPid, StreamRef, Timeout, MRef, [])).
 
 body(ConnPid, StreamRef, Timeout, MRef, Acc) ->
 	receive
@@ -94,6 +136,35 @@ body(ConnPid, StreamRef, Timeout, MRef, Acc) ->
 		{error, timeout}
 	end.
 
+%% In a tunnel it is the last of the references that would be an alias.
+ended(ConnPid, StreamRef=[_|_], Result) -> ended(ConnPid, StreamRef, lists:last(StreamRef), Result);
+ended(ConnPid, StreamRef, Result) -> ended(ConnPid, StreamRef, StreamRef, Result).
+
+%% Whether it is one only the VM knows.
+ended(ConnPid, StreamRef, Alias, {error, timeout}) when is_reference(Alias) ->
+	case unalias(Alias) of
+		true ->
+			%% What the cancellation has to say is for nobody either.
+			_ = gun_rs_caller:cancel(ConnPid, Alias, StreamRef),
+			ok = flush(StreamRef);
+		false ->
+			ok
+	end,
+	{error, timeout};
+ended(_, _, Alias, Result) when is_reference(Alias) ->
+	_ = is_last(Result) andalso unalias(Alias),
+	Result;
+ended(_, _, _, Result) ->
+	Result.
+
+is_last({response, fin, _, _}) -> true;
+is_last({data, fin, _}) -> true;
+is_last({trailers, _}) -> true;
+is_last({error, _}) -> true;
+is_last({ok, _}) -> true;
+is_last({ok, _, _}) -> true;
+is_last(_) -> false.
+
 %% Gun 1 does not say what the reason is of.
 failure(ConnPid, Of, Reason) ->
 	case gun_rs_caller:dialect(ConnPid) of
@@ -106,7 +177,7 @@ exit_reason(ConnPid, noproc) -> gun_rs_caller:exit_reason(ConnPid);
 exit_reason(_, Reason) -> Reason.
 
 %% @doc What `gun_rs:flush/1' does.
--spec flush(ConnPid :: pid()) -> ok; (StreamRef :: reference()) -> ok.
+-spec flush(ConnPid :: pid()) -> ok; (StreamRef :: gun_rs_native:stream_ref()) -> ok.
 flush(ConnPid) when is_pid(ConnPid) ->
 	receive
 		{gun_up, ConnPid, _} -> flush(ConnPid);

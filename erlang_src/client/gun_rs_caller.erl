@@ -11,13 +11,17 @@
 -export([request/5]).
 -export([data/4]).
 -export([data/5]).
+-export([data_sync/5]).
 -export([cancel/2]).
 -export([cancel/3]).
 -export([stream_info/2]).
 -export([ws_upgrade/6]).
--export([ws_send_sync/3]).
+-export([ws_send_sync/4]).
 -export([update_flow/3]).
--export([ping/3]).
+-export([ping/4]).
+-export([connect/6]).
+-export([new_stream/1]).
+-export([new_stream/2]).
 
 %% In ms: as long as gun's own call.
 -define(CALL_TIMEOUT, 5000).
@@ -90,14 +94,14 @@ set_owner(ConnPid, NewOwner) ->
 shutdown(ConnPid) ->
 	gun_rs_relay:cast(ConnPid, shutdown).
 
--spec request(pid(), reference(), gun_rs_options:reply_to(), gun_rs_native:request(), gun_rs_native:limits())
+-spec request(pid(), gun_rs_native:stream_ref(), gun_rs_options:reply_to(), gun_rs_native:request(), gun_rs_native:limits())
 	-> gun_rs_relay:done().
 request(ConnPid, StreamRef, ReplyTo, Request, Limits) ->
 	gun_rs_relay:do_or_cast(ConnPid, fun() ->
 		requested(gun_rs_dirty:http_request(ConnPid, StreamRef, ReplyTo, Request, Limits), Request)
 	end, {request, StreamRef, ReplyTo, Request, Limits}).
 
--spec ws_upgrade(pid(), reference(), gun_rs_options:reply_to(), binary(), [{binary(), binary()}],
+-spec ws_upgrade(pid(), gun_rs_native:stream_ref(), gun_rs_options:reply_to(), binary(), [{binary(), binary()}],
 	{Options :: map(), gun_rs_options:ws_opts() | undefined} | undefined) -> gun_rs_relay:done().
 ws_upgrade(ConnPid, StreamRef, ReplyTo, Path, Headers, Options) ->
 	gun_rs_relay:do_or_cast(ConnPid, fun() ->
@@ -113,12 +117,12 @@ requested({error, Why}, Request) ->
 requested(Done, _) ->
 	Done.
 
--spec data(pid(), reference(), fin | nofin, binary()) -> gun_rs_relay:done().
+-spec data(pid(), gun_rs_native:stream_ref() | undefined, fin | nofin, binary()) -> gun_rs_relay:done().
 data(ConnPid, StreamRef, IsFin, Data) ->
 	data(ConnPid, self(), StreamRef, IsFin, Data).
 
 %% @doc The same in the name of Caller.
--spec data(pid(), Caller :: pid(), reference(), fin | nofin, binary()) -> gun_rs_relay:done().
+-spec data(pid(), Caller :: pid(), gun_rs_native:stream_ref() | undefined, fin | nofin, binary()) -> gun_rs_relay:done().
 data(ConnPid, Caller, StreamRef, IsFin, Data) ->
 	gun_rs_relay:do_or_cast(ConnPid, fun() ->
 		case is_stream_ref(StreamRef) of
@@ -138,12 +142,22 @@ send_data(ConnPid, Caller, StreamRef, IsFin, Data) ->
 			Done
 	end.
 
--spec cancel(pid(), reference()) -> gun_rs_relay:done().
+%% @doc By the process, as ws_send_sync/4.
+-spec data_sync(pid(), gun_rs_native:stream_ref() | undefined, fin | nofin, binary(), timeout()) -> ok | {error, term()}.
+data_sync(ConnPid, StreamRef, IsFin, Data, Timeout) ->
+	case {is_other(ConnPid), is_stream_ref(StreamRef)} of
+		{true, _} -> {error, {down, noproc}};
+		{false, true} -> call_sync(ConnPid, {data_sync, {StreamRef, IsFin, Data}}, Timeout);
+		{false, false} when Data =:= <<>> -> ok;
+		{false, false} -> {error, {badstate, "The stream cannot be found."}}
+	end.
+
+-spec cancel(pid(), gun_rs_native:stream_ref() | undefined) -> gun_rs_relay:done().
 cancel(ConnPid, StreamRef) ->
 	cancel(ConnPid, self(), StreamRef).
 
 %% @doc The same in the name of Caller.
--spec cancel(pid(), Caller :: pid(), reference()) -> gun_rs_relay:done().
+-spec cancel(pid(), Caller :: pid() | reference(), gun_rs_native:stream_ref() | undefined) -> gun_rs_relay:done().
 cancel(ConnPid, Caller, StreamRef) ->
 	gun_rs_relay:do_or_cast(ConnPid, fun() ->
 		case is_stream_ref(StreamRef) of
@@ -154,6 +168,8 @@ cancel(ConnPid, Caller, StreamRef) ->
 
 %% What is no name of a stream names none. It may be large, and goes no further.
 is_stream_ref(StreamRef) when is_reference(StreamRef) -> true;
+%% The bytes of a connection that carries them as they are.
+is_stream_ref(undefined) -> true;
 is_stream_ref(StreamRef) -> is_stream_ref(StreamRef, ?MAX_STREAM_REFS).
 
 is_stream_ref([], _) -> true;
@@ -173,7 +189,7 @@ nothing(ConnPid) ->
 		false -> no_conn
 	end.
 
--spec stream_info(pid(), reference()) -> {ok, map() | undefined} | {error, not_connected}.
+-spec stream_info(pid(), gun_rs_native:stream_ref()) -> {ok, map() | undefined} | {error, not_connected}.
 stream_info(ConnPid, StreamRef) ->
 	case is_stream_ref(StreamRef) of
 		true -> call_stream_info(ConnPid, StreamRef);
@@ -189,25 +205,25 @@ call_stream_info(ConnPid, StreamRef) ->
 
 %% @doc The process sends the frames, and answers when they are sent: an answer that comes
 %% after the timeout is then dropped by OTP, and not left in the caller's mailbox.
--spec ws_send_sync(pid(), gun_rs_frames:frame() | [gun_rs_frames:frame()], timeout())
+-spec ws_send_sync(pid(), gun_rs_native:stream_ref(), gun_rs_frames:frame() | [gun_rs_frames:frame()], timeout())
 	-> ok | {error, term()}.
-ws_send_sync(ConnPid, Frames, Timeout) ->
+ws_send_sync(ConnPid, StreamRef, Frames, Timeout) ->
 	Checked = gun_rs_frames:check(Frames),
 	case is_other(ConnPid) of
 		true -> {error, {down, noproc}};
-		false -> call_ws_send(ConnPid, Checked, Timeout)
+		false -> call_sync(ConnPid, {ws_send_sync, {{stream, StreamRef}, Checked}}, Timeout)
 	end.
 
-call_ws_send(ConnPid, Frames, Timeout) ->
+call_sync(ConnPid, Request, Timeout) ->
 	try
-		gun_rs_relay:call(ConnPid, {ws_send_sync, Frames}, Timeout)
+		gun_rs_relay:call(ConnPid, Request, Timeout)
 	catch
 		exit:{timeout, _} -> {error, timeout};
 		exit:{{nodedown, _}, _} -> {error, {down, noconnection}};
 		exit:{Reason, _} -> {error, {down, Reason}}
 	end.
 
--spec update_flow(pid(), reference(), integer()) -> gun_rs_relay:done().
+-spec update_flow(pid(), gun_rs_native:stream_ref() | undefined, integer()) -> gun_rs_relay:done().
 update_flow(ConnPid, StreamRef, Flow) ->
 	gun_rs_relay:do_or_cast(ConnPid, fun() ->
 		%% For a stream that there is not, nothing happens.
@@ -218,6 +234,32 @@ update_flow(ConnPid, StreamRef, Flow) ->
 	end, {update_flow, StreamRef, Flow}).
 
 %% @doc By the process, so that it comes behind a shutdown.
--spec ping(pid(), gun_rs_options:reply_to(), reference()) -> gun_rs_relay:done().
-ping(ConnPid, ReplyTo, PingRef) ->
-	gun_rs_relay:cast(ConnPid, {ping, ReplyTo, PingRef}).
+-spec ping(pid(), gun_rs_options:reply_to(), reference(), Tunnel :: gun_rs_native:stream_ref() | undefined)
+	-> gun_rs_relay:done().
+%% As nodes with 0.3.0 know it.
+ping(ConnPid, ReplyTo, PingRef, undefined) ->
+	gun_rs_relay:cast(ConnPid, {ping, ReplyTo, PingRef});
+ping(ConnPid, ReplyTo, PingRef, Tunnel) ->
+	gun_rs_relay:cast(ConnPid, {ping, ReplyTo, PingRef, Tunnel}).
+
+%% @doc Asks for a tunnel. What cannot be honoured of its TLS raises, where the connection is of this node and has no modules
+%% of the user's; otherwise ReplyTo receives it.
+-spec connect(pid(), gun_rs_native:stream_ref(), gun_rs_options:reply_to(), gun_rs_connect_options:destination(),
+	[{binary(), binary()}], gun_rs_native:limits()) -> gun_rs_relay:done().
+connect(ConnPid, StreamRef, ReplyTo, Destination, Headers, Limits) ->
+	gun_rs_relay:do_or_cast(ConnPid, fun() ->
+		case gun_rs_connect_options:request(Destination, Headers) of
+			{ok, Request} -> requested(gun_rs_dirty:http_request(ConnPid, StreamRef, ReplyTo, Request, Limits), Request);
+			Error -> error({badmatch, Error})
+		end
+	end, {connect, StreamRef, ReplyTo, Destination, Headers, Limits}).
+
+%% @doc The reference of a new stream. Within a tunnel, those of the tunnel stand before it.
+-spec new_stream(gun_rs_options:req_opts() | gun_rs_options:ws_opts()) -> gun_rs_native:stream_ref().
+new_stream(Opts) ->
+	new_stream(make_ref(), Opts).
+
+-spec new_stream(reference(), gun_rs_options:req_opts() | gun_rs_options:ws_opts()) -> gun_rs_native:stream_ref().
+new_stream(Ref, #{tunnel := Tunnel}) when is_list(Tunnel) -> Tunnel ++ [Ref];
+new_stream(Ref, #{tunnel := Tunnel}) -> [Tunnel, Ref];
+new_stream(Ref, _) -> Ref.

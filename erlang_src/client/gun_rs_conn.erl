@@ -43,6 +43,9 @@
 	sup_ref :: undefined | reference(),
 	retry :: gun_rs_retry:state(),
 	sockname :: gun_rs_native:sockname(),
+	%% What it has spoken at first, if it is or was up.
+	protocol :: undefined | gun_rs_native:protocol(),
+	tunnels = [] :: gun_rs_tunnels:tunnels(),
 	%% The modules of the user's that take the frames of WebSockets.
 	handlers = #{} :: gun_rs_ws_handlers:handlers(),
 	%% What the native side has asked about the mailboxes of receivers.
@@ -51,6 +54,8 @@
 	relay_asked = false :: boolean(),
 	%% Where modules of the user's take part in requests and their responses.
 	streams :: gun_rs_streams:state() | undefined,
+	%% Those who are told what happens.
+	observers :: gun_rs_observers:state() | undefined,
 	%% The exit reason, once the end has begun.
 	status = shutdown :: term()
 }).
@@ -81,17 +86,29 @@ dialect(ConnPid) -> gun_rs_conn_info:dialect(ConnPid).
 callback_mode() -> handle_event_function.
 
 -spec init({pid(), gun_rs_options:config(), gun_rs_tls:tls()}) -> gen_statem:init_result(state()).
-init({Owner, Config=#{ws_opts := WsOpts, dialect := Dialect}, Tls}) ->
+init(Args={Owner, Config, _}) ->
+	try gun_rs_observers:init(Config, Owner) of
+		Observers -> init(Args, Observers)
+	%% As in gun this is what open returns, on each OTP.
+	catch error:Reason:Stacktrace ->
+		{stop, {Reason, gun_rs_secrets:without_arguments(Stacktrace)}}
+	end.
+
+init({Owner, Config=#{ws_opts := WsOpts, dialect := Dialect}, Tls}, Observers) ->
 	%% It may be killed.
 	_ = [ok = gun_rs_exits:remember(self(), noproc, Dialect) || Dialect =/= gun_2],
 	OwnerRef = monitor(process, Owner),
 	ReplyTo = maps:get(reply_to, WsOpts, undefined),
 	Handler = gun_rs_options:handler(WsOpts),
-	Native = gun_rs_options:native_open(Config, gun_rs_streams:is_needed(Config)),
-	case gun_rs_dirty:conn_new(Owner, ReplyTo, Handler, Native, gun_rs_tls:config(Tls)) of
+	ok = gun_rs_conn_info:set_label(Config, undefined),
+	Processed = gun_rs_streams:is_needed(Config) orelse gun_rs_observers:are_processing(Config),
+	Native = gun_rs_options:native_open(Config, Processed, gun_rs_observers:wanted(Config)),
+	About = gun_rs_conn_info:about(Config),
+	case gun_rs_dirty:conn_new(Owner, ReplyTo, Handler, Native#{about => About}, gun_rs_tls:config(Tls)) of
 		{ok, Conn} ->
 			{ok, connecting, #data{conn=Conn, config=needed(Config), tls=Tls, owner=Owner, owner_ref=OwnerRef,
-				sup_ref=monitor_sup(Config), retry=gun_rs_retry:new(Config), streams=gun_rs_streams:init(Config)}};
+				sup_ref=monitor_sup(Config), retry=gun_rs_retry:new(Config), streams=gun_rs_streams:init(Config),
+				observers=gun_rs_observers:started(Conn, Observers)}};
 		%% The application stops. An exit would be one of whoever is linked, too.
 		{error, not_started} ->
 			ignore
@@ -122,18 +139,24 @@ handle_event(Type, Event, State, Data) ->
 	end.
 
 %% Which streams there were is not known here.
-report_lost(State, Data=#data{handlers=Handlers}) when State =:= connected; State =:= closing ->
-	Protocol = case map_size(Handlers) of
-		0 -> http;
-		_ -> ws
-	end,
+report_lost(State, Data=#data{protocol=Protocol0, handlers=Handlers}) when State =:= connected; State =:= closing ->
+	Protocol = case Protocol0 of http when map_size(Handlers) > 0 -> ws; _ -> Protocol0 end,
 	gun_down(Protocol, {error, native_reloaded}, [], Data);
 report_lost(_, _) ->
 	ok.
 
-%% An attempt may fail before anybody can monitor the process.
 -spec terminate(Reason :: term(), state(), #data{}) -> ok.
-terminate(Reason, _, #data{conn=Conn, retry=Retry, config=#{dialect := Dialect}}) ->
+terminate(Reason, State, Data=#data{observers=Observers}) ->
+	try gun_rs_observers:terminate(State, Reason, Observers) of
+		ok -> ended(Reason, Data)
+	catch Class:Fault:Stacktrace0 ->
+		Stacktrace = gun_rs_secrets:without_arguments(Stacktrace0),
+		ok = ended({Fault, Stacktrace}, Data),
+		erlang:raise(Class, Fault, Stacktrace)
+	end.
+
+%% An attempt may fail before anybody can monitor the process.
+ended(Reason, #data{conn=Conn, retry=Retry, config=#{dialect := Dialect}}) ->
 	_ = [ok = gun_rs_exits:remember(self(), Reason, Dialect) || not gun_rs_retry:was_up(Retry) orelse Dialect =/= gun_2],
 	ok = gun_rs_remote:flush(),
 	hide_messages(Reason, Conn).
@@ -142,11 +165,7 @@ terminate(Reason, _, #data{conn=Conn, retry=Retry, config=#{dialect := Dialect}}
 hide_messages(Reason, _) when Reason =:= normal; Reason =:= shutdown; element(1, Reason) =:= shutdown ->
 	ok;
 hide_messages(_, Conn) ->
-	_ = try
-		gun_rs_native:conn_end(Conn)
-	catch error:_ ->
-		ok
-	end,
+	_ = try gun_rs_native:conn_end(Conn) catch error:_ -> ok end,
 	gun_rs_secrets:drop_messages().
 
 %% For crash reports and sys:get_status/1: without the options, the cookies, and what
@@ -155,7 +174,7 @@ hide_messages(_, Conn) ->
 format_status(Status) ->
 	maps:map(fun
 		(data, Data=#data{config=Config}) ->
-			Data#data{config=maps:remove(opts, Config), streams=undefined, handlers=#{}, questions=#{}};
+			Data#data{config=maps:remove(opts, Config), streams=undefined, observers=undefined, handlers=#{}, questions=#{}};
 		(Key, Events) when Key =:= queue; Key =:= postponed; Key =:= log ->
 			[gun_rs_secrets:event(Event) || Event <- Events];
 		(message, Message) ->
@@ -168,9 +187,10 @@ format_status(Status) ->
 
 %% The time until the next attempt runs.
 -spec waiting(gen_statem:event_type(), term(), #data{}) -> result().
-waiting(state_timeout, connect, Data=#data{conn=Conn, tls=Tls0}) ->
+waiting(state_timeout, connect, Data=#data{conn=Conn, tls=Tls0, observers=Observers}) ->
 	case gun_rs_tls:renew(Tls0) of
 		{ok, Tls} ->
+			ok = gun_rs_observers:connecting(Observers),
 			ok = gun_rs_native:conn_connect(Conn, gun_rs_tls:config(Tls)),
 			{next_state, connecting, Data#data{tls=Tls}};
 		%% A file that is being replaced may be there the next time.
@@ -183,9 +203,14 @@ waiting(Type, Event, Data) ->
 	not_connected(Type, Event, Data).
 
 -spec connecting(gen_statem:event_type(), term(), #data{}) -> result().
-connecting(info, {gun_rs_native, {up, _Protocol, SockName}}, Data=#data{retry=Retry}) ->
-	{next_state, connected, Data#data{sockname=SockName, retry=gun_rs_retry:up(Retry)}};
-connecting(info, {gun_rs_native, {connect_failed, Reason}}, Data) ->
+connecting(info, {gun_rs_native, {up, Protocol, SockName}}, Data) ->
+	#data{config=Config, retry=Retry, streams=Streams, observers=Observers} = Data,
+	ok = gun_rs_conn_info:set_label(Config, Protocol),
+	ok = gun_rs_observers:up(Protocol, Observers),
+	{next_state, connected, Data#data{sockname=SockName, protocol=Protocol, retry=gun_rs_retry:up(Retry),
+		streams=gun_rs_streams:up(Protocol, Streams)}};
+connecting(info, {gun_rs_native, {connect_failed, Reason}}, Data=#data{observers=Observers}) ->
+	ok = gun_rs_observers:connect_failed(Reason, Observers),
 	retry(Reason, 0, Data);
 connecting(Type, Event, Data) ->
 	not_connected(Type, Event, Data).
@@ -199,9 +224,10 @@ not_connected(Type, Event, Data) ->
 
 -spec connected(gen_statem:event_type(), term(), #data{}) -> result().
 connected(info, {gun_rs_native, {down, Protocol, Reason, Next, Killed, Served}}, Data=#data{streams=Streams}) ->
+	NewData = disconnected(Reason, Data),
 	ok = gun_down(Protocol, Reason, Killed, Data),
-	down(Reason, Next, Served, Data#data{sockname=undefined, handlers=#{}, questions=#{},
-		streams=gun_rs_streams:down(Killed, Streams)});
+	down(Reason, Next, Served, NewData#data{sockname=undefined, tunnels=[], handlers=#{}, questions=#{},
+		streams=gun_rs_streams:down(Killed, Streams), observers=gun_rs_observers:forget(Killed, NewData#data.observers)});
 connected(cast, shutdown, Data) ->
 	start_closing(shutdown, shutdown, Data);
 connected(info, {'DOWN', OwnerRef, process, _, Reason}, Data=#data{owner_ref=OwnerRef}) ->
@@ -211,11 +237,12 @@ connected(Type, Event, Data) ->
 
 %% The graceful end is under way.
 -spec closing(gen_statem:event_type(), term(), #data{}) -> result().
-closing(info, {gun_rs_native, shut_down}, #data{status=Status}) ->
-	{stop, Status};
+closing(info, {gun_rs_native, shut_down}, Data=#data{status=Status}) ->
+	{stop, Status, disconnected(normal, Data)};
 closing(info, {gun_rs_native, {down, Protocol, Reason, _, Killed, _}}, Data=#data{status=Status}) ->
+	NewData = disconnected(Reason, Data),
 	ok = gun_down(Protocol, Reason, Killed, Data),
-	{stop, Status};
+	{stop, Status, NewData};
 closing(cast, shutdown, Data) ->
 	{keep_state, Data#data{status=shutdown}};
 closing(info, {'DOWN', OwnerRef, process, _, Reason}, Data=#data{owner_ref=OwnerRef}) ->
@@ -232,6 +259,9 @@ closing(Type, Event, Data) ->
 
 %% From one state to another.
 
+disconnected(Reason, Data=#data{observers=Observers}) ->
+	Data#data{observers=gun_rs_observers:disconnect(Reason, Observers)}.
+
 start_closing(Cause, Status, Data=#data{conn=Conn}) ->
 	ok = gun_rs_native:conn_shutdown(Conn, Cause),
 	{next_state, closing, Data#data{status=Status}}.
@@ -241,8 +271,8 @@ owner_down(shutdown) -> shutdown;
 owner_down(Shutdown = {shutdown, _}) -> Shutdown;
 owner_down(Reason) -> {shutdown, {owner_down, Reason}}.
 
-%% The older ones had a list for what the server had not begun with, which HTTP/1.1 cannot
-%% know, and did not name the stream of a WebSocket.
+%% The older ones had a list for what the server had not begun with, which HTTP/1.1 cannot know and of which HTTP/2
+%% has told each stream before, and did not name the stream of a WebSocket.
 gun_down(Protocol, Reason, Killed, #data{owner=Owner, config=#{dialect := Dialect}}) ->
 	Message = case Dialect of
 		gun_2 -> {gun_down, self(), Protocol, Reason, Killed};
@@ -253,9 +283,10 @@ gun_down(Protocol, Reason, Killed, #data{owner=Owner, config=#{dialect := Dialec
 	ok.
 
 %% In the oldest dialects a close frame of the user's ends the connection.
-down(_, closed_by_user, _, #data{config=#{dialect := Dialect}}) when Dialect =:= gun_1_pre; Dialect =:= gun_0 ->
-	{stop, normal};
+down(_, closed_by_user, _, Data=#data{config=#{dialect := Dialect}}) when Dialect =:= gun_1_pre; Dialect =:= gun_0 ->
+	{stop, normal, Data};
 down(Reason, Next, Served, Data=#data{config=Config, retry=Retry0}) ->
+	ok = gun_rs_conn_info:set_label(Config, undefined),
 	{Pause, Retry} = gun_rs_retry:down(Next, Served, Config, Retry0),
 	retry(Reason, Pause, Data#data{retry=Retry}).
 
@@ -285,7 +316,7 @@ stop(Reason, Data=#data{retry=Retry, started=Started}) ->
 	end,
 	case Left > 0 of
 		true -> {next_state, waiting, Data, {state_timeout, Left, {stop, Reason}}};
-		false -> {stop, Reason}
+		false -> {stop, Reason, Data}
 	end.
 
 %% What is the same in any state.
@@ -295,7 +326,7 @@ any_state(info, {gun_rs_native, Event}, Data) ->
 any_state({call, From}, Request, Data) ->
 	call(Request, From, Data);
 %% From another node.
-any_state(cast, {call, From, Request={Name, _}}, Data) when Name =:= ws_send_sync; Name =:= stream_info ->
+any_state(cast, {call, From, Request={Name, _}}, Data) when Name =:= ws_send_sync; Name =:= data_sync; Name =:= stream_info ->
 	call(Request, From, Data);
 any_state(cast, Request, Data) ->
 	cast(Request, Data);
@@ -313,14 +344,22 @@ any_state(Type, Event, _) ->
 
 %% Whoever sent it finds it here; nothing is lost in silence.
 unexpected(Type, Event) ->
-	logger:warning("gun_rs connection ~p received an unexpected ~tp: ~tp", [self(), Type, Event]),
+	{_, Shown} = gun_rs_secrets:event({Type, Event}),
+	logger:warning("gun_rs connection ~p received an unexpected ~tp: ~tp", [self(), Type, Shown]),
 	keep_state_and_data.
 
 -spec native_event(gun_rs_native:event(), #data{}) -> result().
 native_event({deliver, ReplyTo, Message}, Data=#data{streams=Streams}) ->
 	{keep_state, Data#data{streams=gun_rs_streams:message(ReplyTo, Message, Streams)}};
-native_event({forget, StreamRef}, Data=#data{streams=Streams}) ->
-	{keep_state, Data#data{streams=gun_rs_streams:forget(StreamRef, Streams)}};
+native_event({tunnel_up, StreamRef, Protocol, Label}, Data=#data{config=Config, tunnels=Tunnels0, observers=Observers}) ->
+	Tunnels = gun_rs_tunnels:up(StreamRef, Protocol, Label, Config, Tunnels0),
+	{keep_state, Data#data{protocol=Protocol, tunnels=Tunnels,
+		streams=gun_rs_streams:tunnel_up(gun_rs_tunnels:origin(Config, Tunnels), Data#data.streams),
+		observers=gun_rs_observers:tunnel_up(Protocol, gun_rs_tunnels:change(Tunnels), Observers)}};
+native_event({step, Name, Step}, Data=#data{observers=Observers}) ->
+	{keep_state, Data#data{observers=gun_rs_observers:step(Name, Step, Observers)}};
+native_event({forget, StreamRef}, Data=#data{handlers=Handlers}) ->
+	{keep_state, forget(StreamRef, Data#data{handlers=maps:remove(StreamRef, Handlers)})};
 native_event({ws_init, StreamRef, ReplyTo, Subprotocol, Headers, WsOpts}, Data=#data{handlers=Handlers}) ->
 	{keep_state, Data#data{
 		handlers=gun_rs_ws_handlers:init(StreamRef, ReplyTo, Subprotocol, Headers, WsOpts, Handlers)}};
@@ -334,8 +373,8 @@ native_event(relay_check, Data) ->
 	handed_on(Data#data{relay_asked=true});
 native_event({sent, From, Result}, _) ->
 	{keep_state_and_data, {reply, From, Result}};
-native_event({stream_info, From, Result}, _) ->
-	{keep_state_and_data, {reply, From, Result}};
+native_event({stream_info, From, Result}, #data{tunnels=Tunnels}) ->
+	{keep_state_and_data, {reply, From, gun_rs_conn_info:stream(Result, Tunnels)}};
 %% It raises where the connection belongs to another copy of the library.
 native_event(loaded, #data{conn=Conn}) ->
 	_ = gun_rs_native:conn_state(Conn),
@@ -362,45 +401,75 @@ handed_on(Data=#data{relay_asked=true, conn=Conn}) ->
 handed_on(Data) ->
 	{keep_state, Data}.
 
-call({ws_send_sync, Frames}, From, #data{conn=Conn}) ->
-	case gun_rs_frames:send_receipt(Conn, From, Frames) of
+call({ws_send_sync, {{stream, StreamRef}, Frames}}, From, Data) ->
+	ws_send_sync(StreamRef, Frames, From, Data);
+%% Of a node with 0.3.0, where a connection had one WebSocket.
+call({ws_send_sync, Frames}, From, Data) ->
+	ws_send_sync(undefined, Frames, From, Data);
+call({data_sync, {StreamRef, IsFin, Data}}, From, _) ->
+	case gun_rs_dirty:http_data(self(), {receipt, From}, StreamRef, IsFin, Data) of
 		ok -> keep_state_and_data;
-		Error -> {keep_state_and_data, {reply, From, {error, Error}}}
+		_ -> {keep_state_and_data, {reply, From, {error, send_queue_full}}}
 	end;
-call({stream_info, StreamRef}, From, #data{conn=Conn}) ->
-	ok = gun_rs_native:stream_info(Conn, From, StreamRef),
-	keep_state_and_data;
+call({stream_info, StreamRef}, From, #data{conn=Conn, tunnels=Tunnels}) ->
+	case gun_rs_tunnels:stream(StreamRef, Tunnels) of
+		none ->
+			ok = gun_rs_native:stream_info(Conn, From, StreamRef),
+			keep_state_and_data;
+		Info ->
+			{keep_state_and_data, {reply, From, Info}}
+	end;
 call(info, From, Data) ->
 	{keep_state_and_data, {reply, From, info_map(Data)}};
 call(_, From, _) ->
 	{keep_state_and_data, {reply, From, {error, bad_call}}}.
 
-info_map(#data{conn=Conn, config=Config, owner=Owner, sockname=SockName, streams=Streams}) ->
-	gun_rs_conn_info:map(Conn, Config, Owner, SockName, gun_rs_streams:cookie_store(Streams)).
+ws_send_sync(StreamRef, Frames, From, #data{conn=Conn}) ->
+	case gun_rs_frames:send_receipt(Conn, From, StreamRef, Frames) of
+		ok -> keep_state_and_data;
+		Error -> {keep_state_and_data, {reply, From, {error, Error}}}
+	end.
+
+info_map(#data{conn=Conn, config=Config, owner=Owner, sockname=SockName, tunnels=Tunnels, streams=Streams,
+		observers=Observers}) ->
+	Info = gun_rs_conn_info:map(Conn, Config, Owner, SockName, gun_rs_streams:cookie_store(Streams), Tunnels),
+	{Module, State} = gun_rs_observers:event_handler(Observers),
+	Info#{event_handler => Module, event_handler_state => State}.
 
 %% What callers could not do themselves is done in their name.
 cast({request, StreamRef, ReplyTo, Request0={Method, Path, Headers0, Body}, Limits}, Data0) ->
 	{Headers, Data} = with_cookies(StreamRef, Path, Headers0, Data0),
 	Result = gun_rs_dirty:http_request(self(), StreamRef, ReplyTo, {Method, Path, Headers, Body}, Limits),
 	requested(Result, StreamRef, ReplyTo, Request0, Data);
-cast({ws_upgrade, StreamRef, ReplyTo, Path, Headers0, Options}, Data0) ->
+cast({ws_upgrade, StreamRef, ReplyTo, Path, Headers0, Options}, Data00=#data{observers=Observers}) ->
+	Data0 = Data00#data{observers=gun_rs_observers:ws_upgrade(StreamRef, Options, Observers)},
 	{Headers, Data} = with_cookies(StreamRef, Path, Headers0, Data0),
 	Result = gun_rs_dirty:ws_upgrade(self(), StreamRef, ReplyTo, Path, Headers, Options),
 	requested(Result, StreamRef, ReplyTo, {<<"GET">>, Path, Headers0, <<>>}, Data);
 cast({data, Caller, StreamRef, IsFin, Data}, _) ->
 	_ = gun_rs_caller:data(self(), Caller, StreamRef, IsFin, Data),
 	keep_state_and_data;
-cast({cancel, Caller, StreamRef}, Data=#data{streams=Streams}) ->
+cast({cancel, Caller, StreamRef}, Data) ->
 	_ = gun_rs_caller:cancel(self(), Caller, StreamRef),
-	{keep_state, Data#data{streams=gun_rs_streams:forget(StreamRef, Streams)}};
+	{keep_state, forget(StreamRef, Data)};
 cast({update_flow, StreamRef, Flow}, _) ->
 	_ = gun_rs_caller:update_flow(self(), StreamRef, Flow),
 	keep_state_and_data;
 cast({ws_send, Caller, StreamRef, Frames}, _) ->
 	_ = gun_rs_frames:send(self(), Caller, StreamRef, Frames),
 	keep_state_and_data;
-cast({ping, ReplyTo, PingRef}, #data{conn=Conn}) ->
-	ok = gun_rs_native:conn_ping(Conn, ReplyTo, PingRef),
+cast({connect, StreamRef, ReplyTo, Destination, Headers, Limits}, Data) ->
+	case gun_rs_connect_options:request(Destination, Headers) of
+		{ok, Request} ->
+			requested(gun_rs_dirty:http_request(self(), StreamRef, ReplyTo, Request, Limits), StreamRef, ReplyTo, Request, Data);
+		{error, Reason} ->
+			_ = gun_rs_delivery:deliver(ReplyTo, {gun_error, self(), StreamRef, Reason}),
+			keep_state_and_data
+	end;
+cast({ping, ReplyTo, PingRef}, Data) ->
+	cast({ping, ReplyTo, PingRef, undefined}, Data);
+cast({ping, ReplyTo, PingRef, Tunnel}, #data{conn=Conn}) ->
+	ok = gun_rs_native:conn_ping(Conn, ReplyTo, PingRef, Tunnel),
 	keep_state_and_data;
 cast({set_owner, Owner, NewOwner}, Data=#data{conn=Conn, owner=Owner, owner_ref=OwnerRef}) ->
 	true = demonitor(OwnerRef, [flush]),
@@ -418,9 +487,13 @@ with_cookies(StreamRef, Path, Headers0, Data=#data{streams=Streams0}) ->
 %% The receiver is sent what would have raised in the caller.
 requested(Done, _, _, _, Data) when Done =:= ok; Done =:= no_conn ->
 	{keep_state, Data};
-requested({send_queue_full, Message, ReplyTo}, StreamRef, _, _, Data=#data{streams=Streams}) ->
+requested({send_queue_full, Message, ReplyTo}, StreamRef, _, _, Data) ->
 	_ = gun_rs_delivery:deliver(ReplyTo, Message),
-	{keep_state, Data#data{streams=gun_rs_streams:forget(StreamRef, Streams)}};
+	{keep_state, forget(StreamRef, Data)};
 requested({error, Why}, StreamRef, ReplyTo, Request, Data=#data{streams=Streams}) ->
 	Message = {gun_error, self(), StreamRef, gun_rs_request:refusal(Why, Request)},
-	{keep_state, Data#data{streams=gun_rs_streams:message(ReplyTo, Message, Streams)}}.
+	{keep_state, forget(StreamRef, Data#data{streams=gun_rs_streams:message(ReplyTo, Message, Streams)})}.
+
+forget(StreamRef, Data=#data{streams=Streams, observers=Observers}) ->
+	Data#data{streams=gun_rs_streams:forget(StreamRef, Streams),
+		observers=gun_rs_observers:forget([StreamRef], Observers)}.

@@ -21,7 +21,7 @@ conn_new(Owner, ReplyTo, Handler, Options, Tls) ->
 		true -> gun_rs_native:conn_new_dirty(Owner, ReplyTo, Handler, Options, Tls)
 	end.
 
--spec http_request(ConnPid :: pid(), StreamRef :: reference(), gun_rs_options:reply_to(), gun_rs_native:request(),
+-spec http_request(ConnPid :: pid(), StreamRef :: gun_rs_native:stream_ref(), gun_rs_options:reply_to(), gun_rs_native:request(),
 	gun_rs_native:limits()) -> gun_rs_native:requested().
 http_request(ConnPid, StreamRef, ReplyTo, Request={_, _, _, Body}, Limits)
 		when is_binary(Body), byte_size(Body) > ?MAX_COPIED ->
@@ -32,14 +32,15 @@ http_request(ConnPid, StreamRef, ReplyTo, Request={Method, _, Headers, _}, Limit
 		true -> gun_rs_native:http_request_dirty(ConnPid, StreamRef, ReplyTo, Request, Limits)
 	end.
 
--spec http_data(ConnPid :: pid(), Caller :: pid(), StreamRef :: reference(), fin | nofin, Data :: binary())
+-spec http_data(ConnPid :: pid(), Caller :: pid() | {receipt, term()}, StreamRef :: gun_rs_native:stream_ref() | undefined,
+	fin | nofin, Data :: binary())
 	-> ok | relay | no_conn | {send_queue_full, ToCaller :: tuple()}.
 http_data(ConnPid, Caller, StreamRef, IsFin, Data) when byte_size(Data) > ?MAX_COPIED ->
 	gun_rs_native:http_data_dirty(ConnPid, Caller, StreamRef, IsFin, Data);
 http_data(ConnPid, Caller, StreamRef, IsFin, Data) ->
 	gun_rs_native:http_data(ConnPid, Caller, StreamRef, IsFin, Data).
 
--spec ws_upgrade(ConnPid :: pid(), StreamRef :: reference(), gun_rs_options:reply_to(), Target :: binary(),
+-spec ws_upgrade(ConnPid :: pid(), StreamRef :: gun_rs_native:stream_ref(), gun_rs_options:reply_to(), Target :: binary(),
 	Headers :: [{binary(), binary()}], {Options :: map(), gun_rs_native:handler()} | undefined)
 	-> gun_rs_native:requested().
 ws_upgrade(ConnPid, StreamRef, ReplyTo, Path, Headers, Options) ->

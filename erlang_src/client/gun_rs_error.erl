@@ -15,7 +15,7 @@ format(Reason) ->
 %% The first topic that knows the reason has the word.
 english(Reason) ->
 	english(Reason, [fun option_reason/1, fun call_reason/1, fun installation_reason/1, fun connect_reason/1,
-		fun end_reason/1, fun socket_reason/1, fun server_reason/1, fun posix_reason/1]).
+		fun end_reason/1, fun socket_reason/1, fun server_reason/1, fun http2_reason/1, fun posix_reason/1]).
 
 english(Reason, []) ->
 	sentence("The reason is ~ts, for which gun_rs has no words", [term(Reason)]);
@@ -40,6 +40,37 @@ option_reason({options, {http, {Key, Value}}}) ->
 	option("The HTTP option", http, Key, Value);
 option_reason({options, {http2, {Key, Value}}}) ->
 	option("The HTTP/2 option", http2, Key, Value);
+option_reason({options, {socks, {Key, Value}}}) ->
+	option("The option of SOCKS", socks, Key, Value);
+option_reason({options, {connect, {host, undefined}}}) ->
+	"The destination of connect has no host; correct the call.";
+option_reason({options, {connect, {port, undefined}}}) ->
+	"The destination of connect has no port; correct the call.";
+option_reason({options, {connect, {Key, Value}}}) ->
+	option("Of connect's destination, the option", connect, Key, Value);
+option_reason({options, {connect, Destination}}) ->
+	sentence("The destination of connect must be a map and not ~ts; correct the call", [term(Destination)]);
+option_reason({error, options, {socks, Key}}) ->
+	sentence("The options of SOCKS have no ~ts; correct the call", [term(Key)]);
+option_reason({badmatch, Error={error, options, {socks, _}}}) ->
+	english(Error);
+option_reason({options, {raw, {Key, Value}}}) ->
+	option("The option of raw", raw, Key, Value);
+option_reason({options, {pool, {Key, Value}}}) ->
+	option("The option of the pool", pool, Key, Value);
+option_reason({options, {pool, Opts}}) ->
+	sentence("The options of a pool must be a map and not ~ts; correct the call", [term(Opts)]);
+option_reason({options, {pool_req, {Key, Value}}}) ->
+	option("The option of the request to a pool", pool_req, Key, Value);
+option_reason({options, {pool_ws, {Key, Value}}}) ->
+	option("The option of the frames for a pool", pool_ws, Key, Value);
+option_reason({options, {conn_opts, {Key, Given}}}) when Key =:= socks_opts; Given =:= [raw]; Given =:= [socks] ->
+	sentence("In conn_opts of the pool, ~ts asks for raw or SOCKS, but a pool speaks HTTP with its server; correct the call",
+		[term(Key)]);
+option_reason({options, {conn_opts, Bad}}) ->
+	["In conn_opts of the pool: ", english({options, Bad})];
+option_reason({options, {req, {reply_to, alias}}}) ->
+	"No alias is made for the reply_to of connect/4 or ping/2, since no await would end it; make one and correct the call.";
 option_reason({options, {req, {Key, Value}}}) ->
 	option("The request option", req, Key, Value);
 option_reason({options, {req, ReqOpts}}) ->
@@ -99,6 +130,20 @@ call_reason({invalid_request_method, Method, Text}) ->
 call_reason({invalid_request_body, Body, Text}) ->
 	sentence("The request body ~ts cannot be sent: ~ts; correct the call",
 		[term(Body), clause(Text)]);
+call_reason(pool_not_found) ->
+	"There is no pool for this scope and authority; start one, and check the host header and the scope.";
+call_reason(no_connection_available) ->
+	"No connection of the pool has room for another stream; raise its size, or let callers wait with checkout_queue.";
+call_reason(checkout_queue_full) ->
+	"As many callers wait for a connection of the pool as the max of checkout_queue allows; raise the size of the pool.";
+call_reason(checkout_timeout) ->
+	"No connection of the pool was free in time; raise its size, or the timeout of checkout_queue.";
+call_reason(pool_stopped) ->
+	"The pool was stopped while the caller waited for one of its connections.";
+call_reason(missing_host_header) ->
+	"The request has no host header, by which its pool is found; correct the call.";
+call_reason({already_started, Pid}) when is_pid(Pid) ->
+	sentence("There is a pool for this scope and authority already: ~ts", [term(Pid)]);
 call_reason(not_connected) ->
 	"The connection is not up, so that it has no streams.";
 call_reason(request_too_short) ->
@@ -107,7 +152,7 @@ call_reason({badstate, Text}) ->
 	sentence("The connection is in no state for this operation: ~ts", [clause(Text)]);
 call_reason(send_queue_full) ->
 	"Too much waits to be sent, so that nothing of this call is sent; wait until the "
-	"server has taken some, or raise max_send_queue in ws_opts or http_opts.";
+	"server has taken some, or raise max_send_queue in ws_opts, http_opts or http2_opts.";
 call_reason(calling_self) ->
 	"The connection process cannot wait for itself; a module that runs in it sends with "
 	"ws_send.";
@@ -120,6 +165,9 @@ installation_reason({not_started, Application}) ->
 		[term(Application), term(Application)]);
 installation_reason(not_started) ->
 	"The application gun_rs was stopped while the connection was opened; start it.";
+installation_reason({node_too_old, Node}) ->
+	sentence("The node ~ts runs no gun_rs of this release, which the call needs on both nodes, or does not answer; update it",
+		[term(Node)]);
 installation_reason({nif_not_loaded, Reason}) ->
 	sentence("The native library of gun_rs could not be loaded (~ts); build it again on "
 		"this machine with rebar3 compile, and start the node anew", [reason(Reason)]);
@@ -152,6 +200,8 @@ connect_reason({timeout, body}) ->
 connect_reason({upgrade_refused, Status}) ->
 	sentence("The server refused the repeated upgrade to WebSocket with the status ~ts, after which it is tried "
 		"again (retry_statuses in the option reupgrade); check that the server behind its proxy runs", [term(Status)]);
+connect_reason({socks5, Reason}) ->
+	sentence("The SOCKS server has not led to its destination: ~ts", [gun_rs_socks_error:clause(Reason)]);
 connect_reason(truncated) ->
 	"The other side, or somebody on the way, cut the TLS connection without a close_notify, so that "
 	"what it had to send may be incomplete.";
@@ -252,6 +302,8 @@ end_reason({ping_unsupported_by_protocol, _}) ->
 end_reason(keepalive_timeout) ->
 	"The server gave no sign of life for more keepalive pings than keepalive_tolerance allows; it is "
 	"overloaded, or it or the network is gone.";
+end_reason(idle_timeout) ->
+	"The client sent nothing for longer than idle_timeout allows.";
 end_reason(owner_down) ->
 	"The owner of the connection exited.";
 end_reason({owner_down, Reason}) ->
@@ -277,7 +329,7 @@ end_reason(_) ->
 socket_reason(not_owner) ->
 	"The socket belongs to the process that connected it; only that one can receive and close.";
 socket_reason({unsupported_protocol, Protocol}) ->
-	sentence("The connection speaks ~ts, and a WebSocket is upgraded to from HTTP/1.1 alone; open it "
+	sentence("The connection speaks ~ts, and gun_rs_socket upgrades to WebSocket from HTTP/1.1 alone; open it "
 		"with protocols => [http]", [term(Protocol)]);
 socket_reason({upgrade_refused, Status, _Headers, Body}) ->
 	sentence("The server refused the upgrade to WebSocket with the status ~ts~ts; check the host, "
@@ -306,6 +358,28 @@ server_reason({sse_event_too_big, Max}) ->
 		"options of gun_rs_sse_h in content_handlers can raise", [term(Max)]);
 server_reason(_) ->
 	none.
+
+%% Of HTTP/2. The texts are atoms, as in gun.
+http2_reason({stream_error, too_many_streams, _}) ->
+	"The server takes no more streams on this connection at a time; wait until one has ended, open another "
+	"connection, or leave out too_many_streams => error, so that the request waits.";
+http2_reason({stream_error, Code, Text}) when is_atom(Code), is_atom(Text) ->
+	sentence("The HTTP/2 stream failed with the code ~ts: ~ts~ts",
+		[term(Code), clause(atom_to_binary(Text)), advice(Code)]);
+http2_reason({goaway, Code, _}) when is_atom(Code) ->
+	sentence("The server closes the connection, with the code ~ts, and has not begun with this request; repeat it on "
+		"another connection", [term(Code)]);
+http2_reason({connection_error, Code, Text}) when is_atom(Code), is_atom(Text) ->
+	sentence("The HTTP/2 connection failed with the code ~ts: ~ts", [term(Code), clause(atom_to_binary(Text))]);
+http2_reason({Code, Text}) when is_atom(Code), is_atom(Text) ->
+	http2_reason({connection_error, Code, Text});
+http2_reason(_) ->
+	none.
+
+%% RFC 9113, 8.7 and 7.
+advice(refused_stream) -> "; the server has done nothing with the request, which can be repeated";
+advice(http_1_1_required) -> "; open the connection with protocols => [http]";
+advice(_) -> "".
 
 %% Options.
 

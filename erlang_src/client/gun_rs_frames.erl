@@ -2,8 +2,11 @@
 -module(gun_rs_frames).
 
 -export([send/4]).
--export([send_receipt/3]).
+-export([send_receipt/4]).
 -export([check/1]).
+-export([send_served/2]).
+-export([broadcast/2]).
+-export([each_frame/1]).
 
 -type frame() :: close | ping | pong
 	| {text | binary | close | ping | pong, iodata()}
@@ -44,11 +47,12 @@ refused(Caller, {send_queue_full, Message}) ->
 	ok.
 
 %% The same for frames that have been checked, with a receipt.
--spec send_receipt(gun_rs_native:conn(), Receipt :: term(), frame() | [frame()]) -> ok | send_queue_full.
-send_receipt(Conn, Receipt, Frames) ->
-	case is_large(Frames) orelse gun_rs_native:ws_send_receipt(Conn, Receipt, Frames) of
-		true -> gun_rs_native:ws_send_receipt_dirty(Conn, Receipt, Frames);
-		too_much -> gun_rs_native:ws_send_receipt_dirty(Conn, Receipt, Frames);
+-spec send_receipt(gun_rs_native:conn(), Receipt :: term(), StreamRef :: gun_rs_native:stream_ref() | undefined, frame() | [frame()])
+	-> ok | send_queue_full.
+send_receipt(Conn, Receipt, StreamRef, Frames) ->
+	case is_large(Frames) orelse gun_rs_native:ws_send_receipt(Conn, Receipt, StreamRef, Frames) of
+		true -> gun_rs_native:ws_send_receipt_dirty(Conn, Receipt, StreamRef, Frames);
+		too_much -> gun_rs_native:ws_send_receipt_dirty(Conn, Receipt, StreamRef, Frames);
 		Sent -> Sent
 	end.
 
@@ -107,3 +111,36 @@ to_binary(IoData, Frame) ->
 	catch error:badarg ->
 		error({invalid_frame, Frame, "The payload is not iodata."})
 	end.
+
+%% @doc Sends frames of a server, for the process of the connection.
+-spec send_served(gun_rs_native:served(), [frame()]) -> ok | gone | send_queue_full.
+send_served(Conn, Frames) ->
+	case is_large(Frames) orelse gun_rs_native:served_ws_send(Conn, Frames) of
+		true -> send_served_dirty(Conn, Frames);
+		too_much -> send_served_dirty(Conn, Frames);
+		iodata -> send_served(Conn, flatten(Frames));
+		{invalid, Frame, Text} -> error({invalid_frame, Frame, Text});
+		Sent -> Sent
+	end.
+
+send_served_dirty(Conn, Frames) ->
+	case gun_rs_native:served_ws_send_dirty(Conn, Frames) of
+		iodata -> send_served_dirty(Conn, flatten(Frames));
+		{invalid, Frame, Text} -> error({invalid_frame, Frame, Text});
+		Sent -> Sent
+	end.
+
+%% @doc Sends a frame, encoded once, to the WebSockets of a server that have these processes.
+-spec broadcast([pid()], frame()) -> {Sent :: non_neg_integer(), Full :: non_neg_integer(), Gone :: non_neg_integer()}.
+broadcast(Pids, Frame) ->
+	case gun_rs_native:served_broadcast(Pids, Frame) of
+		iodata -> broadcast(Pids, flatten(Frame));
+		{invalid, Invalid, Text} -> error({invalid_frame, Invalid, Text});
+		Counts -> Counts
+	end.
+
+%% @doc The elements of a list of frames and commands; a tail that is no list raises.
+-spec each_frame(maybe_improper_list()) -> [term()].
+each_frame([Frame|Frames]) -> [Frame|each_frame(Frames)];
+each_frame([]) -> [];
+each_frame(Tail) -> error({invalid_frame, Tail, "The list of frames is not a proper list."}).

@@ -10,7 +10,7 @@
 -export([look/2]).
 -export([seen/4]).
 
--type question() :: {flow_check | settle, StreamRef :: reference()}.
+-type question() :: {flow_check | settle, StreamRef :: gun_rs_native:stream_ref() | undefined}.
 -export_type([question/0]).
 
 %% The questions that are not answered yet: whose mailbox to look into, and how many messages
@@ -33,12 +33,12 @@
 %% @doc Messages of so many bytes have been sent since the last look. The actions are those of
 %% gen_statem. What they bring is for look/2, `{timeout, {mailbox, Question}}', and for seen/4,
 %% `{mailbox, Question, Mailbox}'.
--spec flow_check(StreamRef :: reference(), gun_rs_options:reply_to(), Messages :: non_neg_integer(),
+-spec flow_check(StreamRef :: gun_rs_native:stream_ref() | undefined, gun_rs_options:reply_to(), Messages :: non_neg_integer(),
 	Bytes :: non_neg_integer(), questions()) -> {questions(), [gen_statem:action()]}.
 flow_check(StreamRef, ReplyTo, Messages, Bytes, Questions) ->
 	ask({flow_check, StreamRef}, ReplyTo, few(Messages, Bytes), Questions).
 
--spec settle(StreamRef :: reference(), gun_rs_options:reply_to(), questions()) -> {questions(), [gen_statem:action()]}.
+-spec settle(StreamRef :: gun_rs_native:stream_ref(), gun_rs_options:reply_to(), questions()) -> {questions(), [gen_statem:action()]}.
 settle(StreamRef, ReplyTo, Questions) ->
 	ask({settle, StreamRef}, ReplyTo, 0, Questions).
 

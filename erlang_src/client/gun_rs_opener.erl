@@ -2,6 +2,7 @@
 -module(gun_rs_opener).
 
 -export([open/1]).
+-export([start_link/2]).
 -export([close/1]).
 
 %% With these a call to a supervisor exits that is not there, or ends meanwhile.
@@ -11,27 +12,39 @@
 %% @doc Starts a connection, whose owner the caller is.
 -spec open(gun_rs_options:config()) -> {ok, ConnPid :: pid()} | {error, Reason :: term()}.
 open(Config) ->
-	start(gun_rs_native:load_error(), Config).
+	start(gun_rs_native:load_error(), self(), Config).
 
-start(undefined, Config) ->
+%% @doc Starts a connection of this owner, linked to the caller and without a supervisor.
+-spec start_link(Owner :: pid(), gun_rs_options:config()) -> {ok, ConnPid :: pid()} | {error, Reason :: term()}.
+start_link(Owner, Config) ->
+	start(gun_rs_native:load_error(), Owner, Config#{supervise := false}).
+
+start(undefined, Owner, Config) ->
 	case gun_rs_native:runtime_is_running() of
 		true ->
-			start_conn(Config);
+			start_conn(Owner, Config);
 		%% It may be another copy of the library, loaded since the application started.
 		false ->
 			case gun_rs_runtime:resume() of
-				ok -> start_conn(Config);
+				ok -> start_conn(Owner, Config);
 				Error -> Error
 			end
 	end;
-start(LoadError, _) ->
+start(LoadError, _, _) ->
 	{error, {nif_not_loaded, LoadError}}.
 
-start_conn(Config=#{supervise := Supervise}) ->
-	case gun_rs_tls:new(Config) of
-		{ok, Tls} when Supervise -> started(fun() -> gun_rs_conns_sup:start_conn(self(), without_secrets(Config), Tls) end);
-		{ok, Tls} -> started(fun() -> gun_rs_conn:start_link(self(), without_secrets(Config), Tls) end);
-		Error -> Error
+start_conn(Owner, Config=#{opts := Opts, supervise := Supervise}) ->
+	case {gun_rs_tls:new(Config), gun_rs_connect_options:socks(Opts)} of
+		{{ok, Tls}, {ok, Socks}} ->
+			Known = (without_secrets(Config))#{socks => Socks},
+			started(fun() ->
+				case Supervise of
+					true -> gun_rs_conns_sup:start_conn(Owner, Known, Tls);
+					false -> gun_rs_conn:start_link(Owner, Known, Tls)
+				end
+			end);
+		{{ok, _}, Error} -> Error;
+		{Error, _} -> Error
 	end.
 
 %% The application may stop at any time.
@@ -46,10 +59,13 @@ started(Start) ->
 	end.
 
 %% Neither the supervisor nor the process behind ConnPid need them: Tls has what they stand for.
-without_secrets(Config=#{opts := Opts=#{tls_opts := TlsOpts}}) ->
-	Config#{tls_opts := [], opts := Opts#{tls_opts := gun_rs_secrets:hide_tls(TlsOpts)}};
-without_secrets(Config) ->
-	Config.
+without_secrets(Config=#{opts := Opts0}) ->
+	case gun_rs_secrets:without_socks(Opts0) of
+		Opts=#{tls_opts := TlsOpts} ->
+			Config#{tls_opts := [], opts := Opts#{tls_opts := gun_rs_secrets:hide_tls(TlsOpts)}};
+		Opts ->
+			Config#{opts := Opts}
+	end.
 
 %% @doc What `gun_rs:close/1' does.
 -spec close(ConnPid :: pid() | term()) -> ok | {error, not_found | simple_one_for_one}.

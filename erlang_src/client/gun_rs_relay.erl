@@ -11,6 +11,7 @@
 -export([cast/2]).
 -export([call/3]).
 -export([apply/4]).
+-export([is_current/1]).
 -export([start_link/0]).
 -export([init/1]).
 -export([handle_call/3]).
@@ -53,7 +54,10 @@ cast(ConnPid, Message) when node(ConnPid) =:= node() ->
 		false -> no_conn
 	end;
 cast(ConnPid, Message) ->
-	gen_server:cast({?MODULE, node(ConnPid)}, {ConnPid, Message}).
+	case is_known_there(ConnPid, Message) of
+		true -> gen_server:cast({?MODULE, node(ConnPid)}, {ConnPid, Message});
+		false -> error({node_too_old, node(ConnPid)})
+	end.
 
 %% @doc Calls the process behind the connection. When that of another node dies before it has
 %% answered, its exit is the answer: `{error, {down, Reason}}'.
@@ -61,7 +65,35 @@ cast(ConnPid, Message) ->
 call(ConnPid, Message, Timeout) when node(ConnPid) =:= node() ->
 	gen_statem:call(ConnPid, Message, Timeout);
 call(ConnPid, Message, Timeout) ->
-	gen_server:call({?MODULE, node(ConnPid)}, {ConnPid, Message}, Timeout).
+	case is_known_there(ConnPid, Message) of
+		true -> gen_server:call({?MODULE, node(ConnPid)}, {ConnPid, Message}, Timeout);
+		false -> {error, {node_too_old, node(ConnPid)}}
+	end.
+
+%% A node with 0.3.0 would answer nothing, or end the connection.
+is_known_there(ConnPid, Message) ->
+	not is_new(Message) orelse is_current(ConnPid).
+
+%% What came after 0.3.0.
+is_new({request, StreamRef, ReplyTo, _, Limits}) ->
+	is_list(StreamRef) orelse is_reference(ReplyTo) orelse tuple_size(Limits) > 3;
+is_new({ws_upgrade, StreamRef, ReplyTo, _, _, _}) -> is_list(StreamRef) orelse is_reference(ReplyTo);
+is_new({connect, _, _, _, _, _}) -> true;
+is_new({ping, _, _, _}) -> true;
+is_new({ping, ReplyTo, _}) -> is_reference(ReplyTo);
+is_new({data_sync, _}) -> true;
+is_new(_) -> false.
+
+%% @doc Whether the node of the process runs a gun_rs that is no older than this one. One that is gone is told nothing.
+-spec is_current(pid()) -> boolean().
+is_current(Pid) when node(Pid) =:= node() ->
+	true;
+is_current(Pid) ->
+	try
+		erpc:call(node(Pid), erlang, function_exported, [?MODULE, is_current, 1], ?CALL_TIMEOUT)
+	catch error:{erpc, Reason} ->
+		Reason =:= noconnection
+	end.
 
 %% @doc Applies the function on the connection's node, which may take as long as gun's own call.
 %% What can fail on another node raises as in erpc:call/5.

@@ -8,6 +8,11 @@
 %% How long the I/O threads may take to end, in ms. They wait for nothing themselves.
 -define(STOP_TIMEOUT, 5000).
 
+%% How long connections that are closing may take, and how often it is looked at, in ms: as long as a client has by
+%% default for its close frame.
+-define(LEAVE_TIMEOUT, 5000).
+-define(LEAVE_PERIOD, 10).
+
 %% @doc Starts them, as many as the environment says.
 -spec start() -> ok | {error, term()}.
 start() ->
@@ -37,6 +42,25 @@ resume() ->
 -spec stop() -> ok.
 stop() ->
 	case gun_rs_native:load_error() of
-		undefined -> gun_rs_native:runtime_stop(?STOP_TIMEOUT);
-		_ -> ok
+		undefined ->
+			ok = leave(erlang:monotonic_time(millisecond) + ?LEAVE_TIMEOUT),
+			gun_rs_native:runtime_stop(?STOP_TIMEOUT);
+		_ ->
+			ok
+	end.
+
+%% What listeners have told their clients as they stopped, the close frames above all, is still on its way: the I/O
+%% threads would not wait for it.
+leave(Deadline) ->
+	case gun_rs_native:stats() of
+		#{tasks := 0} ->
+			ok;
+		_ ->
+			case erlang:monotonic_time(millisecond) < Deadline of
+				true ->
+					timer:sleep(?LEAVE_PERIOD),
+					leave(Deadline);
+				false ->
+					ok
+			end
 	end.

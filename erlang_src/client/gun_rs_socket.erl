@@ -54,7 +54,7 @@
 
 -type url() :: string() | binary().
 
--type error() :: {error, Reason :: term()}.
+-type error() :: {error, Reason :: term()} | {error, options, {socks, host | port}}.
 
 -type frame() :: close | ping | pong
 	| {text | binary | ping | pong, binary()}
@@ -138,10 +138,26 @@ connect_stream(ConnPid, Path, Headers, Deadline) ->
 await_up(ConnPid, Deadline) ->
 	Result = gun_rs:await_up(ConnPid, left(Deadline)),
 	case {Result, last_failure(ConnPid, undefined)} of
+		{{ok, socks}, _} -> await_tunnel(ConnPid, Deadline);
 		{{ok, Protocol}, _} -> {ok, Protocol};
 		{{error, timeout}, undefined} -> {error, timeout};
 		{{error, {down, Reason}}, undefined} -> {error, down_reason(Reason)};
 		{{error, _}, Reason} -> {error, Reason}
+	end.
+
+%% One proxy may lead to the next.
+await_tunnel(ConnPid, Deadline) ->
+	MRef = monitor(process, ConnPid),
+	Result = receive
+		{gun_tunnel_up, ConnPid, undefined, Protocol} -> {ok, Protocol};
+		{'DOWN', MRef, process, ConnPid, Reason} -> {error, down_reason(Reason)}
+	after left(Deadline) ->
+		{error, timeout}
+	end,
+	true = demonitor(MRef, [flush]),
+	case Result of
+		{ok, socks} -> await_tunnel(ConnPid, Deadline);
+		_ -> Result
 	end.
 
 last_failure(ConnPid, Last) ->
@@ -219,7 +235,7 @@ send(Socket=#socket{conn_pid=ConnPid, stream_ref=StreamRef, timeout=Timeout}, Fr
 	end.
 
 %% @doc The same, on a connection of one's own; the timeout is 5000 ms.
--spec send(ConnPid :: pid(), StreamRef :: reference(),
+-spec send(ConnPid :: pid(), StreamRef :: gun_rs_native:stream_ref(),
 	gun_rs_frames:frame() | [gun_rs_frames:frame()]) -> ok | error().
 send(ConnPid, StreamRef, Frames) ->
 	send(ConnPid, StreamRef, Frames, ?TIMEOUT).
@@ -274,7 +290,7 @@ is_close(_) -> false.
 
 %% @doc The next frame of an upgraded stream, on a connection of one's own. Takes the
 %% gun_down of this stream too.
--spec receive_frame(ConnPid :: pid(), StreamRef :: reference(), timeout())
+-spec receive_frame(ConnPid :: pid(), StreamRef :: gun_rs_native:stream_ref(), timeout())
 	-> {ok, frame()} | error().
 receive_frame(ConnPid, StreamRef, Timeout) when is_pid(ConnPid) ->
 	case next(ConnPid, StreamRef, Timeout) of
@@ -372,7 +388,7 @@ connection(#socket{conn_pid=ConnPid}) ->
 %% @doc Asks for the upgrade on a connection of one's own, if its protocol, which
 %% `gun_rs:await_up/2' returned, is HTTP/1.1.
 -spec upgrade_with_protocol(ConnPid :: pid(), Protocol :: atom(), Path :: iodata(),
-	gun_rs:headers()) -> {ok, StreamRef :: reference()} | error().
+	gun_rs:headers()) -> {ok, StreamRef :: gun_rs_native:stream_ref()} | error().
 upgrade_with_protocol(ConnPid, http, Path, Headers) ->
 	try
 		{ok, gun_rs:ws_upgrade(ConnPid, Path, Headers)}
@@ -386,7 +402,7 @@ upgrade_with_protocol(_, Protocol, _, _) ->
 %% @doc Waits for the answer to the upgrade. A refused one is
 %% `{error, {upgrade_refused, Status, Headers, Body}}', Body being what came of it within
 %% the timeout, 65536 bytes at most; the connection stays up.
--spec await_upgrade(ConnPid :: pid(), StreamRef :: reference(), timeout()) -> ok | error().
+-spec await_upgrade(ConnPid :: pid(), StreamRef :: gun_rs_native:stream_ref(), timeout()) -> ok | error().
 await_upgrade(ConnPid, StreamRef, Timeout) ->
 	MRef = monitor(process, ConnPid),
 	Result = await_upgrade(ConnPid, StreamRef, deadline(Timeout), MRef),

@@ -6,6 +6,7 @@
 
 -export([cast/2]).
 -export([request/5]).
+-export([connect/6]).
 -export([ws_upgrade/5]).
 
 %% A connection may have ended just now. What its process is sent yet stands in the report
@@ -18,7 +19,7 @@ cast(Pid, Message) ->
 	end.
 
 %% Everything is as the user gave it, but for the names of headers.
--spec request(pid(), reference(), gun_rs_options:reply_to(),
+-spec request(pid(), gun_rs_native:stream_ref(), gun_rs_options:reply_to(),
 	{request, iodata(), iodata(), gun_rs_request:headers(), Body :: iodata()}
 		| {headers, iodata(), iodata(), gun_rs_request:headers()},
 	gun_rs_options:req_opts()) -> ok.
@@ -27,7 +28,12 @@ request(Pid, StreamRef, ReplyTo, {request, Method, Path, Headers, Body}, ReqOpts
 request(Pid, StreamRef, ReplyTo, {headers, Method, Path, Headers}, ReqOpts) ->
 	cast(Pid, {headers, ReplyTo, StreamRef, Method, Path, names(Headers), flow(ReqOpts)}).
 
--spec ws_upgrade(pid(), reference(), iodata(), gun_rs_request:headers(), gun_rs_options:ws_opts() | undefined) -> ok.
+-spec connect(pid(), gun_rs_native:stream_ref(), gun_rs_options:reply_to(), gun_rs_connect_options:destination(),
+	gun_rs_request:headers(), gun_rs_options:req_opts()) -> ok.
+connect(Pid, StreamRef, ReplyTo, Destination, Headers, ReqOpts) ->
+	cast(Pid, {connect, ReplyTo, StreamRef, Destination, names(Headers), flow(ReqOpts)}).
+
+-spec ws_upgrade(pid(), gun_rs_native:stream_ref(), iodata(), gun_rs_request:headers(), gun_rs_options:ws_opts() | undefined) -> ok.
 ws_upgrade(Pid, StreamRef, Path, Headers, undefined) ->
 	cast(Pid, {ws_upgrade, self(), StreamRef, Path, names(Headers)});
 ws_upgrade(Pid, StreamRef, Path, Headers, WsOpts) ->

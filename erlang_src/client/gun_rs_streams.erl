@@ -5,6 +5,8 @@
 
 -export([is_needed/1]).
 -export([init/1]).
+-export([up/2]).
+-export([tunnel_up/2]).
 -export([cookie_store/1]).
 -export([request/4]).
 -export([message/3]).
@@ -20,39 +22,78 @@
 }).
 
 -record(state, {
+	%% Those that each connection begins with: of the origin that it is for, which the SOCKS options name if it leads
+	%% through such proxies.
+	first :: {Scheme :: binary(), Authority :: binary()},
 	scheme :: binary(),
 	authority :: binary(),
 	cookie_store :: gun_rs_cookies:store() | undefined,
-	cookie_opts :: map(),
-	content_handlers :: gun_rs_content_handler:handlers(),
-	streams = #{} :: #{reference() => #stream{}}
+	%% Those of each protocol that may be spoken.
+	opts :: #{http | http2 => opts()},
+	%% Which one is.
+	protocol = http :: gun_rs_native:protocol(),
+	streams = #{} :: #{gun_rs_native:stream_ref() => #stream{}}
 }).
+-type opts() :: #{content_handlers := gun_rs_content_handler:handlers(), cookie_ignore_informational := boolean()}.
 -opaque state() :: #state{}.
 -export_type([state/0]).
 
 %% @doc Whether there are such modules. The default content handler does nothing that the
 %% native side doesn't do.
 -spec is_needed(gun_rs_options:config()) -> boolean().
-is_needed(#{cookie_store := undefined, http_opts := #{content_handlers := [Handler]}}) ->
-	not lists:member(Handler, [gun_rs_data_h, {gun_rs_data_h, #{}}, gun_data_h, {gun_data_h, #{}}]);
+is_needed(Config=#{cookie_store := undefined}) ->
+	lists:any(fun(#{content_handlers := Handlers}) -> not is_default(Handlers) end, maps:values(opts(Config)));
 is_needed(_) ->
 	true.
 
+is_default([Handler]) -> lists:member(Handler, [gun_rs_data_h, {gun_rs_data_h, #{}}, gun_data_h, {gun_data_h, #{}}]);
+is_default(_) -> false.
+
+%% Of both: a tunnel may lead to the other one.
+opts(#{http_opts := HttpOpts, http2_opts := Http2Opts}) ->
+	maps:map(fun(_, Opts) -> maps:with([content_handlers, cookie_ignore_informational], Opts) end,
+		#{http => HttpOpts, http2 => Http2Opts}).
+
 -spec init(gun_rs_options:config()) -> state() | undefined.
-init(Config=#{cookie_store := CookieStore, http_opts := HttpOpts=#{content_handlers := Handlers}}) ->
+init(Config=#{cookie_store := CookieStore}) ->
 	case is_needed(Config) of
-		true -> #state{scheme=gun_rs_options:scheme(Config), authority=gun_rs_options:authority(Config),
-			cookie_store=CookieStore, cookie_opts=maps:with([cookie_ignore_informational], HttpOpts),
-			content_handlers=Handlers};
+		true ->
+			Origin = gun_rs_connect_options:origin(Config),
+			Scheme = gun_rs_options:scheme(Origin),
+			Authority = gun_rs_options:authority(Origin),
+			#state{first={Scheme, Authority}, scheme=Scheme, authority=Authority, cookie_store=CookieStore, opts=opts(Config)};
 		false -> undefined
 	end.
+
+%% @doc The connection is up and speaks this protocol.
+-spec up(gun_rs_native:protocol(), State) -> State when State :: state() | undefined.
+up(_, undefined) -> undefined;
+up(Protocol, State) -> (first(State))#state{protocol=Protocol}.
+
+first(State=#state{first={Scheme, Authority}}) ->
+	State#state{scheme=Scheme, authority=Authority}.
+
+%% @doc The connection leads there now.
+-spec tunnel_up(gun_rs_tunnels:origin(), State) -> State when State :: state() | undefined.
+tunnel_up(_, undefined) ->
+	undefined;
+%% A proxy on the way, which no request is for.
+tunnel_up(#{protocol := socks}, State) ->
+	State;
+tunnel_up(Origin=#{protocol := Protocol}, State=#state{scheme=Scheme}) ->
+	%% What is no HTTP has no requests.
+	NewScheme = case gun_rs_tunnels:scheme(Origin) of
+		undefined -> Scheme;
+		Known -> Known
+	end,
+	State#state{protocol=Protocol, scheme=NewScheme, authority=gun_rs_options:authority(Origin)}.
 
 -spec cookie_store(state() | undefined) -> gun_rs_cookies:store() | undefined.
 cookie_store(#state{cookie_store=CookieStore}) -> CookieStore;
 cookie_store(undefined) -> undefined.
 
 %% @doc The headers of a request, with its cookies.
--spec request(reference(), Path :: binary(), Headers, State) -> {Headers, State}
+-spec request(gun_rs_native:stream_ref(), Path :: binary(), Headers, State) -> {Headers, State}
 	when Headers :: [{binary(), binary()}], State :: state() | undefined.
 request(_, _, Headers, undefined) ->
 	{Headers, undefined};
@@ -94,15 +135,18 @@ store_cookies({gun_inform, _, StreamRef, Status, Headers}, State) ->
 	store_cookies(StreamRef, Status, Headers, State);
 store_cookies({gun_response, _, StreamRef, _, Status, Headers}, State) ->
 	store_cookies(StreamRef, Status, Headers, State);
+store_cookies({gun_upgrade, _, StreamRef, _, Headers}, State=#state{protocol=http2}) ->
+	store_cookies(StreamRef, 200, Headers, State);
 store_cookies({gun_upgrade, _, StreamRef, _, Headers}, State) ->
 	store_cookies(StreamRef, 101, Headers, State);
 store_cookies(_, State) ->
 	State.
 
 store_cookies(StreamRef, Status, Headers, State=#state{scheme=Scheme, cookie_store=CookieStore0,
-		cookie_opts=CookieOpts, streams=Streams}) ->
+		opts=Opts, protocol=Protocol, streams=Streams}) ->
 	case Streams of
 		#{StreamRef := #stream{authority=Authority, path=Path}} ->
+			CookieOpts = maps:with([cookie_ignore_informational], map_get(Protocol, Opts)),
 			CookieStore = gun_rs_cookies:set_cookie_headers(Scheme, Authority, Path, Status, Headers,
 				CookieStore0, CookieOpts),
 			State#state{cookie_store=CookieStore};
@@ -115,9 +159,10 @@ store_cookies(_, _, _, undefined) ->
 delivered(_, _, undefined) ->
 	undefined;
 delivered(ReplyTo, {gun_response, _, StreamRef, nofin, Status, Headers},
-		State=#state{content_handlers=Handlers, streams=Streams}) ->
+		State=#state{opts=Opts, protocol=Protocol, streams=Streams}) ->
 	case Streams of
 		#{StreamRef := Stream} ->
+			#{content_handlers := Handlers} = map_get(Protocol, Opts),
 			Content = gun_rs_content_handler:init(ReplyTo, StreamRef, Status, Headers, Handlers),
 			State#state{streams=Streams#{StreamRef := Stream#stream{content=Content}}};
 		_ ->
@@ -125,6 +170,10 @@ delivered(ReplyTo, {gun_response, _, StreamRef, nofin, Status, Headers},
 	end;
 delivered(_, {gun_response, _, StreamRef, fin, _, _}, State) ->
 	forget(StreamRef, State);
+%% As if the user had asked for it.
+delivered(_, {gun_push, _, _, StreamRef, _, Uri, _}, State=#state{streams=Streams}) ->
+	{Authority, Path} = pushed(Uri),
+	State#state{streams=Streams#{StreamRef => #stream{authority=Authority, path=Path}}};
 delivered(_, {gun_upgrade, _, StreamRef, _, _}, State) ->
 	forget(StreamRef, State);
 delivered(_, {gun_trailers, _, StreamRef, _}, State) ->
@@ -138,6 +187,14 @@ delivered(_, {gun_error, _, StreamRef, _}, State) ->
 delivered(_, _, State) ->
 	State.
 
+%% The native side has made it of its parts, and each is what it must be.
+pushed(Uri) ->
+	[_, AfterScheme] = binary:split(Uri, <<"://">>),
+	case binary:split(AfterScheme, <<"/">>) of
+		[Authority, Path] -> {Authority, <<"/", Path/binary>>};
+		[Authority] -> {Authority, <<"/">>}
+	end.
+
 data(StreamRef, IsFin, Data, State=#state{streams=Streams}) ->
 	#{StreamRef := Stream=#stream{content=Content0}} = Streams,
 	{ok, Flow, Content} = gun_rs_content_handler:handle(IsFin, Data, Content0),
@@ -149,13 +206,13 @@ data(StreamRef, IsFin, Data, State=#state{streams=Streams}) ->
 	end.
 
 %% @doc Nothing more of the stream will come.
--spec forget(reference(), State) -> State when State :: state() | undefined.
+-spec forget(gun_rs_native:stream_ref() | undefined, State) -> State when State :: state() | undefined.
 forget(_, undefined) ->
 	undefined;
 forget(StreamRef, State=#state{streams=Streams}) ->
 	State#state{streams=maps:remove(StreamRef, Streams)}.
 
-%% @doc Nothing more of these streams will. Others wait for the next connection.
--spec down([reference()], State) -> State when State :: state() | undefined.
+%% @doc Nothing more of these streams will. Others wait for the next connection, which leads through no tunnel of this one.
+-spec down([gun_rs_native:stream_ref()], State) -> State when State :: state() | undefined.
 down(_, undefined) -> undefined;
-down(Killed, State=#state{streams=Streams}) -> State#state{streams=maps:without(Killed, Streams)}.
+down(Killed, State=#state{streams=Streams}) -> (first(State))#state{protocol=http, streams=maps:without(Killed, Streams)}.

@@ -4,11 +4,11 @@
 -export([init/6]).
 -export([frame/3]).
 
--type handlers() :: #{StreamRef :: reference() => {module(), State :: term()}}.
+-type handlers() :: #{StreamRef :: gun_rs_native:stream_ref() => {module(), State :: term()}}.
 -export_type([handlers/0]).
 
 %% @doc Starts the module of a WebSocket whose upgrade is done.
--spec init(StreamRef :: reference(), gun_rs_options:reply_to(), Subprotocol :: binary() | undefined,
+-spec init(StreamRef :: gun_rs_native:stream_ref(), gun_rs_options:reply_to(), Subprotocol :: binary() | undefined,
 	Headers :: [{binary(), binary()}], gun_rs_options:ws_opts(), handlers()) -> handlers().
 init(StreamRef, ReplyTo, Subprotocol, Headers, WsOpts, Handlers) ->
 	Module = gun_rs_options:handler_module(Subprotocol, WsOpts),
@@ -16,7 +16,7 @@ init(StreamRef, ReplyTo, Subprotocol, Headers, WsOpts, Handlers) ->
 	Handlers#{StreamRef => {Module, State}}.
 
 %% @doc Gives the WebSocket's module a frame.
--spec frame(StreamRef :: reference(), gun_rs_ws_protocol:frame(), handlers()) -> handlers().
+-spec frame(StreamRef :: gun_rs_native:stream_ref(), gun_rs_ws_protocol:frame(), handlers()) -> handlers().
 frame(StreamRef, Frame, Handlers) ->
 	#{StreamRef := {Module, State0}} = Handlers,
 	{ok, FlowDecrement, State} = Module:handle(Frame, State0),

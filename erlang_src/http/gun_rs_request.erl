@@ -6,10 +6,12 @@
 
 -export([whole/5]).
 -export([streamed/4]).
+-export([may_announce/2]).
 -export([headers/2]).
 -export([upgrade_headers/2]).
 -export([path/1]).
 -export([body/1]).
+-export([limits/1]).
 -export([refusal/2]).
 -export([is_token/1]).
 -export([spelling/1]).
@@ -38,6 +40,15 @@
 whole(Method, Path, Headers0, Body, Invalid) ->
 	Headers = [Header || Header={Name, _} <- headers(Headers0, Invalid), Name =/= <<"content-length">>],
 	{method(Method), path(Path), without_coding(Headers), body(Body)}.
+
+%% @doc Whether a request without a body is one to the older gun whose body follows: it took the
+%% headers for it, by these names, and an empty binary for no body.
+-spec may_announce(headers(), Body :: term()) -> boolean().
+may_announce(Headers, <<>>) when is_list(Headers), length(Headers) > 0 ->
+	lists:keymember(<<"content-type">>, 1, Headers)
+		orelse not lists:member(lists:keyfind(<<"content-length">>, 1, Headers), [false, {<<"content-length">>, <<"0">>}]);
+may_announce(_, _) ->
+	false.
 
 %% @doc A request whose body is to follow: in chunks, unless there is a content-length
 %% header, which must be a number.
@@ -171,6 +182,19 @@ path(Path) ->
 	catch error:badarg ->
 		error({invalid_request_target, Path,
 			"The path must be iodata; encode other text as UTF-8."})
+	end.
+
+%% @doc The limits that the options of a request set. Nodes with 0.3.0 know those without timeout.
+-spec limits(gun_rs_options:req_opts()) -> gun_rs_native:limits().
+limits(ReqOpts) when map_size(ReqOpts) =:= 0 ->
+	{undefined, infinity, infinity};
+limits(ReqOpts) ->
+	Flow = maps:get(flow, ReqOpts, undefined),
+	Response = maps:get(response_timeout, ReqOpts, infinity),
+	Body = maps:get(body_timeout, ReqOpts, infinity),
+	case ReqOpts of
+		#{timeout := Timeout} when Timeout =/= infinity -> {Flow, Response, Body, Timeout};
+		_ -> {Flow, Response, Body}
 	end.
 
 %% @doc The error for a request that native code cannot send.

@@ -4,6 +4,7 @@
 -export([to_binary/1]).
 -export([unix_path/1]).
 -export([authority/3]).
+-export([with_port/2]).
 -export([is_ip/1]).
 
 -type host() :: inet:hostname() | inet:ip_address() | binary().
@@ -73,12 +74,19 @@ ip_to_binary(IP) ->
 %% nothing to another host: RFC 6874, 4.
 -spec authority(Host :: binary(), inet:port_number(), tcp | tls) -> binary().
 authority(Host, Port, Transport) ->
-	Name = case binary:match(Host, <<":">>) of
-		nomatch -> Host;
-		_ -> [$[, hd(binary:split(Host, <<"%">>)), $]]
-	end,
 	case {Transport, Port} of
-		{tcp, 80} -> iolist_to_binary(Name);
-		{tls, 443} -> iolist_to_binary(Name);
-		_ -> iolist_to_binary([Name, $:, integer_to_list(Port)])
+		{tcp, 80} -> name(Host);
+		{tls, 443} -> name(Host);
+		_ -> with_port(Host, Port)
+	end.
+
+%% @doc The same with any port.
+-spec with_port(Host :: binary(), inet:port_number()) -> binary().
+with_port(Host, Port) ->
+	iolist_to_binary([name(Host), $:, integer_to_list(Port)]).
+
+name(Host) ->
+	case binary:match(Host, <<":">>) of
+		nomatch -> Host;
+		_ -> iolist_to_binary([$[, hd(binary:split(Host, <<"%">>)), $]])
 	end.

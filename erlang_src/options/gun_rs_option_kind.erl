@@ -19,6 +19,7 @@
 	| {list_of, kind()}
 	| {function, arity()}
 	| reply_to
+	| req_reply_to
 	| {Check :: fun((Value :: term()) -> boolean()), Text :: string()}.
 -export_type([kind/0]).
 
@@ -41,9 +42,11 @@ is_valid({list_of, Kind}, L) when is_list(L), length(L) >= 0 -> lists:all(fun(V)
 is_valid({list_of, _}, _) -> false;
 is_valid({function, Arity}, F) -> is_function(F, Arity);
 is_valid(reply_to, V) -> is_reply_to(V);
+is_valid(req_reply_to, V) -> V =:= alias orelse is_reply_to(V);
 is_valid({Check, _}, V) -> Check(V).
 
 is_reply_to(Pid) when is_pid(Pid) -> true;
+is_reply_to(Alias) when is_reference(Alias) -> true;
 is_reply_to(Fun) when is_function(Fun, 1) -> true;
 is_reply_to({Fun, Args}) when is_function(Fun, 1 + length(Args)) -> true;
 is_reply_to({M, F, Args}) when is_atom(M), is_atom(F), is_list(Args), length(Args) >= 0 -> true;
@@ -63,7 +66,8 @@ text({one_of, Atoms}) -> alternatives(names(Atoms));
 text({list_of, Kind}) -> "a list, each element of it " ++ text(Kind);
 text({function, 2}) -> "a fun of two arguments";
 text({function, Arity}) -> format("a fun of ~b arguments", [Arity]);
-text(reply_to) -> "a pid, a fun of one argument, {Fun, Args} or {M, F, Args}";
+text(reply_to) -> "a pid, an alias of one, a fun of one argument, {Fun, Args} or {M, F, Args}";
+text(req_reply_to) -> "alias, a pid, an alias of one, a fun of one argument, {Fun, Args} or {M, F, Args}";
 text({_, Text}) -> Text.
 
 %% @doc The atoms as they are written.

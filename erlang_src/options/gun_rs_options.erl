@@ -3,8 +3,8 @@
 %% What each may be stands in `gun_rs_option_table'. What is unknown, ill-typed or not built
 %% yet is named in the error and never ignored:
 %%
-%% `{options, {Key, Value}}' for an option of open; `{options, {ws, {Key, Value}}}'
-%% and `{options, {http, {Key, Value}}}' for one of ws_opts and http_opts;
+%% `{options, {Key, Value}}' for an option of open; `{options, {ws, {Key, Value}}}', and so with http, http2 and raw,
+%% for one of ws_opts, http_opts, http2_opts and raw_opts;
 %% `{options, {tcp_opts, Element}}' for an element of tcp_opts, and so for tls_opts;
 %% `{options, {url, Url}}' for what is no URL of a known scheme;
 %% `{options, {host, Host}}' and `{options, {port, Port}}' for the first two arguments;
@@ -16,8 +16,9 @@
 -export([open/3]).
 -export([open_unix/2]).
 -export([request/1]).
+-export([request_without_alias/1]).
 -export([ws_upgrade/1]).
--export([native_open/2]).
+-export([native_open/3]).
 -export([authority/1]).
 -export([scheme/1]).
 -export([native_ws/1]).
@@ -37,7 +38,7 @@
 -type dialect() :: gun_2 | gun_1 | gun_1_pre | gun_0.
 -export_type([dialect/0]).
 
--type reply_to() :: pid()
+-type reply_to() :: pid() | Alias :: reference()
 	| fun((_) -> _)
 	| {fun(), list()}
 	| {module(), atom(), list()}.
@@ -49,10 +50,14 @@
 	cookie_store => gun_rs_cookies:store(),
 	dialect => dialect(),
 	domain_lookup_timeout => milliseconds() | infinity,
+	event_handler => {module(), State :: term()},
 	http_opts => http_opts(),
 	http2_opts => http2_opts(),
 	notify_retries => boolean(),
-	protocols => [http | {http, http_opts()} | http2 | {http2, http2_opts()}],
+	protocols => [http | {http, http_opts()} | http2 | {http2, http2_opts()} | raw | {raw, raw_opts()}
+		| socks | {socks, gun_rs_connect_options:socks_opts()}],
+	raw_opts => raw_opts(),
+	socks_opts => gun_rs_connect_options:socks_opts(),
 	retry => non_neg_integer(),
 	retry_backoff => retry_backoff(),
 	retry_fun => retry_fun(),
@@ -90,51 +95,68 @@
 	max_informs => non_neg_integer() | infinity,
 	max_send_queue => pos_integer() | infinity,
 	max_trailer_block_size => pos_integer() | infinity,
+	pipeline => pos_integer() | infinity,
 	transform_header_name => fun((LowercaseName :: binary()) -> binary()),
 	version => 'HTTP/1.1' | 'HTTP/1.0'
 }.
 -export_type([http_opts/0]).
+
+%% How many reads are received before the owner must ask for more, and how many bytes may wait to be sent.
+-type raw_opts() :: #{
+	flow => pos_integer() | infinity,
+	max_send_queue => pos_integer() | infinity
+}.
+-export_type([raw_opts/0]).
 
 %% Timeouts are in milliseconds.
 -type req_opts() :: #{
 	body_timeout => milliseconds() | infinity,
 	flow => pos_integer() | infinity | auto,
 	invalid_request_headers => raise | error | ignore,
-	reply_to => reply_to(),
-	response_timeout => milliseconds() | infinity
+	reply_to => reply_to() | alias,
+	response_timeout => milliseconds() | infinity,
+	timeout => milliseconds() | infinity,
+	traceparent => binary(),
+	tunnel => gun_rs_native:stream_ref()
 }.
 -export_type([req_opts/0]).
 
 -type window() :: 0..16#7fffffff.
 
-%% Timeouts are in milliseconds, sizes in bytes.
+%% Timeouts are in milliseconds, sizes in bytes. Of gun's options the last ones are taken for the
+%% values that ask for what is done anyway: see `gun_rs_option_table'.
 -type http2_opts() :: #{
 	closing_timeout => milliseconds() | infinity,
-	connection_window_margin_size => window(),
-	connection_window_update_threshold => window(),
 	content_handlers => gun_rs_content_handler:handlers(),
 	cookie_ignore_informational => boolean(),
-	enable_connect_protocol => boolean(),
-	flow => pos_integer(),
+	flow => pos_integer() | infinity | auto,
 	initial_connection_window_size => 16#ffff..16#7fffffff,
 	initial_stream_window_size => window(),
 	keepalive => milliseconds() | infinity,
-	keepalive_tolerance => non_neg_integer(),
+	keepalive_tolerance => non_neg_integer() | infinity,
 	max_concurrent_streams => non_neg_integer() | infinity,
-	max_connection_window_size => window(),
 	max_decode_table_size => non_neg_integer(),
-	max_encode_table_size => non_neg_integer(),
 	max_fragmented_header_block_size => 16#4000..16#7fffffff,
 	max_frame_size_received => 16#4000..16#ffffff,
-	max_frame_size_sent => 16#4000..16#ffffff | infinity,
+	max_header_list_size => pos_integer(),
 	max_headers => non_neg_integer(),
-	max_stream_window_size => window(),
+	max_informs => non_neg_integer() | infinity,
+	max_send_queue => pos_integer() | infinity,
 	notify_settings_changed => boolean(),
 	preface_timeout => milliseconds() | infinity,
+	push => boolean(),
 	settings_timeout => milliseconds() | infinity,
-	stream_window_data_threshold => window(),
-	stream_window_margin_size => window(),
-	stream_window_update_threshold => window()
+	too_many_streams => wait | error,
+	connection_window_margin_size => 0,
+	connection_window_update_threshold => none(),
+	enable_connect_protocol => boolean(),
+	max_connection_window_size => window(),
+	max_encode_table_size => 4096..16#ffffffff,
+	max_frame_size_sent => 16#ffffff | infinity,
+	max_stream_window_size => window(),
+	stream_window_data_threshold => 0,
+	stream_window_margin_size => 0,
+	stream_window_update_threshold => none()
 }.
 -export_type([http2_opts/0]).
 
@@ -145,6 +167,7 @@
 	compress => boolean() | compat | compress_opts(),
 	default_protocol => module(),
 	flow => pos_integer() | infinity | auto,
+	http1_fallback => boolean(),
 	invalid_request_headers => raise | error | ignore,
 	keepalive => milliseconds() | infinity,
 	keepalive_tolerance => non_neg_integer() | infinity,
@@ -155,6 +178,8 @@
 	reply_to => reply_to(),
 	reupgrade => boolean() | reupgrade(),
 	silence_pings => boolean(),
+	traceparent => binary(),
+	tunnel => gun_rs_native:stream_ref(),
 	upgrade_timeout => milliseconds() | infinity,
 	user_opts => term()
 }.
@@ -188,12 +213,16 @@
 	cookie_store := undefined | gun_rs_cookies:store(),
 	dialect := dialect(),
 	domain_lookup_timeout := milliseconds() | infinity,
+	event_handler := undefined | {module(), State :: term()},
 	host := host() | {local, binary()},
 	http_opts := http_opts(),
+	http2_opts := http2_opts(),
 	notify_retries := boolean(),
 	opts := opts(),
 	port := 1..65535,
-	protocols := [http],
+	protocols := [http | http2 | raw | socks],
+	socks => map() | undefined,
+	raw_opts := raw_opts(),
 	retry := non_neg_integer(),
 	retry_backoff := undefined | #{max := milliseconds(), jitter := number()},
 	retry_fun := undefined | retry_fun(),
@@ -208,17 +237,18 @@
 }.
 -export_type([config/0]).
 
--define(IS_PROPER_LIST(L), (is_list(L) andalso length(L) >= 0)).
-
 %% @doc The arguments of `gun_rs:open/3' for a URL, and the target of its requests. Options that
-%% name another transport contradict it.
+%% name another transport contradict it. For ws and wss HTTP/1.1 is spoken: few servers have WebSocket over HTTP/2.
 -spec url(Url :: term(), opts()) -> {ok, host(), Port :: 1..65535, Target :: string(), opts()}
 	| {error, {options, {url | transport, term()}}}.
 url(Url, Opts) ->
 	case gun_rs_url:parse(Url) of
-		{ok, #{transport := Transport, host := Host, port := Port, target := Target}} ->
+		{ok, #{transport := Transport, websocket := IsWebsocket, host := Host, port := Port, target := Target}} ->
 			case transport_name(maps:get(transport, Opts, Transport)) of
-				Transport -> {ok, Host, Port, Target, Opts#{transport => Transport}};
+				Transport when IsWebsocket ->
+					{ok, Host, Port, Target, maps:merge(#{protocols => [http]}, Opts#{transport => Transport})};
+				Transport ->
+					{ok, Host, Port, Target, Opts#{transport => Transport}};
 				_ -> {error, {options, {transport, maps:get(transport, Opts)}}}
 			end;
 		{error, Shown} ->
@@ -227,65 +257,28 @@ url(Url, Opts) ->
 
 %% @doc Checks the arguments of `gun_rs:open/3' and fills in the defaults.
 -spec open(Host :: term(), Port :: term(), Opts :: term())
-	-> {ok, config()} | {error, {options, Bad :: term()}}.
+	-> {ok, config()} | {error, {options, Bad :: term()}} | {error, options, {socks, host | port}}.
 open(_, _, Opts) when not is_map(Opts) ->
 	{error, {options, gun_rs_secrets:options(Opts)}};
 open(Host, Port, Opts0) ->
-	Opts = without_transport_opts(Port, Opts0),
+	Opts = gun_rs_transport_opts:spread(transport_of(Port, Opts0), Opts0),
 	case check_open(Host, Port, Opts) of
 		ok -> {ok, config(Host, Port, Opts)};
-		Error -> of_transport_opts(Error, Opts0)
+		Error -> gun_rs_transport_opts:name(Error, Opts0)
 	end.
-
-%% In gun 1 they are the options of the socket, and with TLS those of both.
-without_transport_opts(Port, Opts=#{transport_opts := TransportOpts}) when ?IS_PROPER_LIST(TransportOpts) ->
-	case {maps:get(dialect, Opts, default_dialect()), transport_name(maps:get(transport, Opts, transport(Port)))} of
-		{gun_2, _} ->
-			Opts;
-		{_, tls} ->
-			{Tcp, Tls} = lists:partition(fun gun_rs_tls_option_check:is_socket_option/1, TransportOpts),
-			add(tls_opts, Tls, add(tcp_opts, Tcp, maps:remove(transport_opts, Opts)));
-		{_, _} ->
-			add(tcp_opts, TransportOpts, maps:remove(transport_opts, Opts))
-	end;
-without_transport_opts(_, Opts) ->
-	Opts.
-
-add(_, [], Opts) ->
-	Opts;
-add(Key, Elements, Opts) ->
-	case maps:get(Key, Opts, []) of
-		Given when ?IS_PROPER_LIST(Given) -> Opts#{Key => Given ++ Elements};
-		%% It is refused.
-		_ -> Opts
-	end.
-
-%% The element is named with the option that the user gave it by.
-of_transport_opts(Error={error, {options, {Key, Element}}}, #{transport_opts := TransportOpts})
-		when Key =:= tcp_opts; Key =:= tls_opts ->
-	case ?IS_PROPER_LIST(TransportOpts) andalso is_of(Element, TransportOpts) of
-		true -> {error, {options, {transport_opts, Element}}};
-		false -> Error
-	end;
-of_transport_opts(Error, _) ->
-	Error.
-
-%% One whose value may be a secret is known by its key.
-is_of({Key, {hidden, _}}, TransportOpts) -> lists:keymember(Key, 1, TransportOpts);
-is_of(Element, TransportOpts) -> lists:member(Element, TransportOpts).
 
 %% @doc Checks the arguments of `gun_rs:open_unix/2' and fills in the defaults.
 -spec open_unix(Path :: term(), Opts :: term())
-	-> {ok, config()} | {error, {options, Bad :: term()}}.
+	-> {ok, config()} | {error, {options, Bad :: term()}} | {error, options, {socks, host | port}}.
 open_unix(_, Opts) when not is_map(Opts) ->
 	{error, {options, gun_rs_secrets:options(Opts)}};
 open_unix(Path0, Opts0) ->
 	case gun_rs_host:unix_path(Path0) of
 		{ok, Path} ->
-			Opts = without_transport_opts(80, Opts0),
+			Opts = gun_rs_transport_opts:spread(transport_of(80, Opts0), Opts0),
 			case check_unix(Opts) of
 				ok -> {ok, config({local, Path}, 80, Opts)};
-				Error -> of_transport_opts(Error, Opts0)
+				Error -> gun_rs_transport_opts:name(Error, Opts0)
 			end;
 		error ->
 			{error, {options, {path, Path0}}}
@@ -302,7 +295,7 @@ check_unix(Opts) ->
 
 check_unix_opts(Opts) ->
 	case check_open_opts(Opts) of
-		ok -> check_negotiation(transport_name(maps:get(transport, Opts, tcp)), Opts);
+		ok -> gun_rs_protocols:check(transport_name(maps:get(transport, Opts, tcp)), Opts);
 		Error -> Error
 	end.
 
@@ -312,6 +305,11 @@ request(ReqOpts) when is_map(ReqOpts) ->
 	checked(req, ReqOpts, req);
 request(ReqOpts) ->
 	{error, {options, {req, ReqOpts}}}.
+
+%% @doc The same for what no await ends: an alias of it would stay.
+-spec request_without_alias(ReqOpts :: term()) -> ok | {error, {options, {req, Bad :: term()}}}.
+request_without_alias(#{reply_to := alias}) -> {error, {options, {req, {reply_to, alias}}}};
+request_without_alias(ReqOpts) -> request(ReqOpts).
 
 %% @doc Checks the options of `gun_rs:ws_upgrade/4'.
 -spec ws_upgrade(WsOpts :: term()) -> ok | {error, {options, {ws, Bad :: term()}}}.
@@ -324,18 +322,26 @@ ws_upgrade(WsOpts) ->
 %% Erlang left in them that it would have to check. `host' is what the resolver
 %% takes, `authority' the value of the Host header, `processed' whether every request and
 %% message goes through the process behind the connection.
--spec native_open(config(), Processed :: boolean()) -> map().
-native_open(Config=#{host := Host, port := Port, tcp_opts := Tcp, http_opts := HttpOpts, ws_opts := WsOpts,
+-spec native_open(config(), Processed :: boolean(), Observed :: [gun_rs_event:step()]) -> map().
+native_open(Config=#{host := Host, port := Port, tcp_opts := Tcp, ws_opts := WsOpts,
 		connect_timeout := ConnectTimeout, domain_lookup_timeout := LookupTimeout, retry := Retry,
-		tls_handshake_timeout := HandshakeTimeout, dialect := Dialect}, Processed) ->
+		tls_handshake_timeout := HandshakeTimeout, dialect := Dialect, protocols := Protocols, http2_opts := Http2Opts,
+		raw_opts := RawOpts}, Processed, Observed) ->
 	#{
 		dialect => Dialect,
 		endpoint => endpoint(Host, Port),
+		first => gun_rs_protocols:first(Config),
 		authority => authority(Config),
 		connect_timeout => ConnectTimeout,
 		domain_lookup_timeout => LookupTimeout,
-		http => native_http(HttpOpts),
+		http => gun_rs_protocols:native_http(Config),
+		http1 => lists:member(http, Protocols),
+		http2 => gun_rs_protocols:native_http2(Config),
+		http2_inside => gun_rs_protocols:native(http2, Http2Opts),
+		socks => gun_rs_connect_options:reveal(maps:get(socks, Config, undefined)),
+		observed => Observed,
 		processed => Processed,
+		raw_opts => gun_rs_option_table:native(raw, RawOpts),
 		reconnects => Retry > 0,
 		tcp => gun_rs_tcp_options:native(Tcp),
 		tls_handshake_timeout => HandshakeTimeout,
@@ -349,7 +355,8 @@ endpoint(Host, Port) ->
 	{tcp, HostBin, Port}.
 
 %% @doc The value of the Host header, unless the user gives one.
--spec authority(config()) -> binary().
+-spec authority(#{host := host() | {local, binary()}, port := inet:port_number(), transport := tcp | tls, atom() => term()})
+	-> binary().
 authority(#{host := {local, _}}) ->
 	<<"localhost">>;
 authority(#{host := Host, port := Port, transport := Transport}) ->
@@ -357,19 +364,9 @@ authority(#{host := Host, port := Port, transport := Transport}) ->
 	gun_rs_host:authority(HostBin, Port, Transport).
 
 %% @doc The scheme of its requests.
--spec scheme(config()) -> binary().
+-spec scheme(#{transport := tcp | tls, atom() => term()}) -> binary().
 scheme(#{transport := tcp}) -> <<"http">>;
 scheme(#{transport := tls}) -> <<"https">>.
-
-native_http(HttpOpts=#{max_header_block_size := Headers, max_trailer_block_size := Trailers}) ->
-	Native = gun_rs_option_table:native(http, HttpOpts),
-	Native#{
-		max_trailer_block_size => min(Headers, Trailers),
-		title_case_headers => title_case(HttpOpts)
-	}.
-
-title_case(#{transform_header_name := Fun}) -> gun_rs_request:spelling(Fun) =:= title;
-title_case(_) -> false.
 
 %% @doc The options of one WebSocket for the native library: complete, from options
 %% that open/3 or ws_upgrade/1 has accepted.
@@ -426,9 +423,19 @@ checked(Table, Opts, Of) ->
 %% A dialect that the environment gives is checked like one of the user's.
 check_open_opts(Opts) ->
 	case gun_rs_option_table:check(open, maps:merge(#{dialect => default_dialect()}, Opts)) of
-		ok -> ok;
+		ok ->
+			case gun_rs_protocols:socks_opts(Opts) of
+				%% They count for nothing, but may not be wrong.
+				undefined when is_map_key(socks_opts, Opts) -> gun_rs_connect_options:check_socks(map_get(socks_opts, Opts));
+				undefined -> ok;
+				SocksOpts -> check_behind_socks(Opts, gun_rs_connect_options:check_socks(SocksOpts))
+			end;
 		{error, Reason} -> {error, {options, Reason}}
 	end.
+
+%% A connection beside it would not lead through the proxy.
+check_behind_socks(#{ws_opts := #{http1_fallback := true}}, ok) -> {error, {options, {ws, {http1_fallback, true}}}};
+check_behind_socks(_, Checked) -> Checked.
 
 %% @doc The dialect of connections that are opened without one.
 -spec default_dialect() -> dialect().
@@ -441,18 +448,12 @@ check_open(Host, Port, Opts) ->
 			{error, {options, {host, gun_rs_secrets:url(Host)}}};
 		{_, _} when is_integer(Port), Port > 0, Port =< 65535 ->
 			case check_open_opts(Opts) of
-				ok -> check_negotiation(transport_name(maps:get(transport, Opts, transport(Port))), Opts);
+				ok -> gun_rs_protocols:check(transport_name(maps:get(transport, Opts, transport(Port))), Opts);
 				Error -> Error
 			end;
 		{_, _} ->
 			{error, {options, {port, Port}}}
 	end.
-
-%% Without TLS there is nothing that says which of them it is, and gun takes one alone.
-check_negotiation(tcp, #{protocols := [_, _|_] = Protocols}) ->
-	{error, {options, {protocols, Protocols}}};
-check_negotiation(_, _) ->
-	ok.
 
 %% Defaults.
 
@@ -464,29 +465,29 @@ config(Host, Port, Opts0) ->
 		#{tls_opts := _} -> Opts0#{tls_opts := TlsOpts};
 		_ -> Opts0
 	end,
+	Transport = transport_name(maps:get(transport, Opts, transport(Port))),
 	Config = #{dialect := Dialect} = maps:merge((gun_rs_option_table:defaults(open))#{dialect => default_dialect()}, Opts),
-	Config#{
+	(maps:remove(socks_opts, Config))#{
 		host => Host,
-		http_opts => maps:merge(defaults(http, Dialect), http_opts(Opts)),
+		http_opts => maps:merge(defaults(http, Dialect), gun_rs_protocols:opts(http, http_opts, Opts)),
+		http2_opts => maps:merge(defaults(http2, Dialect), gun_rs_protocols:opts(http2, http2_opts, Opts)),
 		opts => Opts,
 		port => Port,
-		protocols => [http],
+		protocols => gun_rs_protocols:names(Transport, Opts),
+		raw_opts => maps:merge(gun_rs_option_table:defaults(raw), gun_rs_protocols:opts(raw, raw_opts, Opts)),
 		retry_backoff => backoff(maps:get(retry_backoff, Opts, undefined)),
 		tcp_opts => Tcp,
 		tls_opts => TlsOpts,
-		transport => transport_name(maps:get(transport, Opts, transport(Port))),
+		transport => Transport,
 		ws_opts => maps:merge(defaults(ws, Dialect), maps:get(ws_opts, Opts, #{}))
 	}.
 
 backoff(undefined) -> undefined;
 backoff(Backoff) -> maps:merge(gun_rs_option_table:defaults(backoff), Backoff).
 
-%% The options beside a protocol replace http_opts, as in gun.
-http_opts(Opts) ->
-	case lists:keyfind(http, 1, maps:get(protocols, Opts, [])) of
-		{http, HttpOpts} -> HttpOpts;
-		false -> maps:get(http_opts, Opts, #{})
-	end.
+%% In which dialect, and by which transport.
+transport_of(Port, Opts) ->
+	{maps:get(dialect, Opts, default_dialect()), transport_name(maps:get(transport, Opts, transport(Port)))}.
 
 transport(443) -> tls;
 transport(_) -> tcp.

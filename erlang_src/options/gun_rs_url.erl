@@ -4,14 +4,16 @@
 -export([parse/1]).
 -export([refusal/1]).
 
--type parts() :: #{transport := tcp | tls, host := string(), port := 1..65535, target := string()}.
+-type parts() :: #{transport := tcp | tls, websocket := boolean(), host := string(), port := 1..65535,
+	target := string()}.
 
 -type fault() :: no_text | line_break | space | user | scheme | {scheme, string()} | host | idn | port | encoding
 	| syntax.
 
-%% @doc What a URL says: target is its path and query, as they are sent. A user is refused:
-%% who gives one means a header. An IPv6 address may have a zone, as in `[fe80::1%eth0]' or,
-%% by RFC 6874, `[fe80::1%25eth0]'. In an error, the URL is without its user and password.
+%% @doc What a URL says: target is its path and query, as they are sent; websocket says whether
+%% its scheme is ws or wss. A user is refused: who gives one means a header. An IPv6 address may
+%% have a zone, as in `[fe80::1%eth0]' or, by RFC 6874, `[fe80::1%25eth0]'. In an error, the URL
+%% is without its user and password.
 -spec parse(Url :: term()) -> {ok, parts()} | {error, Url :: term()}.
 parse(Url) ->
 	case split(Url) of
@@ -96,12 +98,12 @@ parts(_, _, _, _) ->
 
 parts(Transport, Host, Port, "", Uri) ->
 	parts(Transport, Host, Port, "/", Uri);
-parts(Transport, Host, Port, Path, Uri) ->
+parts(Transport, Host, Port, Path, Uri=#{scheme := Scheme}) ->
 	Target = case Uri of
 		#{query := Query} -> Path ++ "?" ++ Query;
 		_ -> Path
 	end,
-	#{transport => Transport, host => Host, port => Port, target => Target}.
+	#{transport => Transport, websocket => hd(Scheme) =:= $w, host => Host, port => Port, target => Target}.
 
 text(no_text) -> "it must be a string or a binary in UTF-8";
 text(line_break) -> "it has a line break or another control character";

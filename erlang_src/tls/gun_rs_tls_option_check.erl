@@ -104,8 +104,8 @@ verification(_) ->
 %% Options that are honoured: what is offered in the handshake.
 
 handshake({alpn_advertised_protocols, Protocols}) ->
-	expect(is_list_of(fun(P) -> P =:= <<"http/1.1">> orelse P =:= <<"http/1.0">> end, Protocols),
-		"a list of the binaries \"http/1.1\" and \"http/1.0\", the protocols of this release");
+	expect(is_list_of(fun(P) -> lists:member(P, [<<"h2">>, <<"http/1.1">>, <<"http/1.0">>]) end, Protocols),
+		"a list of the binaries \"h2\", \"http/1.1\" and \"http/1.0\", the protocols of this release");
 handshake({ciphers, Suites}) ->
 	case gun_rs_tls_algorithms:ciphers(Suites, ['tlsv1.2', 'tlsv1.3']) of
 		{ok, _} -> ok;

@@ -298,6 +298,8 @@ refused(Element) ->
 	Element.
 
 %% What can be said of a value only with the other options, with the files, or by rustls.
+native_refusal({alpn_advertised_protocols, _}) ->
+	"there is a protocol among them that the option protocols does not have: http2 stands for h2, and http for the others";
 native_refusal({cacertfile, _}) ->
 	"the file cannot be read, has no certificate in PEM, or has one that rustls cannot use";
 native_refusal({cacerts, []}) ->

@@ -51,7 +51,7 @@ situations() ->
 %% Those that have situations.
 -spec modules() -> [module()].
 modules() ->
-	[compare_open, compare_http, compare_ws, compare_life, compare_tls, compare_programs].
+	[compare_open, compare_http, compare_ws, compare_life, compare_events, compare_tls, compare_programs].
 
 %% Most of them wait most of the time.
 in_parallel(Fun, Situations) ->

@@ -13,7 +13,7 @@ suite() ->
 	[{timetrap, {minutes, 5}}].
 
 all() ->
-	[application, websocket, handlers_of_gun, http, content_handlers, modules_of_the_user, cookies, supervisor,
+	[application, websocket, handlers_of_gun, http, content_handlers, modules_of_the_user, cookies, supervisor, pool,
 		unsupervised, refused_options, stand_in, host_header].
 
 init_per_suite(Config) ->
@@ -152,7 +152,7 @@ cookies(_) ->
 
 supervisor(Config) ->
 	ct:comment("gun_sup and gun_conns_sup are there, and the latter has the connections as children."),
-	[{gun_conns_sup, Sup, supervisor, [gun_conns_sup]}] = supervisor:which_children(gun_sup),
+	{gun_conns_sup, Sup, supervisor, [gun_conns_sup]} = lists:keyfind(gun_conns_sup, 1, supervisor:which_children(gun_sup)),
 	Sup = whereis(gun_conns_sup),
 	Before = supervisor:which_children(gun_conns_sup),
 	{ok, ConnPid} = gun:open("localhost", do_config(port, Config)),
@@ -164,6 +164,27 @@ supervisor(Config) ->
 	Before = supervisor:which_children(gun_conns_sup),
 	{error, not_found} = supervisor:terminate_child(gun_conns_sup, self()),
 	ok.
+
+pool(Config) ->
+	ct:comment("A pool is found by host and scope, and shown by gun_pools_sup."),
+	Port = do_config(port, Config),
+	Authority = iolist_to_binary(gun_http:host_header(tcp, "localhost", Port)),
+	{ok, Pool} = gun_pool:start_pool("localhost", Port, #{scope => bots, size => 2, conn_opts => #{protocols => [http]}}),
+	ok = gun_pool:await_up(Authority, bots),
+	[{undefined, Pool, worker, [gun_pool]}] = supervisor:which_children(gun_pools_sup),
+	Headers = #{<<"host">> => Authority},
+	ReqOpts = #{scope => bots, checkout_retry => [10, 100]},
+	{async, Ref={ConnPid, StreamRef}} = gun_pool:get(<<"/ok">>, Headers, ReqOpts),
+	true = is_pid(ConnPid) andalso is_reference(StreamRef),
+	{response, _, _, _} = gun_pool:await(Ref),
+	{operational, #{conns := Conns}} = gun_pool:info(Authority, bots),
+	2 = map_size(Conns),
+	{error, pool_not_found, _} = gun_pool:get(<<"/ok">>, Headers),
+	{ConnPid2, #{}} = gun_pool:checkout(Pool, #{}),
+	true = is_map_key(ConnPid2, Conns),
+	ok = gun_pool:stop_pool("localhost", Port, #{scope => bots}),
+	[] = supervisor:which_children(gun_pools_sup),
+	undefined = gun_pool:info(Authority, bots).
 
 unsupervised(Config) ->
 	ct:comment("A connection that is not supervised is no child."),

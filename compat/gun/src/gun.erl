@@ -1,12 +1,12 @@
 %% @doc gun's API, by gun_rs: each function is the one of the same name there, for programs
 %% and libraries that call gun and are not to be changed.
 %%
-%% What gun has and gun_rs has not yet raises `{not_built, {Module, Function, Arity}, Text}'.
 -module(gun).
 
 -export([open/2]).
 -export([open/3]).
 -export([open_unix/2]).
+-export([start_link/4]).
 -export([set_owner/2]).
 -export([info/1]).
 -export([close/1]).
@@ -93,8 +93,9 @@
 -type await_body_result() :: gun_rs:await_body_result().
 -export_type([await_body_result/0]).
 
+-type http2_opts() :: gun_rs_options:http2_opts().
+
 %% What these options are for is not built yet.
--type http2_opts() :: map().
 -type http3_opts() :: map().
 -type raw_opts() :: map().
 -type socks_opts() :: map().
@@ -125,8 +126,6 @@
 }.
 -export_type([tunnel_info/0]).
 
--define(NOT_BUILT(Function, Arity), gun_not_built:raise(?MODULE, Function, Arity)).
-
 -spec open(inet:hostname() | inet:ip_address(), inet:port_number()) -> {ok, pid()} | {error, any()}.
 open(Host, Port) ->
 	gun_rs:open(Host, Port).
@@ -138,6 +137,10 @@ open(Host, Port, Opts) ->
 -spec open_unix(Path :: string(), opts()) -> {ok, pid()} | {error, any()}.
 open_unix(Path, Opts) ->
 	gun_rs:open_unix(Path, Opts).
+
+-spec start_link(pid(), inet:hostname() | inet:ip_address(), inet:port_number(), opts()) -> {ok, pid()} | {error, any()}.
+start_link(Owner, Host, Port, Opts) ->
+	gun_rs:start_link(Owner, Host, Port, Opts).
 
 -spec set_owner(pid(), pid()) -> ok.
 set_owner(ConnPid, NewOwner) ->
@@ -272,17 +275,17 @@ ping(ConnPid) ->
 ping(ConnPid, ReqOpts) ->
 	gun_rs:ping(ConnPid, ReqOpts).
 
--spec connect(pid(), connect_destination()) -> no_return().
-connect(_ConnPid, _Destination) ->
-	?NOT_BUILT(connect, 2).
+-spec connect(pid(), connect_destination()) -> stream_ref().
+connect(ConnPid, Destination) ->
+	gun_rs:connect(ConnPid, Destination).
 
--spec connect(pid(), connect_destination(), req_headers()) -> no_return().
-connect(_ConnPid, _Destination, _Headers) ->
-	?NOT_BUILT(connect, 3).
+-spec connect(pid(), connect_destination(), req_headers()) -> stream_ref().
+connect(ConnPid, Destination, Headers) ->
+	gun_rs:connect(ConnPid, Destination, Headers).
 
--spec connect(pid(), connect_destination(), req_headers(), req_opts()) -> no_return().
-connect(_ConnPid, _Destination, _Headers, _ReqOpts) ->
-	?NOT_BUILT(connect, 4).
+-spec connect(pid(), connect_destination(), req_headers(), req_opts()) -> stream_ref().
+connect(ConnPid, Destination, Headers, ReqOpts) ->
+	gun_rs:connect(ConnPid, Destination, Headers, ReqOpts).
 
 -spec await(pid(), stream_ref()) -> await_result().
 await(ConnPid, StreamRef) ->

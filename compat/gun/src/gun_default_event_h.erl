@@ -1,5 +1,4 @@
-%% @doc An event handler that does nothing, for those that handle some events and leave the
-%% others to it.
+%% @doc gun's name for the event handler that does nothing, `gun_rs_default_event_h'.
 -module(gun_default_event_h).
 -behaviour(gun_event).
 
@@ -33,85 +32,85 @@
 -export([terminate/2]).
 
 -spec init(gun_event:init_event(), State) -> State.
-init(_, State) -> State.
+init(Event, State) -> gun_rs_default_event_h:init(Event, State).
 
 -spec domain_lookup_start(gun_event:domain_lookup_event(), State) -> State.
-domain_lookup_start(_, State) -> State.
+domain_lookup_start(Event, State) -> gun_rs_default_event_h:domain_lookup_start(Event, State).
 
 -spec domain_lookup_end(gun_event:domain_lookup_event(), State) -> State.
-domain_lookup_end(_, State) -> State.
+domain_lookup_end(Event, State) -> gun_rs_default_event_h:domain_lookup_end(Event, State).
 
 -spec connect_start(gun_event:connect_event(), State) -> State.
-connect_start(_, State) -> State.
+connect_start(Event, State) -> gun_rs_default_event_h:connect_start(Event, State).
 
 -spec connect_end(gun_event:connect_event(), State) -> State.
-connect_end(_, State) -> State.
+connect_end(Event, State) -> gun_rs_default_event_h:connect_end(Event, State).
 
 -spec tls_handshake_start(gun_event:tls_handshake_event(), State) -> State.
-tls_handshake_start(_, State) -> State.
+tls_handshake_start(Event, State) -> gun_rs_default_event_h:tls_handshake_start(Event, State).
 
 -spec tls_handshake_end(gun_event:tls_handshake_event(), State) -> State.
-tls_handshake_end(_, State) -> State.
+tls_handshake_end(Event, State) -> gun_rs_default_event_h:tls_handshake_end(Event, State).
 
 -spec request_start(gun_event:request_start_event(), State) -> State.
-request_start(_, State) -> State.
+request_start(Event, State) -> gun_rs_default_event_h:request_start(Event, State).
 
 -spec request_headers(gun_event:request_start_event(), State) -> State.
-request_headers(_, State) -> State.
+request_headers(Event, State) -> gun_rs_default_event_h:request_headers(Event, State).
 
 -spec request_end(gun_event:request_end_event(), State) -> State.
-request_end(_, State) -> State.
+request_end(Event, State) -> gun_rs_default_event_h:request_end(Event, State).
 
 -spec push_promise_start(gun_event:push_promise_start_event(), State) -> State.
-push_promise_start(_, State) -> State.
+push_promise_start(Event, State) -> gun_rs_default_event_h:push_promise_start(Event, State).
 
 -spec push_promise_end(gun_event:push_promise_end_event(), State) -> State.
-push_promise_end(_, State) -> State.
+push_promise_end(Event, State) -> gun_rs_default_event_h:push_promise_end(Event, State).
 
 -spec response_start(gun_event:response_start_event(), State) -> State.
-response_start(_, State) -> State.
+response_start(Event, State) -> gun_rs_default_event_h:response_start(Event, State).
 
 -spec response_inform(gun_event:response_headers_event(), State) -> State.
-response_inform(_, State) -> State.
+response_inform(Event, State) -> gun_rs_default_event_h:response_inform(Event, State).
 
 -spec response_headers(gun_event:response_headers_event(), State) -> State.
-response_headers(_, State) -> State.
+response_headers(Event, State) -> gun_rs_default_event_h:response_headers(Event, State).
 
 -spec response_trailers(gun_event:response_trailers_event(), State) -> State.
-response_trailers(_, State) -> State.
+response_trailers(Event, State) -> gun_rs_default_event_h:response_trailers(Event, State).
 
 -spec response_end(gun_event:response_end_event(), State) -> State.
-response_end(_, State) -> State.
+response_end(Event, State) -> gun_rs_default_event_h:response_end(Event, State).
 
 -spec ws_upgrade(gun_event:ws_upgrade_event(), State) -> State.
-ws_upgrade(_, State) -> State.
+ws_upgrade(Event, State) -> gun_rs_default_event_h:ws_upgrade(Event, State).
 
 -spec ws_recv_frame_start(gun_event:ws_recv_frame_start_event(), State) -> State.
-ws_recv_frame_start(_, State) -> State.
+ws_recv_frame_start(Event, State) -> gun_rs_default_event_h:ws_recv_frame_start(Event, State).
 
 -spec ws_recv_frame_header(gun_event:ws_recv_frame_header_event(), State) -> State.
-ws_recv_frame_header(_, State) -> State.
+ws_recv_frame_header(Event, State) -> gun_rs_default_event_h:ws_recv_frame_header(Event, State).
 
 -spec ws_recv_frame_end(gun_event:ws_recv_frame_end_event(), State) -> State.
-ws_recv_frame_end(_, State) -> State.
+ws_recv_frame_end(Event, State) -> gun_rs_default_event_h:ws_recv_frame_end(Event, State).
 
 -spec ws_send_frame_start(gun_event:ws_send_frame_event(), State) -> State.
-ws_send_frame_start(_, State) -> State.
+ws_send_frame_start(Event, State) -> gun_rs_default_event_h:ws_send_frame_start(Event, State).
 
 -spec ws_send_frame_end(gun_event:ws_send_frame_event(), State) -> State.
-ws_send_frame_end(_, State) -> State.
+ws_send_frame_end(Event, State) -> gun_rs_default_event_h:ws_send_frame_end(Event, State).
 
 -spec protocol_changed(gun_event:protocol_changed_event(), State) -> State.
-protocol_changed(_, State) -> State.
+protocol_changed(Event, State) -> gun_rs_default_event_h:protocol_changed(Event, State).
 
 -spec origin_changed(gun_event:origin_changed_event(), State) -> State.
-origin_changed(_, State) -> State.
+origin_changed(Event, State) -> gun_rs_default_event_h:origin_changed(Event, State).
 
 -spec cancel(gun_event:cancel_event(), State) -> State.
-cancel(_, State) -> State.
+cancel(Event, State) -> gun_rs_default_event_h:cancel(Event, State).
 
 -spec disconnect(gun_event:disconnect_event(), State) -> State.
-disconnect(_, State) -> State.
+disconnect(Event, State) -> gun_rs_default_event_h:disconnect(Event, State).
 
 -spec terminate(gun_event:terminate_event(), State) -> State.
-terminate(_, State) -> State.
+terminate(Event, State) -> gun_rs_default_event_h:terminate(Event, State).

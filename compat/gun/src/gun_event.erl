@@ -1,29 +1,28 @@
-%% @doc The behaviour of gun's event handlers. The option event_handler, which names one, is
-%% not built yet: open refuses it.
+%% @doc gun's name for the behaviour of event handlers, `gun_rs_event'.
 -module(gun_event).
 
--type init_event() :: map().
--type domain_lookup_event() :: map().
--type connect_event() :: map().
--type tls_handshake_event() :: map().
--type request_start_event() :: map().
--type request_end_event() :: map().
--type push_promise_start_event() :: map().
--type push_promise_end_event() :: map().
--type response_start_event() :: map().
--type response_headers_event() :: map().
--type response_trailers_event() :: map().
--type response_end_event() :: map().
--type ws_upgrade_event() :: map().
--type ws_recv_frame_start_event() :: map().
--type ws_recv_frame_header_event() :: map().
--type ws_recv_frame_end_event() :: map().
--type ws_send_frame_event() :: map().
--type protocol_changed_event() :: map().
--type origin_changed_event() :: map().
--type cancel_event() :: map().
--type disconnect_event() :: map().
--type terminate_event() :: map().
+-type init_event() :: gun_rs_event:init_event().
+-type domain_lookup_event() :: gun_rs_event:domain_lookup_event().
+-type connect_event() :: gun_rs_event:connect_event().
+-type tls_handshake_event() :: gun_rs_event:tls_handshake_event().
+-type request_start_event() :: gun_rs_event:request_start_event().
+-type request_end_event() :: gun_rs_event:request_end_event().
+-type push_promise_start_event() :: gun_rs_event:push_promise_start_event().
+-type push_promise_end_event() :: gun_rs_event:push_promise_end_event().
+-type response_start_event() :: gun_rs_event:response_start_event().
+-type response_headers_event() :: gun_rs_event:response_headers_event().
+-type response_trailers_event() :: gun_rs_event:response_trailers_event().
+-type response_end_event() :: gun_rs_event:response_end_event().
+-type ws_upgrade_event() :: gun_rs_event:ws_upgrade_event().
+-type ws_recv_frame_start_event() :: gun_rs_event:ws_recv_frame_start_event().
+-type ws_recv_frame_header_event() :: gun_rs_event:ws_recv_frame_header_event().
+-type ws_recv_frame_end_event() :: gun_rs_event:ws_recv_frame_end_event().
+-type ws_send_frame_event() :: gun_rs_event:ws_send_frame_event().
+-type protocol_changed_event() :: gun_rs_event:protocol_changed_event().
+-type origin_changed_event() :: gun_rs_event:origin_changed_event().
+-type cancel_event() :: gun_rs_event:cancel_event().
+-type disconnect_event() :: gun_rs_event:disconnect_event().
+-type terminate_event() :: gun_rs_event:terminate_event().
 -export_type([
 	init_event/0,
 	domain_lookup_event/0,

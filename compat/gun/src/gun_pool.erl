@@ -1,5 +1,4 @@
-%% @doc gun's pools, which are not built yet: each function raises
-%% `{not_built, {gun_pool, Function, Arity}, Text}'.
+%% @doc gun's pools, by gun_rs_pool: each function is the one of the same name there.
 -module(gun_pool).
 
 -export([start_pool/3]).
@@ -45,136 +44,178 @@
 -export([stream_info/1]).
 -export([ws_send/2]).
 
--type opts() :: map().
--type req_opts() :: map().
--type ws_send_opts() :: map().
+-type opts() :: gun_rs_pool:opts().
+-type req_opts() :: gun_rs_pool:req_opts().
+-type ws_send_opts() :: gun_rs_pool:ws_send_opts().
 -type pool_stream_ref() :: {pid(), gun:stream_ref()}.
 -export_type([opts/0, req_opts/0, ws_send_opts/0, pool_stream_ref/0]).
 
--define(NOT_BUILT(Function, Arity), gun_not_built:raise(?MODULE, Function, Arity)).
+-type failure() :: {error, Reason :: atom(), HumanReadable :: atom()}.
 
--spec start_pool(any(), any(), any()) -> no_return().
-start_pool(_, _, _) -> ?NOT_BUILT(start_pool, 3).
+-spec start_pool(Host :: inet:hostname() | inet:ip_address(), inet:port_number(), opts()) -> {ok, pid()} | {error, any()}.
+start_pool(Host, Port, Opts) ->
+	gun_rs_pool:start_pool(Host, Port, Opts).
 
--spec stop_pool(any(), any()) -> no_return().
-stop_pool(_, _) -> ?NOT_BUILT(stop_pool, 2).
+-spec stop_pool(inet:hostname() | inet:ip_address(), inet:port_number()) -> ok | failure().
+stop_pool(Host, Port) ->
+	gun_rs_pool:stop_pool(Host, Port).
 
--spec stop_pool(any(), any(), any()) -> no_return().
-stop_pool(_, _, _) -> ?NOT_BUILT(stop_pool, 3).
+-spec stop_pool(inet:hostname() | inet:ip_address(), inet:port_number(), opts()) -> ok | failure().
+stop_pool(Host, Port, Opts) ->
+	gun_rs_pool:stop_pool(Host, Port, Opts).
 
--spec info() -> no_return().
-info() -> ?NOT_BUILT(info, 0).
+-spec info() -> [map()].
+info() ->
+	gun_rs_pool:info().
 
--spec info(any()) -> no_return().
-info(_) -> ?NOT_BUILT(info, 1).
+-spec info(pid() | binary()) -> undefined | {degraded | operational, map()}.
+info(Pool) ->
+	gun_rs_pool:info(Pool).
 
--spec info(any(), any()) -> no_return().
-info(_, _) -> ?NOT_BUILT(info, 2).
+-spec info(binary(), Scope :: any()) -> undefined | {degraded | operational, map()}.
+info(Authority, Scope) ->
+	gun_rs_pool:info(Authority, Scope).
 
--spec await_up(any()) -> no_return().
-await_up(_) -> ?NOT_BUILT(await_up, 1).
+-spec await_up(pid() | binary()) -> ok | failure().
+await_up(Pool) ->
+	gun_rs_pool:await_up(Pool).
 
--spec await_up(any(), any()) -> no_return().
-await_up(_, _) -> ?NOT_BUILT(await_up, 2).
+-spec await_up(binary(), Scope :: any()) -> ok | failure().
+await_up(Authority, Scope) ->
+	gun_rs_pool:await_up(Authority, Scope).
 
--spec checkout(any(), any()) -> no_return().
-checkout(_, _) -> ?NOT_BUILT(checkout, 2).
+-spec checkout(pid(), req_opts()) -> undefined | {pid(), map()}.
+checkout(Pool, ReqOpts) ->
+	gun_rs_pool:checkout(Pool, ReqOpts).
 
--spec delete(any(), any()) -> no_return().
-delete(_, _) -> ?NOT_BUILT(delete, 2).
+-spec delete(iodata(), gun:req_headers()) -> {async, pool_stream_ref()} | failure().
+delete(Path, Headers) ->
+	gun_rs_pool:delete(Path, Headers).
 
--spec delete(any(), any(), any()) -> no_return().
-delete(_, _, _) -> ?NOT_BUILT(delete, 3).
+-spec delete(iodata(), gun:req_headers(), req_opts()) -> {async, pool_stream_ref()} | failure().
+delete(Path, Headers, ReqOpts) ->
+	gun_rs_pool:delete(Path, Headers, ReqOpts).
 
--spec get(any(), any()) -> no_return().
-get(_, _) -> ?NOT_BUILT(get, 2).
+-spec get(iodata(), gun:req_headers()) -> {async, pool_stream_ref()} | failure().
+get(Path, Headers) ->
+	gun_rs_pool:get(Path, Headers).
 
--spec get(any(), any(), any()) -> no_return().
-get(_, _, _) -> ?NOT_BUILT(get, 3).
+-spec get(iodata(), gun:req_headers(), req_opts()) -> {async, pool_stream_ref()} | failure().
+get(Path, Headers, ReqOpts) ->
+	gun_rs_pool:get(Path, Headers, ReqOpts).
 
--spec head(any(), any()) -> no_return().
-head(_, _) -> ?NOT_BUILT(head, 2).
+-spec head(iodata(), gun:req_headers()) -> {async, pool_stream_ref()} | failure().
+head(Path, Headers) ->
+	gun_rs_pool:head(Path, Headers).
 
--spec head(any(), any(), any()) -> no_return().
-head(_, _, _) -> ?NOT_BUILT(head, 3).
+-spec head(iodata(), gun:req_headers(), req_opts()) -> {async, pool_stream_ref()} | failure().
+head(Path, Headers, ReqOpts) ->
+	gun_rs_pool:head(Path, Headers, ReqOpts).
 
--spec options(any(), any()) -> no_return().
-options(_, _) -> ?NOT_BUILT(options, 2).
+-spec options(iodata(), gun:req_headers()) -> {async, pool_stream_ref()} | failure().
+options(Path, Headers) ->
+	gun_rs_pool:options(Path, Headers).
 
--spec options(any(), any(), any()) -> no_return().
-options(_, _, _) -> ?NOT_BUILT(options, 3).
+-spec options(iodata(), gun:req_headers(), req_opts()) -> {async, pool_stream_ref()} | failure().
+options(Path, Headers, ReqOpts) ->
+	gun_rs_pool:options(Path, Headers, ReqOpts).
 
--spec patch(any(), any()) -> no_return().
-patch(_, _) -> ?NOT_BUILT(patch, 2).
+-spec patch(iodata(), gun:req_headers()) -> {async, pool_stream_ref()} | failure().
+patch(Path, Headers) ->
+	gun_rs_pool:patch(Path, Headers).
 
--spec patch(any(), any(), any()) -> no_return().
-patch(_, _, _) -> ?NOT_BUILT(patch, 3).
+-spec patch(iodata(), gun:req_headers(), iodata() | req_opts()) -> {async, pool_stream_ref()} | failure().
+patch(Path, Headers, BodyOrReqOpts) ->
+	gun_rs_pool:patch(Path, Headers, BodyOrReqOpts).
 
--spec patch(any(), any(), any(), any()) -> no_return().
-patch(_, _, _, _) -> ?NOT_BUILT(patch, 4).
+-spec patch(iodata(), gun:req_headers(), iodata(), req_opts()) -> {async, pool_stream_ref()} | failure().
+patch(Path, Headers, Body, ReqOpts) ->
+	gun_rs_pool:patch(Path, Headers, Body, ReqOpts).
 
--spec post(any(), any()) -> no_return().
-post(_, _) -> ?NOT_BUILT(post, 2).
+-spec post(iodata(), gun:req_headers()) -> {async, pool_stream_ref()} | failure().
+post(Path, Headers) ->
+	gun_rs_pool:post(Path, Headers).
 
--spec post(any(), any(), any()) -> no_return().
-post(_, _, _) -> ?NOT_BUILT(post, 3).
+-spec post(iodata(), gun:req_headers(), iodata() | req_opts()) -> {async, pool_stream_ref()} | failure().
+post(Path, Headers, BodyOrReqOpts) ->
+	gun_rs_pool:post(Path, Headers, BodyOrReqOpts).
 
--spec post(any(), any(), any(), any()) -> no_return().
-post(_, _, _, _) -> ?NOT_BUILT(post, 4).
+-spec post(iodata(), gun:req_headers(), iodata(), req_opts()) -> {async, pool_stream_ref()} | failure().
+post(Path, Headers, Body, ReqOpts) ->
+	gun_rs_pool:post(Path, Headers, Body, ReqOpts).
 
--spec put(any(), any()) -> no_return().
-put(_, _) -> ?NOT_BUILT(put, 2).
+-spec put(iodata(), gun:req_headers()) -> {async, pool_stream_ref()} | failure().
+put(Path, Headers) ->
+	gun_rs_pool:put(Path, Headers).
 
--spec put(any(), any(), any()) -> no_return().
-put(_, _, _) -> ?NOT_BUILT(put, 3).
+-spec put(iodata(), gun:req_headers(), iodata() | req_opts()) -> {async, pool_stream_ref()} | failure().
+put(Path, Headers, BodyOrReqOpts) ->
+	gun_rs_pool:put(Path, Headers, BodyOrReqOpts).
 
--spec put(any(), any(), any(), any()) -> no_return().
-put(_, _, _, _) -> ?NOT_BUILT(put, 4).
+-spec put(iodata(), gun:req_headers(), iodata(), req_opts()) -> {async, pool_stream_ref()} | failure().
+put(Path, Headers, Body, ReqOpts) ->
+	gun_rs_pool:put(Path, Headers, Body, ReqOpts).
 
--spec headers(any(), any(), any()) -> no_return().
-headers(_, _, _) -> ?NOT_BUILT(headers, 3).
+-spec headers(iodata(), iodata(), gun:req_headers()) -> {async, pool_stream_ref()} | failure().
+headers(Method, Path, Headers) ->
+	gun_rs_pool:headers(Method, Path, Headers).
 
--spec headers(any(), any(), any(), any()) -> no_return().
-headers(_, _, _, _) -> ?NOT_BUILT(headers, 4).
+-spec headers(iodata(), iodata(), gun:req_headers(), req_opts()) -> {async, pool_stream_ref()} | failure().
+headers(Method, Path, Headers, ReqOpts) ->
+	gun_rs_pool:headers(Method, Path, Headers, ReqOpts).
 
--spec request(any(), any(), any(), any()) -> no_return().
-request(_, _, _, _) -> ?NOT_BUILT(request, 4).
+-spec request(iodata(), iodata(), gun:req_headers(), iodata()) -> {async, pool_stream_ref()} | failure().
+request(Method, Path, Headers, Body) ->
+	gun_rs_pool:request(Method, Path, Headers, Body).
 
--spec request(any(), any(), any(), any(), any()) -> no_return().
-request(_, _, _, _, _) -> ?NOT_BUILT(request, 5).
+-spec request(iodata(), iodata(), gun:req_headers(), iodata(), req_opts()) -> {async, pool_stream_ref()} | failure().
+request(Method, Path, Headers, Body, ReqOpts) ->
+	gun_rs_pool:request(Method, Path, Headers, Body, ReqOpts).
 
--spec data(any(), any(), any()) -> no_return().
-data(_, _, _) -> ?NOT_BUILT(data, 3).
+-spec data(pool_stream_ref(), fin | nofin, iodata()) -> ok.
+data(Ref, IsFin, Data) ->
+	gun_rs_pool:data(Ref, IsFin, Data).
 
--spec await(any()) -> no_return().
-await(_) -> ?NOT_BUILT(await, 1).
+-spec await(pool_stream_ref()) -> gun_rs:await_result().
+await(Ref) ->
+	gun_rs_pool:await(Ref).
 
--spec await(any(), any()) -> no_return().
-await(_, _) -> ?NOT_BUILT(await, 2).
+-spec await(pool_stream_ref(), timeout() | reference()) -> gun_rs:await_result().
+await(Ref, TimeoutOrMRef) ->
+	gun_rs_pool:await(Ref, TimeoutOrMRef).
 
--spec await(any(), any(), any()) -> no_return().
-await(_, _, _) -> ?NOT_BUILT(await, 3).
+-spec await(pool_stream_ref(), timeout(), reference()) -> gun_rs:await_result().
+await(Ref, Timeout, MRef) ->
+	gun_rs_pool:await(Ref, Timeout, MRef).
 
--spec await_body(any()) -> no_return().
-await_body(_) -> ?NOT_BUILT(await_body, 1).
+-spec await_body(pool_stream_ref()) -> gun_rs:await_body_result().
+await_body(Ref) ->
+	gun_rs_pool:await_body(Ref).
 
--spec await_body(any(), any()) -> no_return().
-await_body(_, _) -> ?NOT_BUILT(await_body, 2).
+-spec await_body(pool_stream_ref(), timeout() | reference()) -> gun_rs:await_body_result().
+await_body(Ref, TimeoutOrMRef) ->
+	gun_rs_pool:await_body(Ref, TimeoutOrMRef).
 
--spec await_body(any(), any(), any()) -> no_return().
-await_body(_, _, _) -> ?NOT_BUILT(await_body, 3).
+-spec await_body(pool_stream_ref(), timeout(), reference()) -> gun_rs:await_body_result().
+await_body(Ref, Timeout, MRef) ->
+	gun_rs_pool:await_body(Ref, Timeout, MRef).
 
--spec flush(any()) -> no_return().
-flush(_) -> ?NOT_BUILT(flush, 1).
+-spec flush(pool_stream_ref()) -> ok.
+flush(Ref) ->
+	gun_rs_pool:flush(Ref).
 
--spec update_flow(any(), any()) -> no_return().
-update_flow(_, _) -> ?NOT_BUILT(update_flow, 2).
+-spec update_flow(pool_stream_ref(), pos_integer()) -> ok.
+update_flow(Ref, Flow) ->
+	gun_rs_pool:update_flow(Ref, Flow).
 
--spec cancel(any()) -> no_return().
-cancel(_) -> ?NOT_BUILT(cancel, 1).
+-spec cancel(pool_stream_ref()) -> ok.
+cancel(Ref) ->
+	gun_rs_pool:cancel(Ref).
 
--spec stream_info(any()) -> no_return().
-stream_info(_) -> ?NOT_BUILT(stream_info, 1).
+-spec stream_info(pool_stream_ref()) -> {ok, map() | undefined} | {error, not_connected}.
+stream_info(Ref) ->
+	gun_rs_pool:stream_info(Ref).
 
--spec ws_send(any(), any()) -> no_return().
-ws_send(_, _) -> ?NOT_BUILT(ws_send, 2).
+-spec ws_send(gun:ws_frame() | [gun:ws_frame()], ws_send_opts()) -> ok | failure().
+ws_send(Frames, Opts) ->
+	gun_rs_pool:ws_send(Frames, Opts).

@@ -1,4 +1,4 @@
-%% @private Here for its name, and for that of its child.
+%% @private Here for its name, and for those of its children.
 -module(gun_sup).
 -behaviour(supervisor).
 
@@ -14,4 +14,8 @@ start_link() ->
 
 -spec init([]) -> {ok, {supervisor:sup_flags(), [supervisor:child_spec()]}}.
 init([]) ->
-	{ok, {#{}, [#{id => gun_conns_sup, start => {gun_conns_sup, start_link, []}, type => supervisor}]}}.
+	{ok, {#{}, [
+		#{id => gun_conns_sup, start => {gun_conns_sup, start_link, []}, type => supervisor},
+		#{id => gun_pools_sup, start => {gun_conns_sup, start_link, [gun_pools_sup, gun_rs_pools_sup, gun_pool]},
+			type => supervisor}
+	]}}.

@@ -1,4 +1,4 @@
-//! From the frames of ws_send to what the engine sends.
+//! From the frames that users send to what the engine sends.
 //!
 //! Small frames are masked and copied here, on the caller's scheduler; a large payload is held by reference and masked
 //! by the I/O thread. What one call may do is bounded, since a NIF must not keep a scheduler for long: a call that
@@ -8,8 +8,9 @@ use std::cell::RefCell;
 
 use gun_rs_engine::command::Item;
 use gun_rs_engine::websocket::frame::{
-    MAX_CLOSE_REASON, MAX_CONTROL_PAYLOAD, Opcode, encode, encode_close, is_valid_close_code, parse_close,
+    MAX_CLOSE_REASON, MAX_CONTROL_PAYLOAD, Opcode, encode_as, encode_close_as, is_valid_close_code, parse_close,
 };
+use gun_rs_engine::websocket::role::Role;
 use rustler::{Atom, Binary, Term};
 
 use crate::payload::{HeldBinary, is_aligned};
@@ -83,6 +84,7 @@ impl Encoded<'_> {
 }
 
 struct Encoder<'b> {
+    role: Role,
     scheduler: Scheduler,
     /// Whether messages are handed over as they are, to be compressed.
     compresses: bool,
@@ -94,9 +96,10 @@ struct Encoder<'b> {
     count: usize,
 }
 
-/// Encodes one frame, or a list of them, and hands them to `then`; messages that are to be compressed are only copied.
+/// Encodes one frame of this end, or a list of them, and hands them to `then`; messages that are to be compressed are only copied.
 /// What stands behind a close frame is not looked at: it would not be sent.
 pub(crate) fn encode_frames<'a, R>(
+    role: Role,
     frames: Term<'a>,
     scheduler: Scheduler,
     compresses: bool,
@@ -104,7 +107,8 @@ pub(crate) fn encode_frames<'a, R>(
 ) -> Result<R, Refused<'a>> {
     BYTES.with_borrow_mut(|bytes| {
         bytes.clear();
-        let mut encoder = Encoder { scheduler, compresses, items: Vec::new(), bytes, frames: 0, copied: 0, count: 0 };
+        let mut encoder =
+            Encoder { role, scheduler, compresses, items: Vec::new(), bytes, frames: 0, copied: 0, count: 0 };
         let result = encoder.push_all(frames).map(|()| then(encoder.finish()));
         if bytes.capacity() > MAX_KEPT {
             *bytes = Vec::new();
@@ -221,7 +225,7 @@ impl<'b> Encoder<'b> {
         }
         self.flush();
         let mut bytes = Vec::new();
-        encode_close(&mut bytes, code, &reason);
+        encode_close_as(self.role, &mut bytes, code, &reason);
         self.items.push(Item::Close(bytes));
         Ok(Pushed::Close)
     }
@@ -232,7 +236,7 @@ impl<'b> Encoder<'b> {
             self.flush();
             self.items.push(Item::Small(opcode, payload.to_vec()));
         } else {
-            encode(self.bytes, opcode, payload);
+            encode_as(self.role, self.bytes, opcode, false, payload);
             self.frames += 1;
         }
         Ok(Pushed::Frame)
@@ -246,7 +250,7 @@ impl<'b> Encoder<'b> {
     fn close(&mut self, payload: &[u8]) {
         self.flush();
         let mut bytes = Vec::new();
-        encode(&mut bytes, Opcode::Close, payload);
+        encode_as(self.role, &mut bytes, Opcode::Close, false, payload);
         self.items.push(Item::Close(bytes));
     }
 

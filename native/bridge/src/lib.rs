@@ -10,13 +10,16 @@
 //! | `vm` | the VM's terms, for `gun_rs_terms`, which gives messages their shape and reads options |
 //! | `receiver` | who a message is for |
 //! | `stream` | streams, and the references that name them |
+//! | `lease` | how many streams a connection has, for pools |
 //! | `payload` | Erlang binaries as the engine's payloads |
 //! | `registry` | from a ConnPid to its connection |
 //! | `runtime` | the I/O threads |
+//! | `served` | listeners, and the connections that they accept |
 //! | `suffixes` | the public suffix list, for cookies |
 //! | `tls` | configurations of TLS, which connections share |
 
 mod frames;
+mod lease;
 mod nifs;
 mod outbox;
 mod payload;
@@ -24,6 +27,7 @@ mod receiver;
 mod registry;
 mod route;
 mod runtime;
+mod served;
 mod sink;
 mod stream;
 mod suffixes;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use gun_rs_engine::Message;
-use gun_rs_terms::{Dialect, Messages, Reports};
+use gun_rs_terms::{Dialect, Messages, Reports, Served};
 use rustler::{Encoder, Env, LocalPid, OwnedEnv, Term};
 
 use crate::payload::BinaryPayload;
@@ -94,10 +94,11 @@ struct Outbox {
 }
 
 /// A WebSocket whose frames are held back.
-struct Websocket {
-    origin: Arc<Origin>,
-    stream: StreamId,
-    to: Destination<Receiver>,
+enum Websocket {
+    /// Of a client's connection.
+    Client { origin: Arc<Origin>, stream: StreamId, to: Destination<Receiver> },
+    /// Of a connection that a listener has accepted, with this process.
+    Served(LocalPid),
 }
 
 impl Outbox {
@@ -106,19 +107,42 @@ impl Outbox {
     }
 
     fn holds_for(&self, origin: &Arc<Origin>, stream: &StreamId) -> bool {
-        self.websocket.as_ref().is_some_and(|held| Arc::ptr_eq(&held.origin, origin) && held.stream == *stream)
+        match &self.websocket {
+            Some(Websocket::Client { origin: held, stream: name, .. }) => Arc::ptr_eq(held, origin) && name == stream,
+            Some(Websocket::Served(_)) | None => false,
+        }
+    }
+
+    fn holds_for_process(&self, pid: &LocalPid) -> bool {
+        matches!(&self.websocket, Some(Websocket::Served(held)) if held == pid)
+    }
+
+    fn push(&mut self, frame: Message<'static, BinaryPayload>) {
+        self.frames.push(frame);
+        if self.frames.len() >= MAX_HELD {
+            self.flush();
+        }
     }
 
     /// Sends the frames that wait.
     fn flush(&mut self) {
-        let Some(Websocket { origin, stream, to }) = self.websocket.take() else { return };
-        self.env.run(|env| {
-            let stream_ref = stream.get(env);
-            let build = |frame| origin.frame(env, &to, stream_ref, frame);
-            // All are built before the first is sent, which wakes the receiver.
-            let messages: Vec<_> = self.frames.drain(..).map(build).collect();
-            for message in messages {
-                origin.send(origin.process_of(&to), message);
+        let Some(websocket) = self.websocket.take() else { return };
+        // All are built before the first is sent, which wakes the receiver.
+        self.env.run(|env| match websocket {
+            Websocket::Client { origin, stream, to } => {
+                let stream_ref = stream.get(env);
+                let build = |frame| origin.frame(env, &to, stream_ref, frame);
+                let messages: Vec<_> = self.frames.drain(..).map(build).collect();
+                for message in messages {
+                    origin.send(origin.process_of(&to), message);
+                }
+            }
+            Websocket::Served(pid) => {
+                let build = |frame| Served::new(Vm(env)).frame(frame);
+                let messages: Vec<_> = self.frames.drain(..).map(build).collect();
+                for message in messages {
+                    let _ = env.send(&pid, message);
+                }
             }
         });
         self.env.clear();
@@ -169,12 +193,32 @@ pub(crate) fn hold(
     OUTBOX.with_borrow_mut(|outbox| {
         if !outbox.holds_for(origin, stream) {
             outbox.flush();
-            outbox.websocket = Some(Websocket { origin: Arc::clone(origin), stream: stream.clone(), to: to.cloned() });
+            let (origin, stream, to) = (Arc::clone(origin), stream.clone(), to.cloned());
+            outbox.websocket = Some(Websocket::Client { origin, stream, to });
         }
-        outbox.frames.push(frame);
-        if outbox.frames.len() >= MAX_HELD {
+        outbox.push(frame);
+    });
+}
+
+/// Sends a message to a process of a listener's, behind the frames that wait. One that has died misses nothing.
+pub(crate) fn send_served(to: &LocalPid, build: impl for<'a> FnOnce(Env<'a>) -> Term<'a>) {
+    OUTBOX.with_borrow_mut(|outbox| {
+        outbox.flush();
+        outbox.env.run(|env| {
+            let _ = env.send(to, build(env));
+        });
+        outbox.env.clear();
+    });
+}
+
+/// Holds a frame back for the process of a connection, as [`hold`] does.
+pub(crate) fn hold_served(to: &LocalPid, frame: Message<'static, BinaryPayload>) {
+    OUTBOX.with_borrow_mut(|outbox| {
+        if !outbox.holds_for_process(to) {
             outbox.flush();
+            outbox.websocket = Some(Websocket::Served(*to));
         }
+        outbox.push(frame);
     });
 }
 

@@ -1,6 +1,6 @@
 //! Erlang binaries as the engine's payloads.
 
-use gun_rs_engine::{OutOfMemory, Payload, Source};
+use gun_rs_engine::{Data, Message, OutOfMemory, Payload, Source};
 use rustler::env::SavedTerm;
 use rustler::{Binary, Env, NewBinary, OwnedBinary, OwnedEnv, Term};
 
@@ -122,5 +122,21 @@ impl Source for HeldBinary {
             let binary = self.term.load(env).decode::<Binary<'_>>();
             f(binary.as_ref().map_or(&[], Binary::as_slice))
         })
+    }
+}
+
+/// A data frame with its payload in memory of its own; or a control frame, as it is.
+pub(crate) fn owned(
+    message: Message<'_, BinaryPayload>,
+) -> Result<Message<'static, BinaryPayload>, Message<'_, BinaryPayload>> {
+    let own = |data| match data {
+        Data::Borrowed(bytes) => Data::Owned(BinaryPayload::from(bytes)),
+        Data::Owned(payload) => Data::Owned(payload),
+    };
+    match message {
+        Message::Text(data) => Ok(Message::Text(own(data))),
+        Message::Binary(data) => Ok(Message::Binary(own(data))),
+        Message::Fragment { text, fin, first, data } => Ok(Message::Fragment { text, fin, first, data: own(data) }),
+        control => Err(control),
     }
 }

@@ -1,6 +1,6 @@
 //! Who a message is for.
 
-use rustler::{Encoder, Env, LocalPid, Term};
+use rustler::{Encoder, Env, LocalPid, OwnedEnv, Term};
 
 use crate::vm::OwnedTerm;
 
@@ -20,6 +20,11 @@ impl Receiver {
             Self::Local(pid) => pid.encode(env),
             Self::Elsewhere(receiver) => receiver.get(env),
         }
+    }
+
+    /// What it is in the external term format: the same for the same receiver.
+    pub(crate) fn external(&self) -> Vec<u8> {
+        OwnedEnv::new().run(|env| self.get(env).to_binary().to_vec())
     }
 
     /// Whether it is a process of another node.

@@ -9,12 +9,13 @@ use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use gun_rs_engine::Handle;
-use gun_rs_engine::options::Flow;
 use papaya::HashMap;
 use rustler::{Decoder, Env, Error, LocalPid, Monitor, NifResult, Resource, ResourceArc, Term};
 use seize::Collector;
 
+use crate::lease::Load;
 use crate::outbox::Origin;
+use crate::receiver::Receiver;
 use crate::sink::BeamSink;
 use crate::vm::OwnedTerm;
 
@@ -26,8 +27,12 @@ pub(crate) struct Connection {
     pub(crate) origin: Arc<Origin>,
     /// Whether requests go through the process, which has something to add to them.
     pub(crate) processed: bool,
-    /// For requests without a flow of their own.
-    pub(crate) flow: Flow,
+    /// Its streams.
+    pub(crate) load: Arc<Load>,
+    /// What it is a connection to, in the external term format.
+    pub(crate) about: Box<[u8]>,
+    /// As it was last set. Only NIFs take the lock.
+    pub(crate) owner: Mutex<Receiver>,
     /// For upgrades without options of their own. Only NIFs take the lock.
     pub(crate) ws_opts: Mutex<WsOptsOfOpen>,
 }
@@ -117,6 +122,11 @@ pub(crate) fn insert(pid: LocalPid, connection: ResourceArc<Connection>) {
 /// The connection behind `pid`, if it is one.
 pub(crate) fn get(pid: &LocalPid) -> Option<ResourceArc<Connection>> {
     CONNECTIONS.pin().get(pid).cloned()
+}
+
+/// All connections, and the processes behind them.
+pub(crate) fn all() -> Vec<(LocalPid, ResourceArc<Connection>)> {
+    CONNECTIONS.pin().iter().map(|(pid, connection)| (*pid, connection.clone())).collect()
 }
 
 /// How many connections there are.

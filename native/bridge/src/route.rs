@@ -71,9 +71,9 @@ impl Router {
         self.route == Route::Processed
     }
 
-    /// Whether what is sent for this stream goes through the process behind ConnPid.
-    pub(crate) fn relays(&self, stream: &Stream) -> bool {
-        self.route != Route::Direct || stream.reply_to.is_elsewhere()
+    /// Whether what is sent to a stream's receiver goes through the process behind ConnPid.
+    pub(crate) fn relays(&self, receiver: &Receiver) -> bool {
+        self.route != Route::Direct || receiver.is_elsewhere()
     }
 
     /// The destination of a message for the owner, or for a caller.
@@ -85,16 +85,16 @@ impl Router {
     }
 
     /// The destination of a message about a stream. All that follow do not overtake it.
-    pub(crate) fn stream_destination<'r>(&mut self, stream: &'r Stream) -> Destination<&'r Receiver> {
-        if stream.reply_to.is_elsewhere() {
+    pub(crate) fn stream_destination<'r>(&mut self, receiver: &'r Receiver) -> Destination<&'r Receiver> {
+        if receiver.is_elsewhere() {
             self.relay();
         }
-        self.destination(&stream.reply_to)
+        self.destination(receiver)
     }
 
     /// The destination of a stream's frames.
     pub(crate) fn frame_destination<'r>(&mut self, stream: &'r Stream) -> Destination<&'r Receiver> {
-        let destination = self.stream_destination(stream);
+        let destination = self.stream_destination(&stream.reply_to);
         if self.modules.contains(&stream.id) { Destination::Module } else { destination }
     }
 
@@ -104,6 +104,12 @@ impl Router {
         if !self.modules.contains(&stream.id) {
             self.modules.push(stream.id.clone());
         }
+    }
+
+    /// Nothing more comes of this stream: whether a module of the user's took its frames.
+    pub(crate) fn end_module(&mut self, stream: &StreamId) -> bool {
+        let place = self.modules.iter().position(|module| module == stream);
+        place.map(|place| self.modules.swap_remove(place)).is_some()
     }
 
     /// The connection is down, and so are all its streams.

@@ -5,6 +5,7 @@
 //! wakes a second one whenever it is woken itself, to look for work that is not there: a round trip took half as much
 //! processor time again.
 
+use std::cell::Cell;
 use std::io;
 use std::os::fd::RawFd;
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -33,6 +34,11 @@ impl Drop for IoThread {
     fn drop(&mut self) {
         self.stop.notify_one();
     }
+}
+
+thread_local! {
+    /// Which of the I/O threads this is, if it is one.
+    static NUMBER: Cell<usize> = const { Cell::new(usize::MAX) };
 }
 
 /// A cell that is filled by a start, which may fail, and emptied by a stop. Only NIFs take the lock, never I/O.
@@ -75,6 +81,25 @@ pub(crate) fn place() -> Option<Handle> {
     runtimes.min_by_key(|runtime| runtime.metrics().num_alive_tasks()).cloned()
 }
 
+/// All of them, for what spreads its connections itself.
+pub(crate) fn all() -> Vec<Handle> {
+    let threads = THREADS.read().unwrap_or_else(PoisonError::into_inner);
+    threads.get().map_or_else(Vec::new, |threads| threads.iter().map(|thread| thread.runtime.clone()).collect())
+}
+
+/// Which of the I/O threads the caller is on.
+pub(crate) fn number() -> usize {
+    NUMBER.get()
+}
+
+/// Does this on the I/O thread of this number, unless that has ended.
+pub(crate) fn run_on(number: usize, work: impl FnOnce() + Send + 'static) {
+    let threads = THREADS.read().unwrap_or_else(PoisonError::into_inner);
+    if let Some(thread) = threads.get().and_then(|threads| threads.get(number)) {
+        drop(thread.runtime.spawn(async move { work() }));
+    }
+}
+
 /// Whether the I/O threads run.
 pub(crate) fn is_running() -> bool {
     THREADS.read().unwrap_or_else(PoisonError::into_inner).get().is_some()
@@ -100,6 +125,7 @@ fn start_thread(n: usize) -> io::Result<IoThread> {
     let (stop, (running, ended)) = (Arc::new(Notify::new()), mpsc::channel());
     let thread = IoThread { runtime: runtime.handle().clone(), stop: Arc::clone(&stop), ended: Mutex::new(ended) };
     std::thread::Builder::new().name(format!("gun_rs-io-{n}")).spawn(move || {
+        NUMBER.set(n);
         runtime.block_on(stop.notified());
         // Its connections are closed.
         runtime.shutdown_background();

@@ -1,18 +1,24 @@
 //! Where a connection's events go. Everything here runs on an I/O thread.
 
+mod steps;
+
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use gun_rs_engine::error::BadState;
-use gun_rs_engine::event::{StreamError, StreamInfo};
-use gun_rs_engine::{Data, Event, Message, ProtocolName, Sink};
+use gun_rs_engine::error::http2::Http2Fault;
+use gun_rs_engine::error::{BadState, ConnectionError, DownReason, Wait};
+use gun_rs_engine::event::step::Step;
+use gun_rs_engine::event::{Next, StreamError, StreamInfo};
+use gun_rs_engine::options::Steps;
+use gun_rs_engine::{Event, Message, Promise, ProtocolName, Sink};
 use gun_rs_terms::reports::{Down, StreamState, WebsocketInit};
 use gun_rs_terms::{Messages, Name, Reports};
 use http::{HeaderMap, StatusCode};
 use rustler::{Atom, Env, Term};
 
 use crate::outbox::{self, Origin};
-use crate::payload::{BinaryPayload, HeldBinary};
+use crate::payload::{BinaryPayload, HeldBinary, owned};
 use crate::receiver::Receiver;
 use crate::route::{Destination, Router};
 use crate::stream::{Purpose, Stream, StreamId};
@@ -24,8 +30,8 @@ pub(crate) enum Control {
     SetOwner(Receiver),
     /// The connection is about to be shut down: the atom for the cause, in the reasons of its streams.
     ShutDown(Atom),
-    /// The connection is about to end by the ping of this name.
-    PingedBy(StreamId),
+    /// A stream of HTTP/2 was cancelled, of which no event follows.
+    Cancelled(StreamId),
 }
 
 /// The sink of a connection.
@@ -33,6 +39,10 @@ pub(crate) struct BeamSink {
     origin: Arc<Origin>,
     owner: Receiver,
     router: Router,
+    /// The steps that the process behind ConnPid is to hear of.
+    observed: Steps,
+    /// Whether the connection speaks HTTP/2, of which a stream may end in any way while the others go on.
+    is_http2: bool,
     /// Messages that come with the end of the connection.
     ending: Vec<OwnedTerm>,
     /// Why it is shut down, once it is.
@@ -44,11 +54,13 @@ pub(crate) struct BeamSink {
 impl BeamSink {
     /// For a connection with this owner. With `processed`, every message goes through the process behind ConnPid, which
     /// has modules of the user's to run on them.
-    pub(crate) fn new(origin: Arc<Origin>, owner: Receiver, processed: bool) -> Self {
+    pub(crate) fn new(origin: Arc<Origin>, owner: Receiver, processed: bool, observed: Steps) -> Self {
         Self {
             origin,
             owner,
+            observed,
             router: Router::new(processed),
+            is_http2: false,
             ending: Vec::new(),
             shutdown_cause: atom(Name::Shutdown),
             pinged_by: None,
@@ -62,8 +74,17 @@ impl BeamSink {
 
     /// To a stream's receiver.
     fn deliver_stream(&mut self, stream: &Stream, build: impl for<'a> FnOnce(&Messages<Vm<'a>>, Term<'a>) -> Term<'a>) {
-        let to = self.router.stream_destination(stream);
+        if matches!(stream.purpose, Purpose::Owner) {
+            let to = self.router.stream_destination(&self.owner);
+            return outbox::deliver(&self.origin, to, |messages, env| build(messages, stream.id.get(env)));
+        }
+        let to = self.router.stream_destination(&stream.reply_to);
         outbox::deliver(&self.origin, to, |messages, env| build(messages, stream.id.get(env)));
+    }
+
+    /// Who the messages of a stream are for.
+    fn receiver<'s>(&'s self, stream: &'s Stream) -> &'s Receiver {
+        if matches!(stream.purpose, Purpose::Owner) { &self.owner } else { &stream.reply_to }
     }
 
     /// To the process behind ConnPid.
@@ -80,17 +101,31 @@ impl BeamSink {
     }
 
     /// Keeps a message for a user until the end is reported, since the socket is closed in between. It goes through the
-    /// process behind ConnPid, which reports the end: of two senders, one may be late.
+    /// process behind ConnPid, which reports the end: of two senders, one may be late. Over HTTP/2, where it need not be
+    /// the end of the connection, it is not kept.
     fn deliver_with_end(&mut self, to: &Receiver, build: impl for<'a> FnOnce(&Messages<Vm<'a>>, Env<'a>) -> Term<'a>) {
+        if self.is_http2 {
+            outbox::deliver(&self.origin, Destination::Forwarded(to), build);
+            return;
+        }
         let message =
             OwnedTerm::build(|env| Reports::new(Vm(env)).deliver(to.get(env), build(&self.origin.messages(env), env)));
         self.ending.push(message);
     }
 
+    /// A module of the user's may have taken the frames of this stream: the process behind ConnPid has it.
+    fn end_module(&mut self, stream: &StreamId) {
+        if self.router.end_module(stream) {
+            self.report(|reports, env| reports.forget(stream.get(env)));
+        }
+    }
+
     /// No message follows for this stream. The process behind ConnPid may keep something for it, where modules of the
     /// user's take part, and does not recognise the last message by itself.
-    fn forget(&self, stream: &Stream) {
-        if self.router.is_processed() {
+    fn forget(&mut self, stream: &Stream) {
+        // Where the connection is one WebSocket it ends with it.
+        let had_module = self.is_http2 && self.router.end_module(&stream.id);
+        if had_module || self.router.is_processed() {
             self.report(|reports, env| reports.forget(stream.id.get(env)));
         }
     }
@@ -109,16 +144,35 @@ impl Sink for BeamSink {
         match control {
             Control::SetOwner(owner) => self.owner = owner,
             Control::ShutDown(cause) => self.shutdown_cause = cause,
-            Control::PingedBy(ping) => self.pinged_by = Some(ping),
+            Control::Cancelled(stream) => self.end_module(&stream),
         }
     }
 
     fn relays(&self, stream: &Stream) -> bool {
-        self.router.relays(stream)
+        self.router.relays(self.receiver(stream))
     }
 
     fn is_remote(&self, stream: &Stream) -> bool {
-        stream.reply_to.is_remote()
+        self.receiver(stream).is_remote()
+    }
+
+    fn promise(&mut self, parent: &Stream, promise: Promise<'_>) -> Option<Stream> {
+        self.promise_start(parent);
+        let stream = parent.promised();
+        let to = self.router.stream_destination(&parent.reply_to);
+        outbox::deliver(&self.origin, to, |messages, env| {
+            messages.push(parent.id.get(env), stream.id.get(env), &promise)
+        });
+        self.promise_end(parent, Some(&stream.id), &promise);
+        Some(stream)
+    }
+
+    fn tunnel(stream: &StreamId) -> Option<StreamId> {
+        stream.tunnel()
+    }
+
+    fn raw(&mut self, asked: Option<&Stream>, named: bool) -> Option<Stream> {
+        Some(Stream::raw(&self.owner, asked, named))
     }
 
     fn flush(&mut self) {
@@ -126,25 +180,30 @@ impl Sink for BeamSink {
     }
 
     fn event(&mut self, event: Event<'_, Self>) {
+        end_lease(&event);
+        if self.observed == Steps::NONE { self.take(event) } else { self.take_observed(event) }
+    }
+
+    fn step(&mut self, step: Step<'_, Self>) {
+        self.take_step(step);
+    }
+}
+
+impl BeamSink {
+    fn take(&mut self, event: Event<'_, Self>) {
         match event {
             Event::Up { protocol, local, .. } => self.up(protocol, local),
             Event::ConnectFailed(error) => self.report(|reports, _| reports.connect_failed(&error)),
-            // The process behind ConnPid sends gun_down, so that nothing comes between that and its exit.
-            Event::Down { protocol, reason, killed, next, served } => {
-                let ping = self.pinged_by.take();
-                self.end(|reports, env| {
-                    let ping = ping.map(|ping| ping.get(env));
-                    reports.down(Down { protocol, reason, ping, killed: stream_refs(env, killed), next, served })
-                });
-                self.router.reset();
-            }
+            Event::Down { protocol, reason, killed, next, served } => self.down(protocol, reason, killed, next, served),
             Event::ShutDown => self.end(|reports, _| reports.shut_down()),
             Event::Panicked { protocol, text, killed } => {
-                self.end(|reports, env| reports.panicked(protocol, &text, stream_refs(env, killed)));
+                self.end(|reports, env| reports.panicked(protocol, &text, stream_refs(env, killed.iter())));
             }
-            Event::Upgraded { stream, headers, subprotocol, fragments } => {
+            Event::Upgraded { stream, headers, subprotocol, fragments, .. } => {
                 self.upgraded(stream, headers, subprotocol, fragments);
             }
+            Event::TunnelUp { stream, protocol, label } => self.tunnel_up(stream, protocol, label),
+            Event::Switched { stream, headers } => self.switched(stream, headers),
             Event::Inform { stream, status, headers } => {
                 self.deliver_stream(stream, |messages, stream_ref| messages.inform(stream_ref, status, headers));
             }
@@ -160,14 +219,24 @@ impl Sink for BeamSink {
             Event::NoStream { stream, caller } => {
                 self.deliver(caller, |messages, env| messages.no_stream(stream.get(env)));
             }
+            Event::Refused { stream, caller, error } => {
+                self.deliver(caller, |messages, env| messages.refused(stream.get(env), error));
+            }
             Event::StreamInfo { receipt, info } => self.stream_info(receipt, &info),
             Event::ConnectionError(error) => {
                 let owner = self.owner.clone();
                 self.deliver_with_end(&owner, |messages, _| messages.connection_error(error));
             }
+            Event::PingEnds { name } => self.pinged_by = Some(name.clone()),
+            Event::PingAck { caller, name } => {
+                self.deliver(caller, |messages, env| messages.ping_ack(name.get(env)));
+            }
+            Event::Settings(settings) => self.deliver(&self.owner, |messages, _| messages.settings_changed(settings)),
+            Event::GoAway { code, debug } => self.deliver(&self.owner, |messages, _| messages.go_away(code, debug)),
+            Event::ConnectionFault { streams, fault } => self.connection_fault(streams, fault),
             Event::RelayCheck => self.report(|reports, _| reports.relay_check()),
             Event::FlowCheck { stream, messages, bytes } => self.report(|reports, env| {
-                reports.flow_check(stream.id.get(env), stream.reply_to.get(env), messages, bytes)
+                reports.flow_check(stream.id.get(env), self.receiver(stream).get(env), messages, bytes)
             }),
             Event::Settle { stream } => {
                 self.report(|reports, env| reports.settle(stream.id.get(env), stream.reply_to.get(env)));
@@ -181,11 +250,65 @@ impl Sink for BeamSink {
     }
 }
 
+/// A stream that has come to its good end counts no more. One that ends by an error may end with its connection, and counts
+/// until then.
+fn end_lease(event: &Event<'_, BeamSink>) {
+    if let Event::Response { stream, fin: true, .. }
+    | Event::Data { stream, fin: true, .. }
+    | Event::Trailers { stream, .. } = event
+    {
+        stream.give_up_lease();
+    }
+}
+
 impl BeamSink {
     /// The process behind ConnPid knows it first, so that it is up for whoever hears of it from the owner.
-    fn up(&self, protocol: ProtocolName, local: Option<SocketAddr>) {
+    fn up(&mut self, protocol: ProtocolName, local: Option<SocketAddr>) {
+        self.is_http2 = protocol == ProtocolName::Http2;
         self.report(|reports, _| reports.up(protocol, local));
         self.deliver(&self.owner, |messages, _| messages.up(protocol));
+    }
+
+    /// The same of a tunnel.
+    fn tunnel_up(&mut self, stream: Option<&Stream>, protocol: ProtocolName, label: &[u8]) {
+        self.is_http2 = protocol == ProtocolName::Http2;
+        self.report(|reports, env| {
+            // The process has made it of a term.
+            let label = env.binary_to_term(label).map_or_else(|| atom(Name::Undefined).to_term(env), |(term, _)| term);
+            reports.tunnel_up(stream.map(|stream| stream.id.get(env)), protocol, label)
+        });
+        match stream {
+            Some(stream) => {
+                self.deliver_stream(stream, |messages, stream_ref| messages.tunnel_up(Some(stream_ref), protocol));
+            }
+            None => self.deliver(&self.owner, |messages, _| messages.tunnel_up(None, protocol)),
+        }
+    }
+
+    /// The process behind ConnPid sends gun_down, so that nothing comes between that and its exit.
+    fn down(&mut self, protocol: ProtocolName, reason: &DownReason, killed: &[&Stream], next: Next, served: bool) {
+        let ping = self.pinged_by.take();
+        self.end(|reports, env| {
+            let ping = ping.map(|ping| ping.get(env));
+            let killed = stream_refs(env, killed.iter().copied());
+            reports.down(Down { protocol, reason, ping, killed, next, served })
+        });
+        self.router.reset();
+    }
+
+    /// Each receiver learns it once.
+    fn connection_fault(&mut self, streams: &[&Stream], fault: Http2Fault) {
+        let mut told = HashSet::new();
+        for stream in streams {
+            if told.insert(stream.reply_to.external()) {
+                self.deliver_with_end(&stream.reply_to, |messages, _| messages.connection_fault(fault));
+            }
+        }
+    }
+
+    fn switched(&mut self, stream: &Stream, headers: &HeaderMap) {
+        self.deliver_stream(stream, |messages, stream_ref| messages.switched(stream_ref, headers));
+        self.forget(stream);
     }
 
     fn upgraded(&mut self, stream: &Stream, headers: &HeaderMap, subprotocol: Option<&str>, fragments: bool) {
@@ -198,7 +321,7 @@ impl BeamSink {
         self.report(|reports, env| {
             let options = match &stream.purpose {
                 Purpose::Upgrade(options) => options.as_ref().map(|options| options.get(env)),
-                Purpose::Request => None,
+                Purpose::Request | Purpose::Owner => None,
             };
             let (stream, reply_to) = (stream.id.get(env), stream.reply_to.get(env));
             reports.websocket_init(WebsocketInit { stream, reply_to, subprotocol, headers, options })
@@ -217,10 +340,14 @@ impl BeamSink {
     }
 
     fn frame(&mut self, stream: &Stream, message: Message<'_, BinaryPayload>) {
+        let is_last = matches!(message, Message::Close(_));
         let to = self.router.frame_destination(stream);
         match owned(message) {
             Ok(frame) => outbox::hold(&self.origin, &stream.id, to, frame),
             Err(control) => outbox::send_frame(&self.origin, &stream.id, to, control),
+        }
+        if is_last && self.is_http2 {
+            self.forget(stream);
         }
     }
 
@@ -228,7 +355,8 @@ impl BeamSink {
         let build = stream_error(stream, error, self.shutdown_cause, self.pinged_by.clone());
         match error {
             // The closing handshake follows, and then the end, which the process behind ConnPid reports.
-            StreamError::Protocol(_) => {
+            // So it does where the time of a request ends the connection; elsewhere nothing follows.
+            StreamError::Protocol(_) | StreamError::Timeout(Wait::Whole) => {
                 outbox::deliver(&self.origin, Destination::Forwarded(&stream.reply_to), build);
             }
             StreamError::Handshake(_) | StreamError::Closed(_) | StreamError::Timeout(_) | StreamError::ShutDown => {
@@ -237,8 +365,12 @@ impl BeamSink {
             StreamError::Closing
             | StreamError::WebsocketClosing
             | StreamError::ConnectionCloses
+            | StreamError::Reset(_)
+            | StreamError::Fault(_)
+            | StreamError::GoAway(_)
+            | StreamError::TooManyStreams
             | StreamError::BadState(_) => {
-                let to = self.router.stream_destination(stream);
+                let to = self.router.stream_destination(&stream.reply_to);
                 outbox::deliver(&self.origin, to, build);
             }
         }
@@ -248,7 +380,7 @@ impl BeamSink {
     }
 
     /// The error of a command does not name the stream that it would have opened.
-    fn bad_state(&self, stream: Option<&Stream>, caller: &Receiver, error: BadState) {
+    fn bad_state(&mut self, stream: Option<&Stream>, caller: &Receiver, error: BadState) {
         self.deliver(caller, |messages, _| messages.bad_state(error));
         if let Some(stream) = stream {
             self.forget(stream);
@@ -264,6 +396,11 @@ impl BeamSink {
                     stream: stream.id.get(env),
                     reply_to: stream.reply_to.get(env),
                     running: *running,
+                },
+                StreamInfo::Websocket { stream, stats } => StreamState::Websocket {
+                    stream: stream.id.get(env),
+                    reply_to: stream.reply_to.get(env),
+                    stats: *stats,
                 },
             };
             reports.stream_info(receipt.get(env), state)
@@ -284,25 +421,21 @@ fn stream_error(
     }
 }
 
+/// What was broken of HTTP/2, where that has failed the stream.
+fn http2_fault(error: &StreamError<'_>) -> Option<Http2Fault> {
+    match error {
+        StreamError::Fault(fault) | StreamError::Closed(DownReason::Error(ConnectionError::Http2(fault))) => {
+            Some(*fault)
+        }
+        _ => None,
+    }
+}
+
 /// Whether the stream ends by this: a fault in a part of its body need not end it.
 fn ends_stream(error: &StreamError<'_>) -> bool {
     !matches!(error, StreamError::BadState(BadState::BodyComplete | BadState::BodyTooLong))
 }
 
-/// A data frame with its payload in memory of its own; or a control frame, as it is.
-fn owned(message: Message<'_, BinaryPayload>) -> Result<Message<'static, BinaryPayload>, Message<'_, BinaryPayload>> {
-    let own = |data| match data {
-        Data::Borrowed(bytes) => Data::Owned(BinaryPayload::from(bytes)),
-        Data::Owned(payload) => Data::Owned(payload),
-    };
-    match message {
-        Message::Text(data) => Ok(Message::Text(own(data))),
-        Message::Binary(data) => Ok(Message::Binary(own(data))),
-        Message::Fragment { text, fin, first, data } => Ok(Message::Fragment { text, fin, first, data: own(data) }),
-        control => Err(control),
-    }
-}
-
-fn stream_refs<'a>(env: Env<'a>, streams: &[Stream]) -> Vec<Term<'a>> {
-    streams.iter().map(|stream| stream.id.get(env)).collect()
+fn stream_refs<'a, 'b>(env: Env<'a>, streams: impl Iterator<Item = &'b Stream>) -> Vec<Term<'a>> {
+    streams.map(|stream| stream.id.get(env)).collect()
 }

@@ -4,7 +4,9 @@
 //! charge: the bytes are given back when the charge is dropped, wherever that happens.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+
+use crate::websocket::deflate::Alone;
 
 /// The queue has no room for this under the limit of the options.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -18,6 +20,10 @@ pub(crate) struct Account {
     max_queued: AtomicUsize,
     /// Whether messages are compressed, so that they must be handed over as they are.
     compresses: AtomicBool,
+    /// Whether they may be.
+    may_compress: AtomicBool,
+    /// How, where each is compressed by itself ([`Alone::to_number`]); 0 where it is not.
+    alone: AtomicU32,
 }
 
 impl Account {
@@ -26,6 +32,8 @@ impl Account {
             queued: AtomicUsize::new(0),
             max_queued: AtomicUsize::new(max_queued.unwrap_or(usize::MAX)),
             compresses: AtomicBool::new(compresses),
+            may_compress: AtomicBool::new(compresses),
+            alone: AtomicU32::new(0),
         }
     }
 
@@ -34,8 +42,24 @@ impl Account {
         self.max_queued.store(max_queued.unwrap_or(usize::MAX), Ordering::Release);
     }
 
+    /// Whether compression was agreed on: then messages are compressed.
     pub(crate) fn set_compresses(&self, compresses: bool) {
+        self.may_compress.store(compresses, Ordering::Release);
         self.compresses.store(compresses, Ordering::Release);
+    }
+
+    /// Switches compression on or off, where it was agreed on.
+    pub(crate) fn switch_compression(&self, on: bool) {
+        self.compresses.store(on && self.may_compress.load(Ordering::Acquire), Ordering::Release);
+    }
+
+    /// How messages are compressed, where each is compressed by itself.
+    pub(crate) fn set_alone(&self, alone: Option<Alone>) {
+        self.alone.store(alone.map_or(0, Alone::to_number), Ordering::Release);
+    }
+
+    pub(crate) fn alone(&self) -> Option<Alone> {
+        Alone::from_number(self.alone.load(Ordering::Acquire)).filter(|_| self.compresses())
     }
 
     pub(crate) fn compresses(&self) -> bool {
@@ -170,6 +194,17 @@ impl Charge {
         }
     }
 
+    /// Counts it on this account from now on, whatever the limit.
+    pub(crate) fn move_to(&mut self, account: &Arc<Account>) {
+        if let Some((before, bytes)) = &mut self.0
+            && !Arc::ptr_eq(before, account)
+        {
+            account.queued.fetch_add(*bytes, Ordering::AcqRel);
+            before.release(*bytes);
+            *before = Arc::clone(account);
+        }
+    }
+
     /// Adds another charge of the same account; one of another account is given back.
     pub(crate) fn absorb(&mut self, mut other: Self) {
         match (&mut self.0, &mut other.0) {
@@ -218,6 +253,20 @@ mod tests {
         drop(other);
         assert_eq!(account.queued(), 0);
         assert_eq!(Charge::default().split(3).0.as_ref().map(|(_, bytes)| *bytes), None);
+    }
+
+    #[test]
+    fn what_moves_to_another_account_is_counted_there_alone() {
+        let (one, two) = (account(usize::MAX), account(5));
+        let mut moved = charge(&one, 10);
+        for _ in 0..2 {
+            moved.move_to(&two);
+            assert_eq!((one.queued(), two.queued()), (0, 10));
+        }
+        moved.absorb(charge(&two, 1));
+        assert_eq!(two.queued(), 11);
+        drop(moved);
+        assert_eq!((one.queued(), two.queued()), (0, 0));
     }
 
     #[test]

@@ -1,9 +1,14 @@
 //! What can go wrong, by who is to blame. The bridge turns these into Erlang terms; nothing else does.
 
+pub mod http2;
+pub mod socks;
+
 use std::error::Error;
 use std::io;
 use std::time::Duration;
 
+use self::http2::Http2Fault;
+pub use self::socks::SocksError;
 use crate::payload::OutOfMemory;
 
 /// An attempt to connect failed.
@@ -24,6 +29,9 @@ pub enum ConnectError {
     /// The server, or the user's configuration: TLS has failed.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// A proxy on the way.
+    #[error(transparent)]
+    Socks(#[from] SocksError),
     /// The network or the server: what the operating system said of the last address tried.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -73,9 +81,27 @@ pub enum DownReason {
     /// Nobody is to blame: it ended as the protocol foresees.
     #[error("the connection ended normally")]
     Normal,
+    /// The server at the end of a tunnel, or the user's configuration: its TLS has failed.
+    #[error(transparent)]
+    Tls(TlsError),
     /// Something went wrong.
     #[error(transparent)]
     Error(#[from] ConnectionError),
+}
+
+impl From<ConnectError> for DownReason {
+    /// What it means for a connection that is up that it leads no further.
+    fn from(error: ConnectError) -> Self {
+        match error {
+            ConnectError::Closed => Self::Closed,
+            ConnectError::Tls(error) => Self::Tls(error),
+            ConnectError::Socks(error) => ConnectionError::Socks(error).into(),
+            ConnectError::Io(error) => (&error).into(),
+            ConnectError::NameNotFound | ConnectError::ResolverBusy | ConnectError::Timeout => {
+                ConnectionError::TunnelTimeout.into()
+            }
+        }
+    }
 }
 
 impl From<&io::Error> for DownReason {
@@ -110,12 +136,21 @@ pub enum ConnectionError {
     /// The peer, or the network: more than `keepalive_tolerance` pings are unanswered.
     #[error("the peer answers no pings")]
     KeepaliveTimeout,
+    /// The peer, or the network: it sent nothing for `idle_timeout`.
+    #[error("the peer sent nothing for the idle timeout")]
+    IdleTimeout,
     /// The peer: it took nothing of what was to be sent for `send_timeout`.
     #[error("the peer took no data for the send timeout")]
     SendTimeout,
     /// The peer: it did not do in time what was waited for.
     #[error("{0} did not come in time")]
     Timeout(Wait),
+    /// A proxy, or the server behind it: it did not shake hands in time.
+    #[error("the tunnel was not up in time")]
+    TunnelTimeout,
+    /// A proxy on the way.
+    #[error(transparent)]
+    Socks(#[from] SocksError),
     /// The peer: it refused an upgrade that is repeated, for the time being.
     #[error("the upgrade is refused for now, with status {}", .0.status)]
     Refused(Refusal),
@@ -126,8 +161,11 @@ pub enum ConnectionError {
     #[error(transparent)]
     Protocol(#[from] ProtocolError),
     /// The peer: it broke HTTP.
-    #[error("not an HTTP response: {0}")]
+    #[error("invalid HTTP: {0}")]
     Http(String),
+    /// The peer, mostly: it broke HTTP/2, passed a limit on it, or answers no pings.
+    #[error(transparent)]
+    Http2(#[from] Http2Fault),
     /// The peer: it sent more than a limit allows.
     #[error("limit reached: {0}")]
     LimitReached(&'static str),
@@ -154,6 +192,9 @@ pub enum Wait {
     /// The next part of a response's body.
     #[error("the next part of the body")]
     Body,
+    /// All of a response, from the call on: not the peer's alone to keep.
+    #[error("the end of the response")]
+    Whole,
 }
 
 /// A refusal after which the upgrade is tried again.
@@ -268,6 +309,15 @@ pub enum BadState {
     /// Frames, but the upgrade is to be repeated first.
     #[error("The Websocket is being established anew and accepts no frames before gun_upgrade.")]
     Reconnecting,
+    /// An upgrade, but the server's settings do not allow it (RFC 8441, 3).
+    #[error("The server has no Websocket over HTTP/2: its SETTINGS_ENABLE_CONNECT_PROTOCOL is not 1.")]
+    NoExtendedConnect,
+    /// Frames without the name of a stream, but the connection has several WebSockets.
+    #[error("The connection has several Websockets: the stream must be named.")]
+    WhichWebsocket,
+    /// Data, but the stream is a WebSocket.
+    #[error("This stream only accepts Websocket frames.")]
+    WebsocketStream,
     /// A request, but the connection has become a WebSocket.
     #[error("This connection only accepts Websocket frames.")]
     OnlyWebsocket,
@@ -289,10 +339,35 @@ pub enum BadState {
     /// A ping, but the connection is a WebSocket or is being shut down.
     #[error("The connection cannot be pinged: a Websocket is pinged with a frame, and not while it is closing.")]
     Ping,
+    /// Anything but data, but the connection carries bytes as they are.
+    #[error("This connection does not accept new requests to be opened nor does it accept Websocket frames.")]
+    OnlyRaw,
+    /// A ping, but the connection carries bytes as they are, or speaks to a proxy that has no pings.
+    #[error("The connection cannot be pinged: what it speaks has no pings.")]
+    NoPing,
+    /// A CONNECT, but other streams are open on a connection that becomes the tunnel as a whole.
+    #[error("CONNECT can only be used with HTTP/1.1 when no other streams are active.")]
+    NotAlone,
+    /// A stream by way of one that is no tunnel, or not yet.
+    #[error("The stream is not a tunnel.")]
+    NoTunnel,
+    /// A stream that is to be no tunnel's, but the connection is one.
+    #[error("The connection is a tunnel: its streams are named with the option tunnel.")]
+    InTunnel,
+    /// A CONNECT, which is no request like others.
+    #[error("A tunnel is opened with connect, not with a request.")]
+    Tunnel,
     /// A body without a length, but the connection speaks HTTP/1.0.
     #[error("A request body over an HTTP/1.0 connection needs a content-length.")]
     ChunkedOverHttp10,
     /// An upgrade, but the connection speaks HTTP/1.0.
     #[error("Websocket cannot be used over an HTTP/1.0 connection.")]
     UpgradeOverHttp10,
+}
+
+impl BadState {
+    /// What is wrong with a stream that the connection does not lead to: by way of a tunnel, or of none.
+    pub(crate) fn not_led(by_tunnel: bool) -> Self {
+        if by_tunnel { Self::NoTunnel } else { Self::InTunnel }
+    }
 }

@@ -1,11 +1,14 @@
 //! The events that a connection reports.
 
+pub mod step;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Method, StatusCode, Uri, Version};
 
+use crate::error::http2::{Http2Code, Http2Fault};
 use crate::error::{BadState, ConnectError, ConnectionError, DownReason, HandshakeError, ProtocolError, Wait};
 use crate::payload::Payload;
 use crate::sink::Sink;
@@ -15,8 +18,14 @@ use crate::sink::Sink;
 pub enum ProtocolName {
     /// HTTP/1.x.
     Http,
+    /// HTTP/2.
+    Http2,
     /// WebSocket, after an upgrade of the whole connection.
     Ws,
+    /// Nothing: bytes are carried as they are.
+    Raw,
+    /// SOCKS, with a proxy.
+    Socks,
 }
 
 /// What is to follow the end of a connection.
@@ -53,7 +62,7 @@ pub enum Event<'a, K: Sink> {
         /// Why it ended.
         reason: &'a DownReason,
         /// The streams that ended with it.
-        killed: &'a [K::Stream],
+        killed: &'a [&'a K::Stream],
         /// What is to follow.
         next: Next,
         /// Whether the peer has answered a request on it, or taken an upgrade.
@@ -74,12 +83,30 @@ pub enum Event<'a, K: Sink> {
     Upgraded {
         /// Its stream.
         stream: &'a K::Stream,
+        /// The response's status code.
+        status: StatusCode,
         /// The response's headers.
         headers: &'a HeaderMap,
         /// The subprotocol that the server has chosen.
         subprotocol: Option<&'a str>,
         /// Whether its messages will be reported frame by frame.
         fragments: bool,
+    },
+    /// A tunnel is up.
+    TunnelUp {
+        /// The stream that has asked for it; a connection may lead through a proxy without one.
+        stream: Option<&'a K::Stream>,
+        /// What is spoken at its end.
+        protocol: ProtocolName,
+        /// What the sink knows the destination by ([`crate::command::tunnel::Destination::label`]).
+        label: &'a [u8],
+    },
+    /// The connection has switched to another protocol, as a request asked for, and carries bytes as they are.
+    Switched {
+        /// The request's stream.
+        stream: &'a K::Stream,
+        /// The response's headers, whose `upgrade` names the protocol.
+        headers: &'a HeaderMap,
     },
     /// An informational response; the one that answers the request is yet to come.
     Inform {
@@ -101,7 +128,7 @@ pub enum Event<'a, K: Sink> {
         /// The headers.
         headers: &'a HeaderMap,
     },
-    /// A part of a response's body.
+    /// A part of a response's body, or of a request's body on a connection that was accepted.
     Data {
         /// The request's stream.
         stream: &'a K::Stream,
@@ -138,6 +165,15 @@ pub enum Event<'a, K: Sink> {
         /// Who gave the command.
         caller: &'a K::Caller,
     },
+    /// A command can't be done on the stream that it names.
+    Refused {
+        /// What it was named.
+        stream: &'a K::StreamId,
+        /// Who gave the command.
+        caller: &'a K::Caller,
+        /// Why.
+        error: BadState,
+    },
     /// What is known of a stream.
     StreamInfo {
         /// Who asked.
@@ -147,6 +183,35 @@ pub enum Event<'a, K: Sink> {
     },
     /// The connection failed in a way that its owner learns before `Down`.
     ConnectionError(&'a ConnectionError),
+    /// HTTP/2 failed in a way that whoever has a stream learns before the streams' own errors: each receiver once.
+    ConnectionFault {
+        /// The streams that are open.
+        streams: &'a [&'a K::Stream],
+        /// What has failed.
+        fault: Http2Fault,
+    },
+    /// The connection is about to end by a ping, as the protocol has none.
+    PingEnds {
+        /// What the ping was named.
+        name: &'a K::StreamId,
+    },
+    /// The peer has answered a ping.
+    PingAck {
+        /// Who has asked for it.
+        caller: &'a K::Caller,
+        /// What it was named.
+        name: &'a K::StreamId,
+    },
+    /// The peer's settings, after each of its SETTINGS frames, where that is wanted
+    /// ([`crate::options::Http2Options::notify_settings_changed`]).
+    Settings(&'a PeerSettings),
+    /// The peer has said why it ends the connection (RFC 9113, 6.8).
+    GoAway {
+        /// Its error code.
+        code: Http2Code,
+        /// What it has to say beside that, which is not empty.
+        debug: &'a [u8],
+    },
     /// Asks the relay ([`Sink::relays`]) to answer by [`crate::Command::RelayGrant`] when it has delivered everything before this.
     RelayCheck,
     /// Asks whether the receiver keeps up, after this number of messages since the last answer.
@@ -185,6 +250,99 @@ pub enum Event<'a, K: Sink> {
     },
 }
 
+/// A request on a connection that was accepted. What it borrows is valid during the call alone.
+#[derive(Debug)]
+pub struct ServedRequest<'a> {
+    /// The method.
+    pub method: &'a Method,
+    /// The request target, as it was sent.
+    pub target: &'a Uri,
+    /// The version, which is HTTP/1.1 or HTTP/1.0.
+    pub version: Version,
+    /// The headers.
+    pub headers: &'a HeaderMap,
+    /// The body. Nothing of it is reported before [`crate::StreamCommand::UpdateFlow`] allows it.
+    pub body: RequestBody,
+}
+
+/// What a request says of its body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RequestBody {
+    /// There is none.
+    None,
+    /// It has this number of bytes.
+    Length(u64),
+    /// It comes in chunks.
+    Chunked,
+}
+
+/// The settings of a peer that speaks HTTP/2 (RFC 9113, 6.5.2): its own, or else what it begins with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PeerSettings {
+    /// `HEADER_TABLE_SIZE`.
+    pub header_table_size: u32,
+    /// `ENABLE_PUSH`.
+    pub enable_push: bool,
+    /// `MAX_CONCURRENT_STREAMS`; `None` is unlimited.
+    pub max_concurrent_streams: Option<u32>,
+    /// `INITIAL_WINDOW_SIZE`.
+    pub initial_window_size: u32,
+    /// `MAX_FRAME_SIZE`.
+    pub max_frame_size: u32,
+    /// `MAX_HEADER_LIST_SIZE`; `None` is unlimited.
+    pub max_header_list_size: Option<u32>,
+    /// `ENABLE_CONNECT_PROTOCOL` (RFC 8441, 3), once it has been sent.
+    pub enable_connect_protocol: Option<bool>,
+}
+
+impl Default for PeerSettings {
+    fn default() -> Self {
+        Self {
+            header_table_size: 4096,
+            enable_push: true,
+            max_concurrent_streams: None,
+            initial_window_size: 65535,
+            max_frame_size: 16384,
+            max_header_list_size: None,
+            enable_connect_protocol: None,
+        }
+    }
+}
+
+/// A request that the peer makes in the user's place, and whose response it pushes (RFC 9113, 8.4). What it borrows is valid
+/// during the call alone.
+#[derive(Debug)]
+pub struct Promise<'a> {
+    /// The method.
+    pub method: &'a Method,
+    /// The request's URI, with its scheme and its authority.
+    pub uri: &'a Uri,
+    /// The headers.
+    pub headers: &'a HeaderMap,
+}
+
+/// What has been received and sent, from the first connection to the last, or on one stream.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Stats {
+    /// WebSocket frames received.
+    pub frames_in: u64,
+    /// Bytes of the WebSockets' streams received.
+    pub bytes_in: u64,
+    /// WebSocket frames sent.
+    pub frames_out: u64,
+    /// Bytes of the WebSockets' streams that the operating system has taken.
+    pub bytes_out: u64,
+    /// Bytes that wait to be sent, with [`COMMAND`](crate::command::COMMAND) for each command that waits and [`ITEM`](crate::command::ITEM) for each item.
+    pub queued: u64,
+    /// Bytes of messages that were compressed, by either side.
+    pub uncompressed: u64,
+    /// Bytes that they were compressed to.
+    pub compressed: u64,
+    /// How many times TLS was cut under a WebSocket without a close_notify: what the peer had to send may be incomplete. A
+    /// reset is not counted.
+    pub truncated: u64,
+}
+
 /// What is known of a stream.
 pub enum StreamInfo<'a, K: Sink> {
     /// There is no connection, so there are no streams.
@@ -197,6 +355,13 @@ pub enum StreamInfo<'a, K: Sink> {
         stream: &'a K::Stream,
         /// Whether its events are reported: it was not cancelled.
         running: bool,
+    },
+    /// There is, and it is a WebSocket.
+    Websocket {
+        /// The stream.
+        stream: &'a K::Stream,
+        /// What it has received and sent.
+        stats: Stats,
     },
 }
 
@@ -221,10 +386,20 @@ pub enum StreamError<'a> {
     ShutDown,
     /// The state does not allow it.
     BadState(BadState),
+    /// The peer has reset it (RFC 9113, 6.4).
+    Reset(Http2Code),
+    /// It has broken HTTP/2, and was reset.
+    Fault(Http2Fault),
+    /// The peer is about to close the connection, and has not begun with it: it can be repeated on another one (RFC 9113,
+    /// 6.8).
+    GoAway(Http2Code),
+    /// The peer has no room for another stream, and none is to wait
+    /// ([`crate::options::TooManyStreams::Error`]).
+    TooManyStreams,
 }
 
 /// Why frames will never be sent.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub enum NotSent<'a> {
     /// The state does not allow it.
     BadState(BadState),

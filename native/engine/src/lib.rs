@@ -8,10 +8,15 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`task`] | the task that owns one connection, and its handle |
-//! | `http` | HTTP/1.x on a byte stream, by hyper, up to the upgrade if there is one |
+//! | [`server`] | listeners, and the connections that they accept |
+//! | [`http`] | HTTP/1.x on a byte stream, up to the upgrade if there is one: a client's, and a server's by hyper |
 //! | [`websocket`] | the handshake's values, the frame codec, the session (RFC 6455), and what carries it |
+//! | `tunnel` | what is spoken where a byte stream leads |
+//! | `raw` | bytes as they are |
+//! | `late` | requests whose time is over before there is anybody to make them |
 //! | [`protocol`] | what the task and the protocols spoken on a connection have to do with each other |
 //! | `stream` | the streams of a connection, whatever protocol carries them |
+//! | `ending` | the end of a connection that we close first |
 //! | [`transport`] | from a host name to a byte stream |
 //! | [`status`] | what the task and its handle share |
 //! | [`command`], [`event`] | what goes in and what comes out |
@@ -30,7 +35,7 @@
 //! use std::sync::mpsc::{Sender, channel};
 //!
 //! use gun_rs_engine::command::{Item, Reply};
-//! use gun_rs_engine::options::{Endpoint, HttpOptions, Steps, TcpOptions};
+//! use gun_rs_engine::options::{Endpoint, First, HttpOptions, RawOptions, Steps, TcpOptions};
 //! use gun_rs_engine::websocket::frame::{Opcode, encode, encode_close};
 //! use gun_rs_engine::{Command, ConnectOptions, Data, Event, Message, Outgoing, Sink, StreamCommand, Upgrade};
 //! use gun_rs_engine::{WsOptions, spawn};
@@ -80,11 +85,16 @@
 //!     connect_timeout: None,
 //!     domain_lookup_timeout: None,
 //!     tls_handshake_timeout: None,
+//!     first: First::Http,
 //!     observed: Steps::NONE,
 //!     reconnects: false,
 //!     tcp: TcpOptions::default(),
+//!     http1: true,
 //!     http: HttpOptions::default(),
+//!     http2: None,
 //!     ws: WsOptions::default(),
+//!     raw: RawOptions::default(),
+//!     http2_inside: Default::default(),
 //! };
 //! let runtime = tokio::runtime::Runtime::new()?;
 //! let (sender, events) = channel();
@@ -117,12 +127,16 @@
 
 mod account;
 pub mod command;
+mod ending;
 pub mod error;
 pub mod event;
-mod http;
+pub mod http;
+mod late;
 pub mod options;
 pub mod payload;
 pub mod protocol;
+mod raw;
+pub mod server;
 pub mod sink;
 pub mod status;
 mod stream;
@@ -130,14 +144,18 @@ pub mod task;
 #[cfg(test)]
 mod testing;
 pub mod transport;
+mod tunnel;
 mod turn;
 pub mod websocket;
 
 pub use account::{Charge, QueueFull};
-pub use command::{Body, Command, Outgoing, Request, RequestData, StreamCommand, Upgrade};
-pub use event::{Data, Event, Message, ProtocolName};
-pub use options::{ConnectOptions, WsOptions};
+pub use command::{
+    AcceptUpgrade, Body, Command, Frames, Inform, Outgoing, Request, RequestData, Respond, ResponseBody,
+};
+pub use command::{StreamCommand, Tune, Upgrade};
+pub use event::{Data, Event, Message, PeerSettings, Promise, ProtocolName, RequestBody, ServedRequest, Stats};
+pub use options::{ConnectOptions, Http2Options, ServeOptions, WsOptions};
 pub use payload::{OutOfMemory, Payload, Source};
 pub use sink::Sink;
-pub use status::{State, Stats};
+pub use status::State;
 pub use task::{Handle, spawn};

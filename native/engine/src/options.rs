@@ -1,8 +1,13 @@
 //! What can be set. The values arrive checked; nothing here has a default of its own but where a test needs one.
 
-use std::net::IpAddr;
+mod steps;
+
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
+
+pub use self::steps::Steps;
 
 /// How to reach a server. Every duration that is `None` is unlimited.
 #[derive(Debug, Clone)]
@@ -17,50 +22,53 @@ pub struct ConnectOptions {
     pub domain_lookup_timeout: Option<Duration>,
     /// The longest time that a TLS handshake may take.
     pub tls_handshake_timeout: Option<Duration>,
-    /// The steps of a dial that the sink is given ([`crate::Sink::step`]).
+    /// The steps that the sink is given ([`crate::Sink::step`]).
     pub observed: Steps,
     /// Whether a connection may follow one that is lost: requests that come while a connection ends then wait for the next.
     pub reconnects: bool,
     /// Options of the socket.
     pub tcp: TcpOptions,
-    /// How HTTP is spoken.
+    /// What is spoken at first.
+    pub first: First,
+    /// Whether HTTP/1.x may be spoken.
+    pub http1: bool,
+    /// How HTTP/1.x is spoken.
     pub http: HttpOptions,
+    /// How HTTP/2 is spoken, where it may be: where TLS has chosen it (ALPN), or where HTTP/1.x may not be spoken and TLS
+    /// has chosen nothing. Connections share them.
+    pub http2: Option<Arc<Http2Options>>,
+    /// How it is spoken at the end of a tunnel, where nothing else is said.
+    pub http2_inside: Arc<Http2Options>,
     /// For upgrades that bring no options of their own.
     pub ws: WsOptions,
+    /// How bytes are carried as they are.
+    pub raw: RawOptions,
 }
 
-/// A set of the steps of a dial ([`crate::transport::step::Step`]).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Steps(u8);
+/// What is spoken on the byte stream of a connection at first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum First {
+    /// HTTP, of the version that TLS and the options choose.
+    Http,
+    /// Nothing: bytes are carried as they are.
+    Raw,
+    /// HTTP at the end of a tunnel, which the endpoint cannot be dialled for.
+    Inside,
+}
 
-impl Steps {
-    /// None of them.
-    pub const NONE: Self = Self(0);
-    /// The resolver is asked.
-    pub const DOMAIN_LOOKUP_START: Self = Self(1);
-    /// The resolver has answered.
-    pub const DOMAIN_LOOKUP_END: Self = Self(1 << 1);
-    /// A socket is being connected.
-    pub const CONNECT_START: Self = Self(1 << 2);
-    /// The socket is connected, or will not be.
-    pub const CONNECT_END: Self = Self(1 << 3);
-    /// A TLS handshake begins.
-    pub const TLS_HANDSHAKE_START: Self = Self(1 << 4);
-    /// The TLS handshake has ended.
-    pub const TLS_HANDSHAKE_END: Self = Self(1 << 5);
-    /// All of them.
-    pub const ALL: Self = Self((1 << 6) - 1);
+/// How bytes are carried as they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RawOptions {
+    /// How many reads may be reported before the receiver must ask for more.
+    pub flow: Flow,
+    /// The most bytes that may wait to be sent, with what each command counts for beside them
+    /// ([`crate::command::COMMAND`]); `None` is unlimited.
+    pub max_send_queue: Option<usize>,
+}
 
-    /// Those of both sets.
-    #[must_use]
-    pub const fn with(self, others: Self) -> Self {
-        Self(self.0 | others.0)
-    }
-
-    /// Whether all of `others` are in this set.
-    #[must_use]
-    pub const fn contains(self, others: Self) -> bool {
-        self.0 & others.0 == others.0
+impl Default for RawOptions {
+    fn default() -> Self {
+        Self { flow: Flow::Unlimited, max_send_queue: None }
     }
 }
 
@@ -160,6 +168,8 @@ pub struct HttpOptions {
     pub version: HttpVersion,
     /// How long a shutdown may wait for the response under way.
     pub closing_timeout: Option<Duration>,
+    /// How many parts of a response's body may be received, where the request does not say.
+    pub flow: Flow,
     /// How often an idle connection is sent an empty line; `None` is never.
     pub keepalive: Option<Duration>,
     /// The most bytes of a response's status line and headers.
@@ -174,8 +184,131 @@ pub struct HttpOptions {
     /// The most informational responses that may come before a response; their bytes together may be as many as
     /// `max_header_block_size`.
     pub max_informs: u32,
+    /// The most requests that may be under way at a time: written, and not answered yet. `None` is unlimited but for
+    /// `max_send_queue`, on which all but the oldest of them count.
+    pub pipeline: Option<u32>,
     /// Whether header names are sent as `Content-Type` rather than `content-type`.
     pub title_case_headers: bool,
+}
+
+/// How HTTP/2 is spoken. Every duration that is `None` is unlimited.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Http2Options {
+    /// How long a shutdown, or a peer that is going away, may wait for the streams under way.
+    pub closing_timeout: Option<Duration>,
+    /// How many parts of a response's body may be received, where the request does not say.
+    pub flow: Flow,
+    /// The window that the peer has to send data on the connection (RFC 9113, 6.9), in bytes.
+    pub initial_connection_window_size: u32,
+    /// The window that the peer has to send data on each stream, in bytes.
+    pub initial_stream_window_size: u32,
+    /// How often the peer is pinged; `None` is never.
+    pub keepalive: Option<Duration>,
+    /// How many pings may be unanswered when the next one is due; `None` is unlimited.
+    pub keepalive_tolerance: Option<u32>,
+    /// The most streams that the peer may push at a time; `None` is unlimited.
+    pub max_concurrent_streams: Option<u32>,
+    /// The size of the table that the peer compresses headers with (RFC 7541, 4.2).
+    pub max_decode_table_size: u32,
+    /// The most bytes of a header block that comes in several frames.
+    pub max_fragmented_header_block_size: u32,
+    /// The most bytes of a frame that is received.
+    pub max_frame_size_received: u32,
+    /// The most bytes of headers, decoded and counted as in RFC 9113, 6.5.2.
+    pub max_header_list_size: u32,
+    /// The most headers of a response, of a promise or of trailers.
+    pub max_headers: u32,
+    /// The most informational responses that may come before a response.
+    pub max_informs: u32,
+    /// The most bytes of requests and of their bodies that may wait to be sent, with what each counts for beside them
+    /// ([`crate::command::COMMAND`]); `None` is unlimited.
+    pub max_send_queue: Option<usize>,
+    /// Whether [`crate::Event::Settings`] reports the peer's settings.
+    pub notify_settings_changed: bool,
+    /// How long the peer may take to send its first frame.
+    pub preface_timeout: Option<Duration>,
+    /// Whether the peer may push responses.
+    pub push: bool,
+    /// How long the peer may take to acknowledge our settings.
+    pub settings_timeout: Option<Duration>,
+    /// What happens to a stream that is one too many for the peer.
+    pub too_many_streams: TooManyStreams,
+}
+
+/// What happens to a stream that is one too many for the peer (RFC 9113, 5.1.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TooManyStreams {
+    /// It waits until another one has ended.
+    Wait,
+    /// It fails, by [`crate::event::StreamError::TooManyStreams`].
+    Error,
+}
+
+impl Default for Http2Options {
+    fn default() -> Self {
+        Self {
+            closing_timeout: Some(Duration::from_secs(15)),
+            flow: Flow::Unlimited,
+            initial_connection_window_size: 8_000_000,
+            initial_stream_window_size: 8_000_000,
+            keepalive: None,
+            keepalive_tolerance: None,
+            max_concurrent_streams: Some(100),
+            max_decode_table_size: 4096,
+            max_fragmented_header_block_size: 32768,
+            max_frame_size_received: 16384,
+            max_header_list_size: 100_000,
+            max_headers: 100,
+            max_informs: 100,
+            max_send_queue: None,
+            notify_settings_changed: false,
+            preface_timeout: Some(Duration::from_secs(5)),
+            push: true,
+            settings_timeout: Some(Duration::from_secs(5)),
+            too_many_streams: TooManyStreams::Wait,
+        }
+    }
+}
+
+/// What to listen on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Address {
+    /// TCP; port 0 is any port that is free.
+    Tcp(SocketAddr),
+    /// A Unix domain socket. The file must not exist yet; it is removed when the socket is closed.
+    Unix(PathBuf),
+}
+
+/// How a connection that was accepted is served. Every duration that is `None` is unlimited.
+#[derive(Debug, Clone)]
+pub struct ServeOptions {
+    /// How long it may take from the beginning, or from the end of the last response, to the end of a request's head.
+    pub request_timeout: Option<Duration>,
+    /// How long the peer may send nothing of a body that is awaited, or take nothing of a response.
+    pub idle_timeout: Option<Duration>,
+    /// The most bytes of a request line.
+    pub max_request_line: usize,
+    /// The most bytes of a request's head, and of its trailers.
+    pub max_head_size: usize,
+    /// The status of the answer to a request whose headers are over a limit: 431, if it is none.
+    pub head_too_large: u16,
+    /// The most headers of a request.
+    pub max_headers: u32,
+    /// The most bytes of a header's name.
+    pub max_header_name: usize,
+    /// The most bytes of a header's value.
+    pub max_header_value: usize,
+    /// The most requests on one connection; `None` is unlimited.
+    pub max_keepalive: Option<u32>,
+    /// The most bytes of responses that may wait to be sent, with what each command counts for beside them
+    /// ([`crate::command::COMMAND`]); `None` is unlimited.
+    pub max_send_queue: Option<usize>,
+    /// How long the peer may take nothing of what there is to send, before the connection counts as lost.
+    pub send_timeout: Option<Duration>,
+    /// How long a shutdown may wait for the response under way.
+    pub closing_timeout: Option<Duration>,
+    /// How long a connection that ends may still be read, so that the last response reaches a peer that is still sending.
+    pub linger_timeout: Duration,
 }
 
 impl Default for HttpOptions {
@@ -183,12 +316,14 @@ impl Default for HttpOptions {
         Self {
             version: HttpVersion::Http11,
             closing_timeout: Some(Duration::from_secs(15)),
+            flow: Flow::Unlimited,
             keepalive: None,
             max_header_block_size: 100_000,
             max_headers: 512,
             max_trailer_block_size: 10_000,
             max_send_queue: None,
             max_informs: 100,
+            pipeline: Some(1),
             title_case_headers: false,
         }
     }
@@ -199,12 +334,18 @@ impl Default for HttpOptions {
 pub struct WsOptions {
     /// How long a close may wait for the peer's close frame; `None` is unlimited.
     pub closing_timeout: Option<Duration>,
-    /// permessage-deflate, if it is to be offered.
+    /// permessage-deflate, if it is to be offered, or agreed to.
     pub compress: Option<DeflateOptions>,
     /// How much is received before the receiver must ask for more.
     pub flow: Flow,
+    /// Whether a connection of its own is made, which speaks HTTP/1.1, where one that speaks HTTP/2 has no WebSockets.
+    pub http1_fallback: bool,
     /// How often a ping is sent.
     pub keepalive: Option<Duration>,
+    /// How long the peer may send nothing before the session closes; `None` is unlimited.
+    pub idle_timeout: Option<Duration>,
+    /// Whether the peer's answer to a close frame of ours is awaited. A shutdown awaits it in any case.
+    pub linger: bool,
     /// How many pings may go by without a sign of life when the next one is due; `None` is unlimited.
     pub keepalive_tolerance: Option<u32>,
     /// The most bytes of one frame's payload; `None` is unlimited.
@@ -240,19 +381,19 @@ impl WsOptions {
     }
 }
 
-/// What permessage-deflate is offered with, and how hard to compress.
+/// What permessage-deflate is offered with, or agreed to by a server, and how hard to compress.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeflateOptions {
-    /// Ask the server to compress each message by itself.
+    /// Have the server compress each message by itself.
     pub server_no_context_takeover: bool,
-    /// Tell the server that each message will be compressed by itself.
+    /// Have the client compress each message by itself.
     pub client_no_context_takeover: bool,
     /// The largest window, in bits, that the server may use.
     pub server_max_window_bits: Option<u8>,
-    /// The largest window, in bits, that we will use; the server may ask for a smaller one in any case, unless that is
-    /// not offered.
+    /// The largest window, in bits, that the client may use; the server may ask for a smaller one in any case, unless that
+    /// is not offered.
     pub client_max_window_bits: Option<u8>,
-    /// Whether the server may ask for a smaller window of ours. Some refuse an offer that says so.
+    /// Whether the offer lets the server ask for a smaller window of the client's. Some refuse an offer that says so.
     pub offers_client_window: bool,
     /// zlib's level, 0 to 9.
     pub level: u8,
@@ -303,7 +444,10 @@ impl Default for WsOptions {
             closing_timeout: Some(Duration::from_secs(15)),
             compress: None,
             flow: Flow::Unlimited,
+            http1_fallback: false,
             keepalive: None,
+            idle_timeout: None,
+            linger: true,
             keepalive_tolerance: None,
             max_frame_size: None,
             max_message_size: Some(64 << 20),

@@ -3,9 +3,9 @@
 use std::borrow::Borrow;
 use std::hash::Hash;
 
-use crate::event::Event;
+use crate::event::step::Step;
+use crate::event::{Event, Promise, ServedRequest};
 use crate::payload::{Payload, Source};
-use crate::transport::step::Step;
 
 /// Where a connection's events go, and where its payloads live.
 ///
@@ -33,9 +33,33 @@ pub trait Sink: Sized + Send + 'static {
     /// [`Event::Panicked`] that comes instead.
     fn flush(&mut self) {}
 
-    /// Takes one step of an attempt to connect: only those in [`crate::ConnectOptions::observed`] are given. A sink that
+    /// Takes a request on a connection that was accepted, and names its stream. `None` refuses it: the client gets status
+    /// 503, and the connection ends. A sink of connections that are made need not have this.
+    fn request(&mut self, _request: ServedRequest<'_>) -> Option<Self::Stream> {
+        None
+    }
+
+    /// Takes a request whose response the peer pushes, and names its stream: its events are those of any other. `None`
+    /// refuses it. `parent` is the stream that it was promised on.
+    fn promise(&mut self, _parent: &Self::Stream, _promise: Promise<'_>) -> Option<Self::Stream> {
+        None
+    }
+
+    /// The name of the tunnel by way of which a stream of this name is opened; `None` where it is none's.
+    fn tunnel(_stream: &Self::StreamId) -> Option<Self::StreamId> {
+        None
+    }
+
+    /// Names the stream of bytes that are carried as they are. Without `asked` they are the owner's; otherwise they go where
+    /// the messages of that stream go, by its name, or where they are not `named`, by none. `None` refuses it: the
+    /// connection ends. A sink of connections that never carry such bytes need not have this.
+    fn raw(&mut self, _asked: Option<&Self::Stream>, _named: bool) -> Option<Self::Stream> {
+        None
+    }
+
+    /// Takes one step: only those in [`crate::ConnectOptions::observed`] are given, in order with the events. A sink that
     /// observes none need not have this.
-    fn step(&mut self, _step: Step<'_>) {}
+    fn step(&mut self, _step: Step<'_, Self>) {}
 
     /// Whether a relay delivers this stream's events. [`Event::RelayCheck`] asks the relay whether it keeps up.
     fn relays(&self, _stream: &Self::Stream) -> bool {

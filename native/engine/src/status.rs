@@ -2,11 +2,12 @@
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use papaya::HashMap;
 
 use crate::account::Account;
-use crate::event::ProtocolName;
+use crate::event::{ProtocolName, Stats};
 use crate::sink::Sink;
 
 /// What a connection is doing. It changes before the event that reports the change.
@@ -23,9 +24,16 @@ pub enum State {
     Ws,
     /// It is a WebSocket in its closing handshake.
     Closing,
+    /// It speaks HTTP/2, and may be several WebSockets.
+    Http2,
+    /// It carries bytes as they are.
+    Raw,
+    /// It speaks SOCKS to a proxy.
+    Socks,
 }
 
-const STATES: [State; 5] = [State::Idle, State::Connecting, State::Http, State::Ws, State::Closing];
+const STATES: [State; 8] =
+    [State::Idle, State::Connecting, State::Http, State::Ws, State::Closing, State::Http2, State::Raw, State::Socks];
 
 impl State {
     /// The protocol that is spoken, if the connection is up.
@@ -33,31 +41,12 @@ impl State {
         match self {
             Self::Idle | Self::Connecting => None,
             Self::Http => Some(ProtocolName::Http),
+            Self::Http2 => Some(ProtocolName::Http2),
             Self::Ws | Self::Closing => Some(ProtocolName::Ws),
+            Self::Raw => Some(ProtocolName::Raw),
+            Self::Socks => Some(ProtocolName::Socks),
         }
     }
-}
-
-/// What has been received and sent, from the first connection to the last.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub struct Stats {
-    /// WebSocket frames received.
-    pub frames_in: u64,
-    /// Bytes of the WebSockets' streams received.
-    pub bytes_in: u64,
-    /// WebSocket frames sent.
-    pub frames_out: u64,
-    /// Bytes of the WebSockets' streams that the operating system has taken.
-    pub bytes_out: u64,
-    /// Bytes that wait to be sent, with [`COMMAND`](crate::command::COMMAND) for each command that waits and [`ITEM`](crate::command::ITEM) for each item.
-    pub queued: u64,
-    /// Bytes of messages that were compressed, by either side.
-    pub uncompressed: u64,
-    /// Bytes that they were compressed to.
-    pub compressed: u64,
-    /// How many times TLS was cut under a WebSocket without a close_notify: what the peer had to send may be incomplete. A
-    /// reset is not counted.
-    pub truncated: u64,
 }
 
 /// What has been counted since that was last published.
@@ -71,9 +60,30 @@ pub(crate) struct Counts {
     pub(crate) compressed: u64,
 }
 
+impl Counts {
+    /// Adds what has been counted since.
+    pub(crate) fn add(&mut self, more: Self) {
+        self.frames_in += more.frames_in;
+        self.bytes_in += more.bytes_in;
+        self.frames_out += more.frames_out;
+        self.bytes_out += more.bytes_out;
+        self.uncompressed += more.uncompressed;
+        self.compressed += more.compressed;
+    }
+
+    /// The same as [`Stats`], of what has an account with so many bytes on it.
+    pub(crate) fn into_stats(self, queued: usize) -> Stats {
+        let Self { frames_in, bytes_in, frames_out, bytes_out, uncompressed, compressed } = self;
+        let queued = queued as u64;
+        Stats { frames_in, bytes_in, frames_out, bytes_out, queued, uncompressed, compressed, truncated: 0 }
+    }
+}
+
 /// What the task and its handle share.
 pub(crate) struct Status<K: Sink> {
     state: AtomicU8,
+    /// When the connection has come up, in ms of the system's time.
+    up_since: AtomicU64,
     /// Of the connection itself: of its requests, or of the WebSocket that it is as a whole.
     account: Arc<Account>,
     /// Of WebSockets that share the connection with other streams. Most connections never have one.
@@ -91,6 +101,7 @@ impl<K: Sink> Status<K> {
     pub(crate) fn new(max_queued: Option<usize>) -> Self {
         Self {
             state: AtomicU8::new(State::Idle as u8),
+            up_since: AtomicU64::new(0),
             account: Arc::new(Account::new(max_queued, false)),
             streams: OnceLock::new(),
             frames_in: AtomicU64::new(0),
@@ -116,11 +127,21 @@ impl<K: Sink> Status<K> {
         &self.account
     }
 
-    /// HTTP begins: what its senders must know.
-    pub(crate) fn begin_http(&self, max_queued: Option<usize>) {
+    /// Since when the connection is up, in ms of the system's time, if it is up.
+    pub(crate) fn up_since(&self) -> Option<u64> {
+        self.get().protocol().map(|_| self.up_since.load(Ordering::Relaxed))
+    }
+
+    /// HTTP of this version begins, or another protocol that is no WebSocket: what its senders must know.
+    pub(crate) fn begin_http(&self, state: State, max_queued: Option<usize>) {
         self.account.set_compresses(false);
         self.account.limit(max_queued);
-        self.set(State::Http);
+        // What begins inside a tunnel begins on a connection that is up.
+        if self.get().protocol().is_none() {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            self.up_since.store(now.as_millis().try_into().unwrap_or(u64::MAX), Ordering::Relaxed);
+        }
+        self.set(state);
     }
 
     /// The connection as a whole becomes a WebSocket: what its senders must know.
@@ -130,10 +151,13 @@ impl<K: Sink> Status<K> {
         self.set(State::Ws);
     }
 
-    /// A WebSocket opens beside other streams, with an account of its own.
+    /// A WebSocket opens beside other streams, with an account of its own: the one on which frames wait for it already, if
+    /// there is one.
     pub(crate) fn open_ws(&self, stream: K::StreamId, compresses: bool, max_queued: Option<usize>) {
-        let account = Arc::new(Account::new(max_queued, compresses));
-        self.streams.get_or_init(Box::default).pin().insert(stream, account);
+        let streams = self.streams.get_or_init(Box::default).pin();
+        let account = streams.get_or_insert_with(stream, || Arc::new(Account::new(max_queued, compresses)));
+        account.set_compresses(compresses);
+        account.limit(max_queued);
     }
 
     /// It is over.
@@ -143,12 +167,19 @@ impl<K: Sink> Status<K> {
         }
     }
 
-    /// Runs `work` on the account that frames for this stream are counted on: its own, or else the connection's.
+    /// Runs `work` on the account that frames for this stream are counted on: its own, or else the connection's. Frames
+    /// that name none are for the only WebSocket, where there may be streams beside it.
     pub(crate) fn with_account<R>(&self, stream: Option<&K::StreamId>, work: impl FnOnce(&Arc<Account>) -> R) -> R {
-        if let (Some(stream), Some(streams)) = (stream, self.streams.get())
-            && let Some(account) = streams.pin().get(stream)
-        {
-            return work(account);
+        if let Some(streams) = self.streams.get() {
+            let streams = streams.pin();
+            let account = match stream {
+                Some(stream) => streams.get(stream),
+                None if streams.len() == 1 => streams.values().next(),
+                None => None,
+            };
+            if let Some(account) = account {
+                return work(account);
+            }
         }
         work(&self.account)
     }

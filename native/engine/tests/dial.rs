@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
-use gun_rs_engine::options::{Endpoint, HttpOptions, Steps, TcpOptions};
-use gun_rs_engine::transport::step::Step;
+use gun_rs_engine::event::step::Step;
+use gun_rs_engine::options::{Endpoint, First, HttpOptions, RawOptions, Steps, TcpOptions};
+use gun_rs_engine::transport::step::DialStep;
 use gun_rs_engine::transport::tls::{Name, Roots, TlsClient, TlsOptions};
 use gun_rs_engine::{Command, ConnectOptions, Event, Handle, Sink, WsOptions, spawn};
 use rustls::ServerConfig;
@@ -45,19 +46,20 @@ impl Sink for Lines {
         let _ = self.0.send(line);
     }
 
-    fn step(&mut self, step: Step<'_>) {
+    fn step(&mut self, step: Step<'_, Self>) {
+        let Step::Dial(step) = step else { return };
         let failed = |error| format!("failed: {error}");
         let line = match step {
-            Step::DomainLookupStart { host, port } => format!("look up {host}, port {}", port != 0),
-            Step::DomainLookupEnd(result) => {
+            DialStep::DomainLookupStart { host, port } => format!("look up {host}, port {}", port != 0),
+            DialStep::DomainLookupEnd(result) => {
                 format!("looked up: {}", result.map_or_else(failed, |addresses| addresses.len().to_string()))
             }
-            Step::ConnectStart { addresses } => format!("connect to {}", addresses.len()),
-            Step::ConnectEnd(result) => {
+            DialStep::ConnectStart { addresses } => format!("connect to {}", addresses.len()),
+            DialStep::ConnectEnd(result) => {
                 format!("connected: {}", result.map_or_else(failed, |local| format!("local {}", local.is_some())))
             }
-            Step::TlsHandshakeStart { host } => format!("shake hands with {host}"),
-            Step::TlsHandshakeEnd(result) => {
+            DialStep::TlsHandshakeStart { host } => format!("shake hands with {host}"),
+            DialStep::TlsHandshakeEnd(result) => {
                 let alpn = |alpn: Option<&[u8]>| format!("{:?}", alpn.map(String::from_utf8_lossy));
                 format!("shaken: {}", result.map_or_else(failed, alpn))
             }
@@ -80,9 +82,14 @@ fn dial(endpoint: Endpoint, observed: Steps, tls: Option<Arc<TlsClient>>) -> (Ha
         domain_lookup_timeout: None,
         tls_handshake_timeout: None,
         observed,
+        first: First::Http,
+        raw: RawOptions::default(),
+        http2_inside: Default::default(),
         reconnects: false,
         tcp: TcpOptions::default(),
+        http1: true,
         http: HttpOptions::default(),
+        http2: None,
         ws: WsOptions::default(),
     };
     let handle = spawn(&tokio::runtime::Handle::current(), options, Lines(sender));

@@ -10,6 +10,7 @@
 //! | [`name`] | the atoms |
 //! | [`messages`] | messages to users, in the [`dialect`] of their connection |
 //! | [`reports`] | messages to the process behind ConnPid |
+//! | [`served`] | messages of a listener's connections to their processes |
 //! | `frame` | a received frame, as both have it |
 //! | [`reasons`] | from the engine's errors to the reasons in messages |
 //! | [`options`] | from maps of options to the engine's options |
@@ -22,6 +23,7 @@ pub mod options;
 mod posix;
 pub mod reasons;
 pub mod reports;
+pub mod served;
 pub mod term;
 #[cfg(test)]
 mod tests;
@@ -30,4 +32,5 @@ pub use dialect::Dialect;
 pub use messages::Messages;
 pub use name::Name;
 pub use reports::Reports;
+pub use served::Served;
 pub use term::{InvalidTerm, ReadTerm, Terms};

@@ -1,6 +1,8 @@
 //! From the engine's errors to the reasons that users are given. Every reason gets its shape here.
 
-use gun_rs_engine::error::{BadState, ConnectError, ConnectionError, DownReason, HandshakeError, ProtocolError, Wait};
+use gun_rs_engine::error::{
+    BadState, ConnectError, ConnectionError, DownReason, HandshakeError, ProtocolError, SocksError, Wait,
+};
 use gun_rs_engine::event::{NotSent, StreamError};
 use gun_rs_engine::transport::tls::TlsError;
 
@@ -17,6 +19,7 @@ pub fn connect_error<T: Terms>(terms: T, error: &ConnectError) -> T::Term {
         ConnectError::Timeout => terms.name(Name::Timeout),
         ConnectError::Closed => terms.name(Name::Closed),
         ConnectError::Tls(error) => tls_alert(terms, error),
+        ConnectError::Socks(error) => socks_error(terms, *error),
         ConnectError::Io(error) => posix(terms, error),
     }
 }
@@ -27,6 +30,8 @@ pub fn down_reason<T: Terms>(terms: T, reason: &DownReason, ping: Option<T::Term
     match (reason, ping) {
         (DownReason::Closed, _) => terms.name(Name::Closed),
         (DownReason::Normal, _) => terms.name(Name::Normal),
+        // As in gun it stands alone where the connection was up before.
+        (DownReason::Tls(error), _) => tls_alert(terms, error),
         (DownReason::Error(ConnectionError::PingUnsupported), Some(ping)) => {
             terms.tagged(Name::Error, terms.tagged(Name::PingUnsupportedByProtocol, ping))
         }
@@ -41,12 +46,17 @@ pub fn connection_error<T: Terms>(terms: T, error: &ConnectionError) -> T::Term 
         ConnectionError::Tls(error) => tls_alert(terms, error),
         ConnectionError::Truncated => terms.name(Name::Truncated),
         ConnectionError::KeepaliveTimeout => terms.name(Name::KeepaliveTimeout),
-        ConnectionError::SendTimeout => terms.name(Name::Timeout),
+        ConnectionError::IdleTimeout => terms.name(Name::IdleTimeout),
+        ConnectionError::SendTimeout | ConnectionError::TunnelTimeout => terms.name(Name::Timeout),
+        ConnectionError::Socks(error) => socks_error(terms, *error),
         ConnectionError::Timeout(wait) => timeout(terms, *wait),
         ConnectionError::Refused(refusal) => terms.tagged(Name::UpgradeRefused, terms.integer(refusal.status.into())),
         ConnectionError::Handshake(error) => handshake_error(terms, error),
         ConnectionError::Protocol(error) => protocol_error(terms, error),
         ConnectionError::Http(text) => terms.tagged(Name::HttpProtocol, terms.string(text)),
+        ConnectionError::Http2(fault) => {
+            terms.tuple([terms.name(Name::ConnectionError), terms.atom(fault.code.name()), terms.atom(fault.text)])
+        }
         ConnectionError::LimitReached(text) => {
             terms.tuple([terms.name(Name::ConnectionError), terms.name(Name::LimitReached), terms.string(text)])
         }
@@ -73,7 +83,22 @@ pub fn stream_error<T: Terms>(
         StreamError::ShutDown => terms.tagged(Name::Closed, shutdown_cause),
         StreamError::Closing => terms.tagged(Name::Closing, shutdown_cause),
         StreamError::BadState(error) => bad_state(terms, *error),
+        StreamError::Reset(code) => http2_stream_error(terms, code.name(), "Stream reset by server."),
+        StreamError::Fault(fault) => http2_stream_error(terms, fault.code.name(), fault.text),
+        StreamError::TooManyStreams => {
+            http2_stream_error(terms, Name::TooManyStreams.text(), "Maximum concurrency limit has been reached.")
+        }
+        StreamError::GoAway(code) => terms.tuple([
+            terms.name(Name::Goaway),
+            terms.atom(code.name()),
+            terms.atom("The connection is going away. The request can be repeated."),
+        ]),
     }
+}
+
+/// `{stream_error, Code, Text}`, the text an atom, as in gun.
+fn http2_stream_error<T: Terms>(terms: T, code: &'static str, text: &'static str) -> T::Term {
+    terms.tuple([terms.name(Name::StreamError), terms.atom(code), terms.atom(text)])
 }
 
 /// The end of a stream with its connection, as gun 1 has it.
@@ -113,6 +138,7 @@ fn timeout<T: Terms>(terms: T, wait: Wait) -> T::Term {
         Wait::Upgrade => Name::Upgrade,
         Wait::Response => Name::Response,
         Wait::Body => Name::Body,
+        Wait::Whole => return terms.name(Name::Timeout),
     };
     terms.tagged(Name::Timeout, terms.name(wait))
 }
@@ -150,6 +176,25 @@ fn protocol_error<T: Terms>(terms: T, error: &ProtocolError) -> T::Term {
         ProtocolError::MessageTooBig => terms.name(Name::MessageTooBig),
     };
     terms.tagged(Name::WsProtocol, fault)
+}
+
+/// `{socks5, Reason}`, as in gun.
+fn socks_error<T: Terms>(terms: T, error: SocksError) -> T::Term {
+    let reason = match error {
+        SocksError::GeneralFailure => terms.name(Name::GeneralSocksServerFailure),
+        SocksError::NotAllowed => terms.name(Name::ConnectionNotAllowedByRuleset),
+        SocksError::NetworkUnreachable => terms.name(Name::NetworkUnreachable),
+        SocksError::HostUnreachable => terms.name(Name::HostUnreachable),
+        SocksError::ConnectionRefused => terms.name(Name::ConnectionRefused),
+        SocksError::TtlExpired => terms.name(Name::TtlExpired),
+        SocksError::CommandNotSupported => terms.name(Name::CommandNotSupported),
+        SocksError::AddressTypeNotSupported => terms.name(Name::AddressTypeNotSupported),
+        SocksError::Unknown(number) => terms.tagged(Name::UnknownError, terms.integer(number.into())),
+        SocksError::AuthFailure => terms.name(Name::UsernamePasswordAuthFailure),
+        SocksError::NoAcceptableMethod => terms.name(Name::NoAcceptableMethod),
+        SocksError::InvalidReply => terms.name(Name::InvalidReply),
+    };
+    terms.tagged(Name::Socks5, reason)
 }
 
 /// `{tls_alert, {Name, Text}}`, as OTP's ssl has it.

@@ -1,12 +1,15 @@
 //! What the process behind ConnPid receives: `{gun_rs_native, Event}`.
 
+mod steps;
+
 use std::net::{IpAddr, SocketAddr};
 
 use gun_rs_engine::error::{ConnectError, DownReason};
 use gun_rs_engine::event::{Next, NotSent};
-use gun_rs_engine::{Message, ProtocolName};
+use gun_rs_engine::{Message, ProtocolName, Stats};
 use http::HeaderMap;
 
+pub use self::steps::{End, Stepping};
 use crate::frame::frame;
 use crate::messages::{headers_term, protocol_term};
 use crate::name::Name;
@@ -58,6 +61,15 @@ pub enum StreamState<X> {
         /// Whether messages are still sent for it: it was not cancelled.
         running: bool,
     },
+    /// There is one, and it is a WebSocket.
+    Websocket {
+        /// Its reference.
+        stream: X,
+        /// Who its messages are for.
+        reply_to: X,
+        /// What it has received and sent.
+        stats: Stats,
+    },
 }
 
 /// Builds the reports of a connection to its process.
@@ -75,6 +87,12 @@ impl<T: Terms> Reports<T> {
     pub fn up(self, protocol: ProtocolName, local: Option<SocketAddr>) -> T::Term {
         let address = local.map(|local| socket_address(self.0, local));
         self.report([self.name(Name::Up), protocol_term(self.0, protocol), self.0.optional(address)])
+    }
+
+    /// A way through a proxy is open. `destination` is what the process has given with it.
+    pub fn tunnel_up(self, stream: Option<T::Term>, protocol: ProtocolName, destination: T::Term) -> T::Term {
+        let protocol = protocol_term(self.0, protocol);
+        self.report([self.name(Name::TunnelUp), self.0.optional(stream), protocol, destination])
     }
 
     /// An attempt to connect has failed.
@@ -175,8 +193,27 @@ impl<T: Terms> Reports<T> {
                 let info = [(Name::Ref, stream), (Name::ReplyTo, reply_to), (Name::State, state)];
                 self.0.tagged(Name::Ok, self.0.map(info))
             }
+            StreamState::Websocket { stream, reply_to, stats } => {
+                let (state, stats) = (self.name(Name::Running), self.stats(stats));
+                let info = [(Name::Ref, stream), (Name::ReplyTo, reply_to), (Name::State, state), (Name::Stats, stats)];
+                self.0.tagged(Name::Ok, self.0.map(info))
+            }
         };
         self.report([self.name(Name::StreamInfo), receipt, answer])
+    }
+
+    /// What is counted of a WebSocket: the same as of its connection, but for what concerns TLS.
+    fn stats(self, stats: Stats) -> T::Term {
+        let pairs = [
+            (Name::FramesIn, stats.frames_in),
+            (Name::BytesIn, stats.bytes_in),
+            (Name::FramesOut, stats.frames_out),
+            (Name::BytesOut, stats.bytes_out),
+            (Name::SendQueue, stats.queued),
+            (Name::Uncompressed, stats.uncompressed),
+            (Name::Compressed, stats.compressed),
+        ];
+        self.0.map(pairs.map(|(name, count)| (name, self.0.integer(count))))
     }
 
     fn report<const N: usize>(self, event: [T::Term; N]) -> T::Term {
@@ -204,10 +241,14 @@ impl<T: Terms> Reports<T> {
 }
 
 /// `{IpTuple, Port}`, as `inet:sockname/1` has it.
-fn socket_address<T: Terms>(terms: T, address: SocketAddr) -> T::Term {
-    let ip = match address.ip() {
+pub(crate) fn socket_address<T: Terms>(terms: T, address: SocketAddr) -> T::Term {
+    terms.tuple([ip_address(terms, address.ip()), terms.integer(address.port().into())])
+}
+
+/// As `inet:ip_address()` is.
+fn ip_address<T: Terms>(terms: T, address: IpAddr) -> T::Term {
+    match address {
         IpAddr::V4(ip) => terms.tuple(ip.octets().map(|octet| terms.integer(octet.into()))),
         IpAddr::V6(ip) => terms.tuple(ip.segments().map(|segment| terms.integer(segment.into()))),
-    };
-    terms.tuple([ip, terms.integer(address.port().into())])
+    }
 }

@@ -13,6 +13,17 @@ pub(crate) struct Args {
     pub(crate) deflate: bool,
     /// Speak TLS.
     pub(crate) tls: Option<Tls>,
+    /// Speak HTTP/2.
+    pub(crate) http2: Option<Http2>,
+}
+
+/// How to speak HTTP/2. What is `None` is as the RFC has it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Http2 {
+    /// The most streams that a client may have open at a time.
+    pub(crate) max_streams: Option<u32>,
+    /// The window of the connection and of each stream, in bytes.
+    pub(crate) window: Option<u32>,
 }
 
 /// How to speak TLS.
@@ -33,7 +44,7 @@ pub(crate) struct Tls {
 }
 
 pub(crate) const USAGE: &str = "usage: gun_rs_testserver [--port N] [--until-eof] [--deflate] [--tls CERT KEY [--client-ca FILE] \
-    [--tls-version 1.2|1.3] [--alpn NAME,...] [--max-fragment N]]";
+    [--tls-version 1.2|1.3] [--alpn NAME,...] [--max-fragment N]] [--http2 [--max-streams N] [--window N]]";
 
 /// Reads the arguments that follow the program's name.
 ///
@@ -71,6 +82,17 @@ pub(crate) fn parse(mut words: impl Iterator<Item = String>) -> Result<Args, Str
                 let size = size.ok_or(format!("--max-fragment needs a number above 0, not {value}"))?;
                 tls(&mut args)?.max_fragment = Some(size);
             }
+            "--http2" => {
+                args.http2.get_or_insert_default();
+            }
+            "--max-streams" => http2(&mut args)?.max_streams = Some(number(&value("a number")?, &word)?),
+            "--window" => {
+                // The connection's window cannot be below the one that it begins with (RFC 9113, 6.9.2).
+                let size = number(&value("a number")?, &word)?;
+                let size = Some(size).filter(|size| (65_535..1 << 31).contains(size));
+                let size = size.ok_or("--window needs a number from 65535 to 2147483647".to_owned())?;
+                http2(&mut args)?.window = Some(size);
+            }
             _ => return Err(format!("unknown argument {word}")),
         }
     }
@@ -79,6 +101,14 @@ pub(crate) fn parse(mut words: impl Iterator<Item = String>) -> Result<Args, Str
 
 fn tls(args: &mut Args) -> Result<&mut Tls, String> {
     args.tls.as_mut().ok_or("what is about TLS comes after --tls".to_owned())
+}
+
+fn http2(args: &mut Args) -> Result<&mut Http2, String> {
+    args.http2.as_mut().ok_or("what is about HTTP/2 comes after --http2".to_owned())
+}
+
+fn number(value: &str, word: &str) -> Result<u32, String> {
+    value.parse().map_err(|_| format!("{word} needs a number, not {value}"))
 }
 
 #[cfg(test)]
@@ -96,7 +126,7 @@ mod tests {
 
     #[test]
     fn arguments_come_in_any_order() {
-        let expected = Ok(Args { port: 8080, until_eof: true, deflate: true, tls: None });
+        let expected = Ok(Args { port: 8080, until_eof: true, deflate: true, ..Args::default() });
         assert_eq!(parse_words(&["--port", "8080", "--until-eof", "--deflate"]), expected);
         assert_eq!(parse_words(&["--deflate", "--until-eof", "--port", "8080"]), expected);
     }
@@ -126,6 +156,16 @@ mod tests {
         };
         assert_eq!(parse_words(&words), Ok(Args { tls: Some(tls), ..Args::default() }));
         assert_eq!(parse_words(&words[3..]), Err("what is about TLS comes after --tls".to_owned()));
+    }
+
+    #[test]
+    fn what_is_about_http2_comes_after_it() {
+        let http2 = Http2 { max_streams: Some(3), window: Some(100_000) };
+        let expected = Ok(Args { http2: Some(http2), ..Args::default() });
+        assert_eq!(parse_words(&["--http2", "--max-streams", "3", "--window", "100000"]), expected);
+        assert_eq!(parse_words(&["--max-streams", "3"]), Err("what is about HTTP/2 comes after --http2".to_owned()));
+        let small = Err("--window needs a number from 65535 to 2147483647".to_owned());
+        assert_eq!(parse_words(&["--http2", "--window", "65534"]), small);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response, create_response, write_response};
-use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode};
+use tokio_tungstenite::tungstenite::http::{HeaderMap, HeaderValue, StatusCode};
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
 use crate::conversation;
@@ -85,15 +85,23 @@ fn accept(request: &Request) -> Result<Response, String> {
 
 fn accept_subprotocol(request: &Request) -> Result<Response, String> {
     let mut response = accept(request)?;
-    let offer = request.headers().get("sec-websocket-protocol");
+    response.headers_mut().insert("sec-websocket-protocol", first_subprotocol(request.headers())?);
+    Ok(response)
+}
+
+/// The first of the subprotocols that the client offers.
+///
+/// # Errors
+///
+/// It offers none.
+pub(crate) fn first_subprotocol(headers: &HeaderMap) -> Result<HeaderValue, String> {
+    let offer = headers.get("sec-websocket-protocol");
     let offer = offer.and_then(|value| value.to_str().ok()).unwrap_or_default();
     let first = offer.split(',').next().unwrap_or_default().trim();
     if first.is_empty() {
         return Err("No subprotocol is offered.".to_owned());
     }
-    let first = HeaderValue::from_str(first).map_err(|error| error.to_string())?;
-    response.headers_mut().insert("sec-websocket-protocol", first);
-    Ok(response)
+    HeaderValue::from_str(first).map_err(|error| error.to_string())
 }
 
 fn accept_badly(request: &Request) -> Result<Response, String> {

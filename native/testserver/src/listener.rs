@@ -7,7 +7,8 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio_rustls::TlsAcceptor;
 
-use crate::{connection, tls};
+use crate::args::Http2;
+use crate::{connection, http2, tls};
 
 /// Tests open thousands of connections in one burst; a full backlog would cost each late one a second.
 const BACKLOG: u32 = 4096;
@@ -26,21 +27,30 @@ pub(crate) fn bind(port: u16) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
+/// How connections are served.
+#[derive(Clone, Default)]
+pub(crate) struct Service {
+    /// What they are accepted with, and how much a record may hold.
+    pub(crate) tls: Option<(TlsAcceptor, Option<usize>)>,
+    /// Whether messages may be compressed.
+    pub(crate) deflate: bool,
+    /// How HTTP/2 is spoken. It is spoken on every connection but on those whose TLS has chosen another protocol.
+    pub(crate) http2: Option<Http2>,
+}
+
 /// Serves every connection, each in a task of its own, for as long as the process lives.
-///
-/// `tls` is what they are accepted with, and how much a record may hold; with `deflate`, messages may be compressed.
-pub(crate) async fn serve(
-    listener: TcpListener,
-    tls: Option<(TlsAcceptor, Option<usize>)>,
-    deflate: bool,
-) -> io::Result<()> {
+pub(crate) async fn serve(listener: TcpListener, service: Service) -> io::Result<()> {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
                 let _ = stream.set_nodelay(true);
-                match tls.clone() {
-                    Some((acceptor, max_fragment)) => tokio::spawn(tls::serve(stream, acceptor, max_fragment, deflate)),
-                    None => tokio::spawn(connection::serve(stream, None, deflate)),
+                let Service { tls, deflate, http2 } = service.clone();
+                match (tls, http2) {
+                    (Some((acceptor, max_fragment)), _) => {
+                        tokio::spawn(tls::serve(stream, acceptor, max_fragment, deflate, http2))
+                    }
+                    (None, Some(http2)) => tokio::spawn(http2::serve(stream, None, deflate, http2)),
+                    (None, None) => tokio::spawn(connection::serve(stream, None, deflate)),
                 };
             }
             // The usual cause is a lack of file descriptors, which ends when other connections do.

@@ -18,16 +18,38 @@
 //!
 //! With `--deflate`, what `/echo`, `/flood` and `/sink` say is compressed, where the client offers permessage-deflate.
 //!
+//! With `--http2`, connections speak HTTP/2: at once where there is no TLS, and otherwise unless TLS has chosen another
+//! protocol (`--alpn`). Extended CONNECT (RFC 8441) opens a WebSocket at the paths above. Other requests have these:
+//!
+//! | path | what the server answers |
+//! |---|---|
+//! | `/bytes?n=N` | N bytes, whose number is announced |
+//! | `/stream?n=N&size=S` | N DATA frames of S bytes, if the client's settings and windows allow them that long |
+//! | `/echo` | the request's body and trailers, while they come |
+//! | `/sink` | the number of bytes of the request's body, when all of it has come |
+//! | `/headers` | the request's header fields, a name and its value in each line, pseudo-header fields first |
+//! | `/trailers` | `Hello world!`, and trailers |
+//! | `/inform?n=N` | N responses 103, then 200 |
+//! | `/status?code=C` | that status, without a body |
+//! | `/push?n=N` | N promises of `/pushed?n=I`, the answers to them, and 200; less if the client wants no pushes |
+//! | `/reset?code=C` | RST_STREAM with that code: at once or, with `after=B`, after the head and B bytes of a body |
+//! | `/slow?ms=T` | 200, after T milliseconds; without `ms`, nothing |
+//! | `/goaway` | 200, and the connection's graceful end; with `code=C`, its end at once, with that code |
+//! | `/tls` | what it is above |
+//!
+//! `--max-streams` and `--window` are what the server's settings say.
+//!
 //! The modules, from the outside in: [`args`] reads the command line, [`listener`] accepts connections, [`tls`]
 //! encrypts them, [`connection`] answers the requests on one of them, [`request`] reads a request, [`mode`] knows the
-//! table above, and [`conversation`] speaks WebSocket once the upgrade is done, or [`deflate`] where messages are
-//! compressed; [`flood`] makes the messages of a flood.
+//! first table above, and [`conversation`] speaks WebSocket once the upgrade is done, or [`deflate`] where messages are
+//! compressed; [`flood`] makes the messages of a flood. [`http2`] is for the connections that speak it.
 
 mod args;
 mod connection;
 mod conversation;
 mod deflate;
 mod flood;
+mod http2;
 mod listener;
 mod mode;
 mod request;
@@ -68,7 +90,8 @@ fn run(args: &args::Args) -> io::Result<()> {
     runtime.block_on(async {
         let listener = listener::bind(args.port)?;
         announce(listener.local_addr()?)?;
-        listener::serve(listener, tls, args.deflate).await
+        let service = listener::Service { tls, deflate: args.deflate, http2: args.http2 };
+        listener::serve(listener, service).await
     })
 }
 

@@ -79,7 +79,12 @@ impl Mode {
     }
 }
 
-fn required<T>(query: &str, name: &str, low: T, high: T) -> Result<T, Unknown>
+/// The value of a parameter that must be there.
+///
+/// # Errors
+///
+/// The client's: it is missing, or not in its range.
+pub(crate) fn required<T>(query: &str, name: &str, low: T, high: T) -> Result<T, Unknown>
 where
     T: FromStr + PartialOrd + Display,
 {
@@ -87,7 +92,12 @@ where
     optional(query, name, low, high)?.ok_or_else(missing)
 }
 
-fn optional<T>(query: &str, name: &str, low: T, high: T) -> Result<Option<T>, Unknown>
+/// The value of a parameter that may be left out.
+///
+/// # Errors
+///
+/// The client's: it is not in its range.
+pub(crate) fn optional<T>(query: &str, name: &str, low: T, high: T) -> Result<Option<T>, Unknown>
 where
     T: FromStr + PartialOrd + Display,
 {

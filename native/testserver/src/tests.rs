@@ -1,6 +1,7 @@
 //! Every mode, over a real loopback connection.
 
 mod deflate;
+mod http2;
 
 use std::error::Error;
 use std::net::SocketAddr;
@@ -15,6 +16,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
+use crate::listener::Service;
 use crate::{flood, listener};
 
 type TestResult = Result<(), Box<dyn Error>>;
@@ -22,7 +24,7 @@ type TestResult = Result<(), Box<dyn Error>>;
 fn start(deflate: bool) -> std::io::Result<SocketAddr> {
     let listener = listener::bind(0)?;
     let address = listener.local_addr()?;
-    tokio::spawn(listener::serve(listener, None, deflate));
+    tokio::spawn(listener::serve(listener, Service { deflate, ..Service::default() }));
     Ok(address)
 }
 

@@ -17,8 +17,8 @@ use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::version::{TLS12, TLS13};
 use tokio_rustls::rustls::{HandshakeKind, RootCertStore, ServerConfig, ServerConnection, SupportedProtocolVersion};
 
-use crate::args::Tls;
-use crate::connection;
+use crate::args::{Http2, Tls};
+use crate::{connection, http2};
 
 /// What every connection is accepted with.
 ///
@@ -61,13 +61,31 @@ fn named(file: &Path, error: impl std::fmt::Display) -> io::Error {
 }
 
 /// Serves a connection, if its handshake succeeds. No record holds more than `max_fragment` bytes of data.
-pub(crate) async fn serve(stream: TcpStream, acceptor: TlsAcceptor, max_fragment: Option<usize>, deflate: bool) {
+pub(crate) async fn serve(
+    stream: TcpStream,
+    acceptor: TlsAcceptor,
+    max_fragment: Option<usize>,
+    deflate: bool,
+    http2: Option<Http2>,
+) {
     if let Ok(stream) = acceptor.accept(stream).await {
         let told = tell(stream.get_ref().1);
+        let chosen = stream.get_ref().1.alpn_protocol();
+        let http2 = http2.filter(|_| chosen.is_none_or(|name| name == b"h2"));
         match max_fragment {
-            Some(size) => connection::serve(Fragments { stream, size }, Some(told), deflate).await,
-            None => connection::serve(stream, Some(told), deflate).await,
+            Some(size) => serve_on(Fragments { stream, size }, told, deflate, http2).await,
+            None => serve_on(stream, told, deflate, http2).await,
         }
+    }
+}
+
+async fn serve_on<S>(stream: S, told: String, deflate: bool, http2: Option<Http2>)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    match http2 {
+        Some(http2) => http2::serve(stream, Some(told), deflate, http2).await,
+        None => connection::serve(stream, Some(told), deflate).await,
     }
 }
 

@@ -9,6 +9,7 @@
 //! | receive 16 B, 1 KiB, 64 KiB, 1 MiB | 0.052, 0.17, 8.6, 215 | 0.041, 0.17, 13.8, 266 |
 //! | echo 1 KiB, 64 under way | 4.7 | 6.1 |
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -33,6 +34,8 @@ const WRITE_BUFFER: usize = 128 * 1024;
 pub(crate) struct Target {
     host: String,
     port: u16,
+    /// Where it is, if that has been looked up.
+    address: Option<SocketAddr>,
     tls: Option<TlsConnector>,
     pub(crate) deflate: bool,
 }
@@ -50,7 +53,7 @@ pub(crate) enum Socket {
 impl Target {
     /// With TLS where `root` names the file of the server's authority.
     pub(crate) fn new(host: String, port: u16, root: Option<&str>, deflate: bool) -> Result<Self> {
-        Ok(Self { host, port, tls: root.map(connector).transpose()?, deflate })
+        Ok(Self { host, port, address: None, tls: root.map(connector).transpose()?, deflate })
     }
 
     /// The same server, without compression.
@@ -58,13 +61,30 @@ impl Target {
         Self { deflate: false, ..self.clone() }
     }
 
-    pub(crate) async fn open(&self, path: &str) -> Result<Socket> {
-        let stream = TcpStream::connect((self.host.as_str(), self.port)).await?;
+    /// The same server, whose name is looked up only now.
+    pub(crate) async fn resolved(&self) -> Result<Self> {
+        Ok(Self { address: Some(self.connect().await?.peer_addr()?), ..self.clone() })
+    }
+
+    async fn connect(&self) -> Result<TcpStream> {
+        Ok(match self.address {
+            Some(address) => TcpStream::connect(address).await?,
+            None => TcpStream::connect((self.host.as_str(), self.port)).await?,
+        })
+    }
+
+    /// A connection that has said nothing yet, but in its TLS.
+    pub(crate) async fn stream(&self) -> Result<Box<dyn Stream>> {
+        let stream = self.connect().await?;
         stream.set_nodelay(true)?;
-        let stream: Box<dyn Stream> = match &self.tls {
+        Ok(match &self.tls {
             Some(tls) => Box::new(tls.connect(ServerName::try_from(self.host.clone())?, stream).await?),
             None => Box::new(stream),
-        };
+        })
+    }
+
+    pub(crate) async fn open(&self, path: &str) -> Result<Socket> {
+        let stream = self.stream().await?;
         let url = format!("ws://{}:{}{path}", self.host, self.port);
         Ok(if self.deflate {
             // zlib's own level, which gun and gun_rs use too.
@@ -87,6 +107,14 @@ fn connector(root: &str) -> Result<TlsConnector> {
 }
 
 impl Socket {
+    /// What is below it. The server must not have sent anything yet: what the handshake has read of it would be lost.
+    pub(crate) fn into_stream(self) -> Result<Box<dyn Stream>> {
+        match self {
+            Self::Plain(socket) => Ok(socket.into_inner()),
+            Self::Deflate(_) => Err("compressed messages need their WebSocket".into()),
+        }
+    }
+
     /// Takes a message that leaves with others, at [`Socket::flush`] at the latest.
     pub(crate) async fn feed(&mut self, payload: Bytes) -> Result<()> {
         match self {

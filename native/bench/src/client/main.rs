@@ -5,10 +5,16 @@
 //! It prints what the whole of the workload came to, such as `wall=1234 cpu=1000`: the wall time and the client's own
 //! CPU time in microseconds, or what else the workload has.
 //!
-//! The modules: [`connection`] opens connections, [`workloads`] and [`others`] do the work on them, and [`process`] asks
-//! the operating system what it took.
+//! The modules: [`connection`] opens connections, [`workloads`], [`others`], [`http2`] and, for a server that is measured,
+//! [`load`] do the work on them, and [`process`] asks the operating system what it took. [`carrier`] makes a byte stream of
+//! a stream of HTTP/2.
 
+/// The test server's.
+#[path = "../../../testserver/src/http2/carrier.rs"]
+mod carrier;
 mod connection;
+mod http2;
+mod load;
 mod others;
 mod process;
 mod workloads;
@@ -61,6 +67,17 @@ async fn run(target: &Target, workload: &str, amount: Amount) -> Result<Told> {
         "curve" => workloads::curve(target, amount).await,
         "beside_recv" => others::round_trips(target, amount, others::Flood::Receive).await,
         "beside_send" => others::round_trips(target, amount, others::Flood::Send).await,
+        "http2_get" => http2::get(target, amount, 1).await,
+        "http2_get_100" => http2::get(target, amount, 100).await,
+        "http2_down" => http2::down(target, amount).await,
+        "http2_up" => http2::up(target, amount).await,
+        "http2_echo" => http2::echo(target, amount, 64).await,
+        "load_echo" => load::echo(target, amount, 64).await,
+        "load_echo_many" => load::echo(target, amount, 8).await,
+        "load_broadcast" => load::broadcast(target, amount, 8).await,
+        "load_broadcast_wait" => load::broadcast(target, amount, 1).await,
+        "load_upgrades" => load::upgrades(target, amount).await,
+        "load_idle" => load::idle(target, amount).await,
         _ => Err(format!("there is no workload {workload}").into()),
     }
 }

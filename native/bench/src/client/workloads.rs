@@ -140,7 +140,7 @@ pub(crate) async fn curve(target: &Target, amount: Amount) -> Result<Told> {
 
 /// Times all of the work, each in a task of its own. What the work returns is dropped later: to close a connection is no
 /// part of it.
-async fn all_at_once<W, R>(works: impl Iterator<Item = W>) -> Result<(Told, Vec<R>)>
+pub(crate) async fn all_at_once<W, R>(works: impl Iterator<Item = W>) -> Result<(Told, Vec<R>)>
 where
     W: Future<Output = Result<R>> + Send + 'static,
     R: Send + 'static,

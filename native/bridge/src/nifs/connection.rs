@@ -1,14 +1,15 @@
 //! A connection's life, and what is known of it.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use gun_rs_engine::command::Ping;
 use gun_rs_engine::transport::tls::TlsClient;
-use gun_rs_engine::{Command, State, StreamCommand};
-use gun_rs_terms::options::open_options;
-use rustler::{Atom, Encoder, Env, Error, LocalPid, NifResult, ResourceArc, Term};
+use gun_rs_engine::{Command, Http2Options, State, Stats, StreamCommand};
+use gun_rs_terms::options::{self, open_options};
+use rustler::{Atom, Binary, Encoder, Env, Error, LocalPid, NewBinary, NifResult, ResourceArc, Term};
 
-use super::atoms;
+use super::{atoms, find_tls};
+use crate::lease::Load;
 use crate::outbox::Origin;
 use crate::receiver::Receiver;
 use crate::registry::{self, Connection, OwnConnection, WsOptsOfOpen};
@@ -52,7 +53,14 @@ fn new_connection<'a>(
     tls: Term<'a>,
 ) -> NifResult<Term<'a>> {
     let tls = tls_client(tls)?;
-    let options = open_options(&VmTerm(options)).map_err(badarg)?;
+    let socks = options.map_get(atoms::socks()).map_err(|_| Error::BadArg)?;
+    let socks =
+        if atoms::undefined() == socks { Ok(None) } else { options::socks(&VmTerm(socks), &find_tls).map(Some) };
+    let about = options.map_get(atoms::about())?.decode::<Binary<'_>>()?.as_slice().into();
+    let mut options = open_options(&VmTerm(options)).map_err(badarg)?;
+    options.connect.http2_inside = shared(options.connect.http2_inside);
+    options.connect.http2 = options.connect.http2.map(shared);
+    let socks = socks.map_err(badarg)?;
     let ws_opts = Mutex::new(WsOptsOfOpen {
         reply_to: OwnedTerm::defined(reply_to),
         handler: OwnedTerm::defined(handler),
@@ -63,19 +71,39 @@ fn new_connection<'a>(
     };
     let pid = env.pid();
     let origin = Arc::new(Origin::new(pid, options.dialect));
-    let sink = BeamSink::new(Arc::clone(&origin), Receiver::from(owner), options.processed);
+    let observed = options.connect.observed;
+    let sink = BeamSink::new(Arc::clone(&origin), Receiver::from(owner), options.processed, observed);
     let handle = gun_rs_engine::spawn(&runtime, options.connect, sink);
-    let (processed, flow) = (options.processed, options.http_flow);
-    let connection = ResourceArc::new(Connection { handle, origin, processed, flow, ws_opts });
+    let processed = options.processed;
+    let load = Arc::new(Load::default());
+    let owner = Mutex::new(owner.into());
+    let connection = ResourceArc::new(Connection { handle, origin, processed, load, about, owner, ws_opts });
     // The caller is alive, for it is running this.
     if env.monitor(&connection, &pid).is_none() {
         connection.handle.abort();
         return Err(Error::BadArg);
     }
     registry::insert(pid, connection.clone());
+    if let Some(socks) = socks {
+        connection.handle.send(Command::Through(Arc::new(socks)));
+    }
     // The task is hardly awake yet: it is not woken twice.
     connection.handle.send(Command::Connect(tls));
     Ok((atoms::ok(), connection).encode(env))
+}
+
+/// The same options, in memory that connections with equal ones share: most programs open all of theirs alike.
+fn shared(options: Arc<Http2Options>) -> Arc<Http2Options> {
+    static LAST: Mutex<Weak<Http2Options>> = Mutex::new(Weak::new());
+    // Only NIFs take the lock.
+    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    match last.upgrade() {
+        Some(known) if known == options => known,
+        _ => {
+            *last = Arc::downgrade(&options);
+            options
+        }
+    }
 }
 
 /// Over TLS with this configuration; `undefined` is without TLS.
@@ -98,18 +126,26 @@ fn conn_shutdown(connection: OwnConnection, cause: Atom) -> Atom {
 
 #[rustler::nif]
 fn conn_set_owner(connection: OwnConnection, owner: Term<'_>) -> Atom {
+    *connection.owner.lock().unwrap_or_else(PoisonError::into_inner) = owner.into();
     connection.handle.send(Command::Control(Box::new(Control::SetOwner(owner.into()))));
     atoms::ok()
 }
 
 #[rustler::nif]
 fn conn_state(connection: OwnConnection) -> Atom {
-    match connection.handle.state() {
+    state_atom(connection.handle.state())
+}
+
+fn state_atom(state: State) -> Atom {
+    match state {
         State::Idle => atoms::idle(),
         State::Connecting => atoms::connecting(),
         State::Http => atoms::http(),
+        State::Http2 => atoms::http2(),
         State::Ws => atoms::ws(),
         State::Closing => atoms::closing(),
+        State::Raw => atoms::raw(),
+        State::Socks => atoms::socks(),
     }
 }
 
@@ -132,7 +168,11 @@ fn conn_silence(pid: LocalPid) -> Atom {
 /// How much has been received and sent.
 #[rustler::nif]
 fn conn_stats(env: Env<'_>, connection: OwnConnection) -> NifResult<Term<'_>> {
-    let stats = connection.handle.stats();
+    stats_map(env, connection.handle.stats())
+}
+
+/// What is known of a connection, as a map.
+pub(super) fn stats_map(env: Env<'_>, stats: Stats) -> NifResult<Term<'_>> {
     let pairs = [
         (atoms::frames_in(), stats.frames_in),
         (atoms::bytes_in(), stats.bytes_in),
@@ -144,6 +184,21 @@ fn conn_stats(env: Env<'_>, connection: OwnConnection) -> NifResult<Term<'_>> {
         (atoms::truncated(), stats.truncated),
     ];
     Term::map_from_pairs(env, &pairs)
+}
+
+/// What is known of every connection without asking the process behind it. There may be many of them.
+#[rustler::nif(schedule = "DirtyCpu")]
+fn conn_list(env: Env<'_>) -> Vec<Term<'_>> {
+    registry::all().into_iter().map(|(pid, connection)| summary(env, pid, &connection)).collect()
+}
+
+fn summary<'a>(env: Env<'a>, pid: LocalPid, connection: &Connection) -> Term<'a> {
+    let handle = &connection.handle;
+    let state = state_atom(handle.state());
+    let since = handle.up_since().map_or_else(|| atoms::undefined().encode(env), |since| since.encode(env));
+    let owner = connection.owner.lock().unwrap_or_else(PoisonError::into_inner).get(env);
+    let about = NewBinary::from_slice(env, &connection.about);
+    (pid, state, since, handle.stats().queued, owner, Term::from(about)).encode(env)
 }
 
 /// Whether the pid is a connection of this node.
@@ -173,11 +228,13 @@ fn stream_info(connection: OwnConnection, receipt: Term<'_>, stream_ref: Term<'_
     atoms::ok()
 }
 
-/// Pings the peer by this reference. `reply_to` is sent an error where the state allows no ping.
+/// Pings the peer by this reference: the one at the end of a tunnel, or `undefined`. `reply_to` is sent an error where the
+/// state allows no ping.
 #[rustler::nif]
-fn conn_ping(connection: OwnConnection, reply_to: Term<'_>, ping_ref: Term<'_>) -> Atom {
-    let name = Control::PingedBy(StreamId::new(ping_ref));
-    connection.handle.send(Command::Ping(Box::new(Ping { caller: reply_to.into(), name })));
+fn conn_ping(connection: OwnConnection, reply_to: Term<'_>, ping_ref: Term<'_>, tunnel: Term<'_>) -> Atom {
+    let tunnel = (atoms::undefined() != tunnel).then(|| StreamId::new(tunnel));
+    let ping = Ping { tunnel, caller: reply_to.into(), name: StreamId::new(ping_ref) };
+    connection.handle.send(Command::Ping(Box::new(ping)));
     atoms::ok()
 }
 

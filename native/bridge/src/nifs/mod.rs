@@ -1,20 +1,32 @@
 //! What Erlang calls (`gun_rs_native`). Every NIF decodes, enqueues and returns; none waits for I/O.
 
+mod broadcast;
 mod connection;
+mod pool;
 mod request;
 mod runtime;
+mod served;
+mod server;
 mod websocket;
 
+use std::sync::Arc;
+
 use gun_rs_engine::QueueFull;
-use gun_rs_terms::{Dialect, Messages};
+use gun_rs_engine::transport::tls::TlsClient;
+use gun_rs_terms::{Dialect, InvalidTerm, Messages, Terms};
 use http::{HeaderName, HeaderValue, Uri};
 use rustler::{Atom, Binary, Encoder, Env, LocalPid, ResourceArc, Term};
 
+use crate::frames::Refused;
 use crate::registry::{self, Connection};
-use crate::vm::Vm;
+use crate::tls;
+use crate::vm::{Vm, VmTerm};
 
 mod atoms {
     rustler::atoms! {
+        about,
+        accepted,
+        active,
         bytes_in,
         bytes_out,
         closing,
@@ -22,11 +34,18 @@ mod atoms {
         connecting,
         connections,
         error,
+        file,
         fin,
         frames_in,
         frames_out,
+        full,
+        gone,
+        gun_rs_native,
+        handshake_failures,
         http,
+        http2,
         idle,
+        infinity,
         invalid,
         iodata,
         invalid_header,
@@ -35,16 +54,25 @@ mod atoms {
         no_conn,
         not_started,
         ok,
+        raw,
+        refused,
+        receipt,
         relay,
         remote,
         send_queue,
         send_queue_full,
+        socks,
+        stream,
+        stream_over,
         streamed,
         tasks,
         too_much,
         truncated,
+        tunnel,
         uncompressed,
         undefined,
+        upgraded,
+        waiting,
         ws,
     }
 }
@@ -59,6 +87,11 @@ fn connection_for(env: Env<'_>, pid: LocalPid) -> Result<ResourceArc<Connection>
     }
 }
 
+/// A configuration of TLS within other options.
+fn find_tls(config: &VmTerm<'_>) -> Result<Arc<TlsClient>, InvalidTerm> {
+    tls::client(config.0).map_err(|_| InvalidTerm)
+}
+
 /// What stands before a request's body.
 type Head = (Uri, Vec<(HeaderName, HeaderValue)>);
 
@@ -70,6 +103,11 @@ fn head<'a>(env: Env<'a>, target: Binary<'a>, headers: HeaderTerms<'a>) -> Resul
     let Ok(target) = Uri::try_from(target.as_slice()) else {
         return Err((atoms::error(), atoms::invalid_target()).encode(env));
     };
+    Ok((target, parse_headers(env, headers)?))
+}
+
+/// The headers, or which one is invalid.
+fn parse_headers<'a>(env: Env<'a>, headers: HeaderTerms<'a>) -> Result<Vec<(HeaderName, HeaderValue)>, Term<'a>> {
     let mut parsed = Vec::with_capacity(headers.len());
     for (name, value) in headers {
         let header = (HeaderName::from_bytes(&name), HeaderValue::from_bytes(&value));
@@ -78,7 +116,16 @@ fn head<'a>(env: Env<'a>, target: Binary<'a>, headers: HeaderTerms<'a>) -> Resul
         };
         parsed.push((header_name, header_value));
     }
-    Ok((target, parsed))
+    Ok(parsed)
+}
+
+/// The answer to frames that are not taken.
+fn refused_term<'a>(env: Env<'a>, refused: Refused<'a>) -> Term<'a> {
+    match refused {
+        Refused::Invalid(frame, text) => (atoms::invalid(), frame, Vm(env).string(text)).encode(env),
+        Refused::Iodata => atoms::iodata().encode(env),
+        Refused::TooMuch => atoms::too_much().encode(env),
+    }
 }
 
 /// The answer to a command that opens a stream. Only the NIF knows who is sent the error of a full queue.

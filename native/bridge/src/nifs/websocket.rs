@@ -4,17 +4,18 @@ use std::sync::PoisonError;
 
 use gun_rs_engine::QueueFull;
 use gun_rs_engine::command::Reply;
+use gun_rs_engine::websocket::role::Role;
 use gun_rs_engine::{Outgoing, State, StreamCommand, Upgrade};
-use gun_rs_terms::Terms;
 use gun_rs_terms::options::ws_options;
 use rustler::{Atom, Binary, Encoder, Env, Error, LocalPid, NifResult, Term};
 
-use super::{HeaderTerms, atoms, connection_for, head, opened, queue_full};
-use crate::frames::{Encoded, Refused, Scheduler, encode_frames};
+use super::{HeaderTerms, atoms, connection_for, head, opened, queue_full, refused_term};
+use crate::frames::{Encoded, Scheduler, encode_frames};
+use crate::lease::Lease;
 use crate::receiver::Receiver;
 use crate::registry::{self, Connection, OwnConnection};
 use crate::stream::{Purpose, Stream, StreamId};
-use crate::vm::{OwnedTerm, Vm, VmTerm, badarg};
+use crate::vm::{OwnedTerm, VmTerm, badarg};
 
 #[rustler::nif]
 fn ws_upgrade<'a>(
@@ -71,7 +72,7 @@ fn upgrade<'a>(
     };
     drop(of_open);
     let upgrade = StreamCommand::Upgrade(Box::new(Upgrade {
-        stream: Stream::new(stream_ref, reply_to, Purpose::Upgrade(handler)),
+        stream: Stream::new(stream_ref, reply_to, Purpose::Upgrade(handler)).leased(Lease::new(&connection.load)),
         caller: Receiver::from(reply_to),
         target,
         headers,
@@ -113,25 +114,40 @@ fn ws_send_dirty<'a>(
 
 /// Sends frames for the process behind the connection, which gets its `receipt` back when the operating system has them.
 #[rustler::nif]
-fn ws_send_receipt<'a>(env: Env<'a>, connection: OwnConnection, receipt: Term<'a>, frames: Term<'a>) -> Term<'a> {
-    send_receipt(env, &connection, receipt, frames, Scheduler::Normal)
+fn ws_send_receipt<'a>(
+    env: Env<'a>,
+    connection: OwnConnection,
+    receipt: Term<'a>,
+    stream_ref: Term<'a>,
+    frames: Term<'a>,
+) -> Term<'a> {
+    send_receipt(env, &connection, receipt, stream_ref, frames, Scheduler::Normal)
 }
 
 /// The same for frames that are too much for a normal scheduler.
 #[rustler::nif(schedule = "DirtyCpu")]
-fn ws_send_receipt_dirty<'a>(env: Env<'a>, connection: OwnConnection, receipt: Term<'a>, frames: Term<'a>) -> Term<'a> {
-    send_receipt(env, &connection, receipt, frames, Scheduler::Dirty)
+fn ws_send_receipt_dirty<'a>(
+    env: Env<'a>,
+    connection: OwnConnection,
+    receipt: Term<'a>,
+    stream_ref: Term<'a>,
+    frames: Term<'a>,
+) -> Term<'a> {
+    send_receipt(env, &connection, receipt, stream_ref, frames, Scheduler::Dirty)
 }
 
 fn send_receipt<'a>(
     env: Env<'a>,
     connection: &Connection,
     receipt: Term<'a>,
+    stream_ref: Term<'a>,
     frames: Term<'a>,
     scheduler: Scheduler,
 ) -> Term<'a> {
-    let sent = encode_frames(frames, scheduler, connection.handle.compresses(None), |encoded| {
-        let outgoing = Outgoing::new(None, Reply::Receipt(OwnedTerm::new(receipt)), encoded.into_items());
+    let stream = named_stream(connection, stream_ref);
+    let compresses = connection.handle.compresses(stream.as_ref());
+    let sent = encode_frames(Role::Client, frames, scheduler, compresses, |encoded| {
+        let outgoing = Outgoing::new(stream.clone(), Reply::Receipt(OwnedTerm::new(receipt)), encoded.into_items());
         connection.handle.try_send(StreamCommand::Send(Box::new(outgoing)))
     });
     match sent {
@@ -154,7 +170,7 @@ fn ws_check_dirty<'a>(env: Env<'a>, frames: Term<'a>) -> Term<'a> {
 }
 
 fn check<'a>(env: Env<'a>, frames: Term<'a>, scheduler: Scheduler) -> Term<'a> {
-    let checked = encode_frames(frames, scheduler, false, |_| atoms::ok().encode(env));
+    let checked = encode_frames(Role::Client, frames, scheduler, false, |_| atoms::ok().encode(env));
     checked.unwrap_or_else(|refused| refused_term(env, refused))
 }
 
@@ -174,7 +190,7 @@ fn send<'a>(
     let stream = stream.as_ref();
     let compresses = connection.as_ref().is_some_and(|connection| connection.handle.compresses(stream));
     // Malformed frames are reported first, whether or not there is a connection.
-    let sent = encode_frames(frames, scheduler, compresses, |encoded| {
+    let sent = encode_frames(Role::Client, frames, scheduler, compresses, |encoded| {
         let connection = connection?;
         let caller = Receiver::from(caller);
         let queued = match encoded {
@@ -199,14 +215,8 @@ fn send<'a>(
 fn named_stream(connection: &Connection, stream_ref: Term<'_>) -> Option<StreamId> {
     match connection.handle.state() {
         State::Ws | State::Closing => None,
-        State::Idle | State::Connecting | State::Http => stream_ref.is_ref().then(|| StreamId::new(stream_ref)),
-    }
-}
-
-fn refused_term<'a>(env: Env<'a>, refused: Refused<'a>) -> Term<'a> {
-    match refused {
-        Refused::Invalid(frame, text) => (atoms::invalid(), frame, Vm(env).string(text)).encode(env),
-        Refused::Iodata => atoms::iodata().encode(env),
-        Refused::TooMuch => atoms::too_much().encode(env),
+        State::Idle | State::Connecting | State::Http | State::Http2 | State::Raw | State::Socks => {
+            (stream_ref.is_ref() || stream_ref.is_list()).then(|| StreamId::new(stream_ref))
+        }
     }
 }

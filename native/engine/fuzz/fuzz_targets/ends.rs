@@ -6,13 +6,12 @@ use std::ops::ControlFlow;
 use gun_rs_engine::error::DownReason;
 use gun_rs_engine::event::{Data, Event, Message, StreamError};
 use gun_rs_engine::options::DeflateOptions;
-use gun_rs_engine::options::{Endpoint, HttpOptions, Steps, TcpOptions};
 use gun_rs_engine::protocol::Lender;
 use gun_rs_engine::websocket::handshake::Chosen;
 use gun_rs_engine::websocket::outbound::Staged;
 use gun_rs_engine::websocket::role::Role;
 use gun_rs_engine::websocket::session::{EndReason, Reading, Session};
-use gun_rs_engine::{ConnectOptions, Sink, WsOptions};
+use gun_rs_engine::{Sink, WsOptions};
 
 pub const MAX_MESSAGE: u64 = 1_000_000;
 
@@ -87,19 +86,7 @@ pub fn chosen(compress: bool) -> Chosen {
 }
 
 fn lender() -> Lender<Notes> {
-    let options = ConnectOptions {
-        endpoint: Endpoint::Tcp { host: "localhost".into(), port: 80 },
-        authority: "localhost".into(),
-        connect_timeout: None,
-        domain_lookup_timeout: None,
-        tls_handshake_timeout: None,
-        observed: Steps::NONE,
-        reconnects: false,
-        tcp: TcpOptions::default(),
-        http: HttpOptions::default(),
-        ws: WsOptions::default(),
-    };
-    Lender::new(options, Notes::default())
+    Lender::new(None, Notes::default())
 }
 
 pub struct End {
@@ -141,8 +128,8 @@ impl End {
             session.end_write(false);
             left -= now;
         }
-        if left > 0 && session.ends_when_written() {
-            self.end(DownReason::Normal);
+        if let Some(reason) = session.end_when_written() {
+            self.end(reason);
         }
         left < most
     }

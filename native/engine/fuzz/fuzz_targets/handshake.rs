@@ -1,4 +1,4 @@
-//! The response to an upgrade, whole: hyper's parser, the check of the handshake, and what follows it. No bytes make
+//! The response to an upgrade, whole: the reader of responses, the check of the handshake, and what follows it. No bytes make
 //! the connection's task panic, hang, or tell something impossible.
 //!
 //! The input is what the server sends. `{accept}` in it stands for the right value of sec-websocket-accept, which no
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use gun_rs_engine::options::DeflateOptions;
-use gun_rs_engine::options::{Endpoint, HttpOptions, Steps, TcpOptions};
+use gun_rs_engine::options::{Endpoint, First, HttpOptions, RawOptions, Steps, TcpOptions};
 use gun_rs_engine::{ConnectOptions, Event, Sink, StreamCommand, Upgrade, WsOptions, task};
 use http::Uri;
 use libfuzzer_sys::fuzz_target;
@@ -60,9 +60,14 @@ fn options() -> ConnectOptions {
         domain_lookup_timeout: None,
         tls_handshake_timeout: None,
         observed: Steps::NONE,
+        first: First::Http,
+        raw: RawOptions::default(),
+        http2_inside: Default::default(),
         reconnects: false,
         tcp: TcpOptions::default(),
+        http1: true,
         http: HttpOptions::default(),
+        http2: None,
         ws: WsOptions {
             compress: Some(DeflateOptions::default()),
             subprotocols: vec!["chat".into()],

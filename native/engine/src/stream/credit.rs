@@ -65,6 +65,8 @@ impl Window {
 /// The number is looked at between reads and turns, so that it may fall below zero.
 #[derive(Debug)]
 pub(crate) struct Credit {
+    /// What it began with.
+    flow: Flow,
     number: Option<i64>,
     window: Option<Window>,
 }
@@ -74,7 +76,12 @@ impl Credit {
     pub(crate) fn new(flow: Flow, remote: bool) -> Self {
         let number = if let Flow::Messages(number) = flow { Some(number) } else { None };
         let window = (remote || flow == Flow::Auto).then(|| Window::new(WINDOW_MESSAGES));
-        Self { number, window }
+        Self { flow, number, window }
+    }
+
+    /// What it began with.
+    pub(crate) fn flow(&self) -> Flow {
+        self.flow
     }
 
     /// Whether the receiver must ask for more.

@@ -9,8 +9,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use crate::account::Charge;
 use crate::command::Outgoing;
 use crate::error::{BadState, Refusal};
+use crate::event::{Event, StreamError};
 use crate::options::{ReupgradeOptions, WsOptions};
 use crate::sink::Sink;
+use crate::status::Status;
 
 /// What makes up an upgrade, but for its stream and who asks for it.
 #[derive(Debug, Clone)]
@@ -23,16 +25,40 @@ pub(crate) struct UpgradeRequest {
 /// Frames that wait, with what they count for.
 pub(crate) type Held<K> = (Box<Outgoing<K>>, Charge);
 
+/// An upgrade to repeat on the next connection.
+pub(crate) struct Repeated<K: Sink> {
+    pub(crate) stream: K::Stream,
+    pub(crate) reupgrade: Box<Reupgrade<K>>,
+    /// Whether it was a WebSocket when its connection ended.
+    pub(crate) was_open: bool,
+}
+
+impl<K: Sink> Repeated<K> {
+    /// It is to be repeated: the frames that wait for it have an account of their own from now on.
+    pub(crate) fn await_next(&self, status: &Status<K>) {
+        if let Some(bound) = self.reupgrade.bound() {
+            status.open_ws(self.reupgrade.stream.clone(), false, Some(bound));
+        }
+    }
+
+    /// It is not repeated any more, for this reason: what has waited for it is refused.
+    pub(crate) fn give_up(mut self, error: BadState, sink: &mut K, status: &Status<K>) {
+        sink.event(Event::StreamError { stream: &self.stream, error: StreamError::BadState(error) });
+        self.reupgrade.give_up(sink, status);
+    }
+}
+
 /// An upgrade that is repeated on each connection.
 pub(crate) struct Reupgrade<K: Sink> {
+    stream: K::StreamId,
     pub(crate) request: UpgradeRequest,
     held: Vec<Held<K>>,
 }
 
 impl<K: Sink> Reupgrade<K> {
-    /// Repeats this upgrade, with nothing that waits for it yet.
-    pub(crate) fn new(request: UpgradeRequest) -> Self {
-        Self { request, held: Vec::new() }
+    /// Repeats the upgrade of this stream, with nothing that waits for it yet.
+    pub(crate) fn new(stream: K::StreamId, request: UpgradeRequest) -> Self {
+        Self { stream, request, held: Vec::new() }
     }
 
     /// How many bytes of frames may wait for it; `None` where none may.
@@ -53,6 +79,20 @@ impl<K: Sink> Reupgrade<K> {
     /// The frames that wait: the WebSocket that has opened sends them, or they are refused.
     pub(crate) fn take_held(&mut self) -> Vec<Held<K>> {
         std::mem::take(&mut self.held)
+    }
+
+    /// It is not repeated any more: what has waited for it is refused.
+    pub(crate) fn give_up(&mut self, sink: &mut K, status: &Status<K>) {
+        for (outgoing, charge) in self.abandon(status) {
+            drop(charge);
+            outgoing.refuse(sink, BadState::NotWebsocket);
+        }
+    }
+
+    /// It is not repeated any more: this has waited for it.
+    pub(crate) fn abandon(&mut self, status: &Status<K>) -> Vec<Held<K>> {
+        status.close_ws(&self.stream);
+        self.take_held()
     }
 
     /// The refusal, if it is one after which the upgrade is tried again.

@@ -2,11 +2,14 @@
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use super::direct::TaskSeat;
+use tokio::time::Instant;
+
 use super::queue::{Queued, Receiver};
+use crate::command::{Command, StreamCommand};
+use crate::late::{self, Kept, earlier};
+use crate::protocol::Left;
 use crate::sink::Sink;
 
 /// The receiving end of a connection's queue.
@@ -14,21 +17,13 @@ pub(super) struct Commands<K: Sink> {
     receiver: Receiver<K>,
     /// Commands that came while there was no connection to do them on. They come first.
     kept: VecDeque<Queued<K>>,
+    /// When the time of the first request among them is over, if any of them has a limit.
+    next_limit: Option<Instant>,
 }
 
 impl<K: Sink> Commands<K> {
     pub(super) fn new(receiver: Receiver<K>) -> Self {
-        Self { receiver, kept: VecDeque::new() }
-    }
-
-    /// The seat of the protocol that takes them.
-    pub(super) fn seat(&self) -> TaskSeat<K> {
-        TaskSeat::new(Arc::clone(self.receiver.queue()))
-    }
-
-    /// Whether all that was taken from the queue is done.
-    pub(super) fn all_done(&self) -> bool {
-        self.kept.is_empty() && self.receiver.has_done_all()
+        Self { receiver, kept: VecDeque::new(), next_limit: None }
     }
 
     /// See [`Receiver::try_recv`].
@@ -51,12 +46,33 @@ impl<K: Sink> Commands<K> {
 
     /// Keeps a command for the next connection, behind those that are kept.
     pub(super) fn keep(&mut self, queued: Queued<K>) {
+        self.next_limit = earlier(self.next_limit, queued.0.limit());
         self.kept.push_back(queued);
+    }
+
+    /// Whether a request of this name is kept.
+    pub(super) fn has_request(&self, stream: &K::StreamId) -> bool {
+        self.kept.iter().any(|(command, _)| match command {
+            Command::Stream(StreamCommand::Request(request)) => request.stream == *stream,
+            _ => false,
+        })
+    }
+
+    /// When to call [`Commands::end_late`].
+    pub(super) fn next_limit(&self) -> Option<Instant> {
+        self.next_limit
+    }
+
+    /// Ends the requests whose time is over, of those that are kept and of those that a connection has left.
+    pub(super) fn end_late(&mut self, left: Option<&mut Left<K>>, sink: &mut K) {
+        late::end_late(left, &mut self.kept, sink);
+        self.next_limit = late::limit_of_kept(&self.kept);
     }
 
     /// Gives commands back that came before all others that are left.
     pub(super) fn put_back(&mut self, commands: impl DoubleEndedIterator<Item = Queued<K>>) {
         for queued in commands.rev() {
+            self.next_limit = earlier(self.next_limit, queued.0.limit());
             self.kept.push_front(queued);
         }
     }

@@ -5,10 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::task::AbortHandle;
 
 use super::queue::Sender;
-use crate::account::QueueFull;
-use crate::command::Command;
+use crate::account::{Account, QueueFull};
+use crate::command::{Command, Frames, StreamCommand};
+use crate::event::Stats;
 use crate::sink::Sink;
-use crate::status::{State, Stats, Status};
+use crate::status::{State, Status};
+use crate::websocket::deflate::Alone;
 
 /// The way to a connection's task. When the last handle is dropped, the task ends and closes its socket.
 pub struct Handle<K: Sink> {
@@ -27,10 +29,26 @@ impl<K: Sink> Handle<K> {
     /// counted, and may pass the limit that [`Handle::try_send`] keeps.
     pub fn send(&self, command: impl Into<Command<K>>) {
         let command = command.into();
+        self.prepare(&command);
         let cost = command.cost();
-        self.status.with_account(command.counted_on().cloned().as_ref(), |account| {
-            self.commands.send(command, account.count(cost));
-        });
+        self.with_account_of(command, |command, account| self.commands.send(command, account.count(cost)));
+    }
+
+    /// Runs `work` on the account that a command is counted on.
+    fn with_account_of<R>(&self, command: Command<K>, work: impl FnOnce(Command<K>, &Arc<Account>) -> R) -> R {
+        match command.frames().map(|frames| frames.stream.clone()) {
+            Some(stream) => self.status.with_account(stream.as_ref(), |account| work(command, account)),
+            None => work(command, self.status.account()),
+        }
+    }
+
+    /// What is sent behind the command must be handed over as the command wants it.
+    fn prepare(&self, command: &Command<K>) {
+        if let Command::Stream(StreamCommand::Tune(tune)) = command
+            && let Some(deflate) = tune.deflate
+        {
+            self.status.with_account(tune.stream.as_ref(), |account| account.switch_compression(deflate));
+        }
     }
 
     /// The same within the limit on what may wait to be sent ([`crate::options::HttpOptions::max_send_queue`],
@@ -40,8 +58,9 @@ impl<K: Sink> Handle<K> {
     /// [`QueueFull`]: nothing of it is done.
     pub fn try_send(&self, command: impl Into<Command<K>>) -> Result<(), QueueFull> {
         let command = command.into();
+        self.prepare(&command);
         let (cost, allowance) = (command.cost(), command.allowance());
-        self.status.with_account(command.counted_on().cloned().as_ref(), |account| {
+        self.with_account_of(command, |command, account| {
             let reservation = account.reserve(cost, allowance)?;
             self.commands.send(command, reservation);
             Ok(())
@@ -62,15 +81,32 @@ impl<K: Sink> Handle<K> {
     ) -> Result<(), QueueFull> {
         self.status.with_account(stream, |account| {
             let reservation = account.reserve(bytes.len(), 0)?;
-            let written = match stream {
-                None => self.commands.write(frames, bytes, reservation, &self.status),
-                Some(_) => Err(reservation),
-            };
-            if let Err(reservation) = written {
-                self.commands.send_frames(stream, caller, frames, bytes, reservation);
-            }
+            self.commands.send_frames(stream, caller, frames, bytes, reservation);
             Ok(())
         })
+    }
+
+    /// The same for frames that many connections are sent, each of them a WebSocket as a whole. The connection's task
+    /// writes them; whether it must be woken is the answer. To wake it is left to the caller ([`Handle::wake`]), who must do
+    /// it soon, and on the thread that the tasks run on does it for many at little cost. Nobody is told if a connection is
+    /// no WebSocket that they can be sent on.
+    ///
+    /// # Errors
+    /// [`QueueFull`]: none of them is sent.
+    pub fn try_broadcast(&self, frames: &Arc<Frames>) -> Result<bool, QueueFull> {
+        let reservation = self.status.account().reserve(frames.bytes.len(), 0)?;
+        Ok(self.commands.broadcast(frames, reservation))
+    }
+
+    /// Wakes the task, after [`Handle::try_broadcast`].
+    pub fn wake(&self) {
+        self.commands.wake();
+    }
+
+    /// Whether the task has ended: commands have no effect any more.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.commands.is_closed()
     }
 
     /// Whether messages of this WebSocket are compressed now: then they are handed over as they are
@@ -78,6 +114,13 @@ impl<K: Sink> Handle<K> {
     #[must_use]
     pub fn compresses(&self, stream: Option<&K::StreamId>) -> bool {
         self.status.with_account(stream, |account| account.compresses())
+    }
+
+    /// How messages of this WebSocket are compressed now, if they are and each by itself: then whole frames that are
+    /// compressed so can be handed over ([`Alone::frame`]).
+    #[must_use]
+    pub fn compresses_alone(&self, stream: Option<&K::StreamId>) -> Option<Alone> {
+        self.status.with_account(stream, |account| account.alone())
     }
 
     /// What has been received and sent.
@@ -90,6 +133,12 @@ impl<K: Sink> Handle<K> {
     #[must_use]
     pub fn state(&self) -> State {
         self.status.get()
+    }
+
+    /// Since when the connection is up, in ms of the system's time, if it is up.
+    #[must_use]
+    pub fn up_since(&self) -> Option<u64> {
+        self.status.up_since()
     }
 
     /// Ends the task at once and closes its socket, without a word to the peer. What is left of the handle keeps nothing

@@ -10,11 +10,12 @@
 //!       +---- failed -------+              +------+ Exit::Switch
 //! ```
 
+mod batch;
 mod commands;
-mod direct;
 mod handle;
+mod late;
 mod queue;
-mod seat;
+mod served;
 
 use std::any::Any;
 use std::future::poll_fn;
@@ -24,16 +25,23 @@ use std::sync::Arc;
 use std::task::{self, Poll};
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use self::commands::Commands;
-use self::direct::Seated;
 pub use self::handle::Handle;
+use self::late::reached;
 use self::queue::{Queued, Sender};
+pub(crate) use self::served::serve;
 use crate::account::Charge;
+use crate::command::tunnel::Socks;
 use crate::command::{Command, StreamCommand};
-use crate::error::{ConnectError, ConnectionError, DownReason};
+use crate::error::{BadState, ConnectError, ConnectionError, DownReason};
+use crate::event::step::Step;
 use crate::event::{Event, Next, ProtocolName, StreamInfo};
 use crate::http::http1::Http1;
-use crate::options::ConnectOptions;
+use crate::http::http2::Http2;
+use crate::late::limit_of_left;
+use crate::options::{ConnectOptions, First, Http2Options, Steps};
 use crate::protocol::{Context, Down, Exit, Left, Protocol, Then};
 use crate::sink::Sink;
 use crate::status::{State, Status};
@@ -41,18 +49,13 @@ use crate::stream::credit::Window;
 use crate::transport::ByteStream;
 use crate::transport::dial::{Dial, Dialed};
 use crate::transport::tls::TlsClient;
-
-/// What the seat is made of: a test gives it others, which show every order in which threads can run.
-mod sync {
-    pub(super) use std::sync::atomic::{AtomicU8, Ordering};
-    pub(super) use std::sync::{Mutex, MutexGuard, PoisonError};
-}
+use crate::{tunnel, turn};
 
 /// Starts the task of a connection. It makes no attempt to connect before [`Command::Connect`].
 pub fn spawn<K: Sink>(runtime: &tokio::runtime::Handle, options: ConnectOptions, sink: K) -> Handle<K> {
-    let (commands, task) = prepare(options, sink);
+    let (commands, task) = prepare(&options, sink);
     let status = Arc::clone(&task.status);
-    let join = runtime.spawn(run(Box::new(task)));
+    let join = runtime.spawn(run(Box::new(task), Arc::new(options)));
     Handle::new(commands, status, join.abort_handle())
 }
 
@@ -63,13 +66,14 @@ pub fn spawn_on<K: Sink>(
     options: ConnectOptions,
     sink: K,
 ) -> Handle<K> {
-    let (commands, mut task) = prepare(options, sink);
-    let status = Arc::clone(&task.status);
-    status.begin_http(task.options.http.max_send_queue);
+    let (commands, mut task) = prepare(&options, sink);
+    let (status, options) = (Arc::clone(&task.status), Arc::new(options));
+    let spoken = Spoken::choose(&options, None, None);
+    status.begin_http(spoken.state(), spoken.max_send_queue(&options));
     let join = runtime.spawn(async move {
         let work = async {
-            match task.serve(io).await {
-                Ok(()) => task.work().await,
+            match task.serve(io, spoken, &options).await {
+                Ok(()) => task.work(&options).await,
                 Err(stop) => task.stop(stop),
             }
         };
@@ -81,15 +85,16 @@ pub fn spawn_on<K: Sink>(
     Handle::new(commands, status, join.abort_handle())
 }
 
-fn prepare<K: Sink>(options: ConnectOptions, sink: K) -> (Sender<K>, Task<K>) {
+fn prepare<K: Sink>(options: &ConnectOptions, sink: K) -> (Sender<K>, Task<K>) {
     let status = Arc::new(Status::new(options.http.max_send_queue));
     let (sender, receiver) = queue::queue(Arc::clone(status.account()));
-    let (left, relay) = (None, Window::for_relay());
-    (sender, Task { options, commands: Commands::new(receiver), sink, status, left, relay })
+    let (observed, left, relay, socks) = (options.observed, None, Window::for_relay(), None);
+    let task = Task { commands: Commands::new(receiver), sink, observed, status, left, left_limit: None, relay, socks };
+    (sender, task)
 }
 
-async fn run<K: Sink>(mut task: Box<Task<K>>) {
-    let panic = caught(pin!(task.work())).await;
+async fn run<K: Sink>(mut task: Box<Task<K>>, options: Arc<ConnectOptions>) {
+    let panic = caught(pin!(task.work(&options))).await;
     if let Some(panic) = panic {
         task.panicked(&*panic, &[]);
     }
@@ -115,14 +120,19 @@ fn panic_on_command() {
 }
 
 struct Task<K: Sink> {
-    options: ConnectOptions,
     commands: Commands<K>,
     sink: K,
+    /// The steps that the sink is given.
+    observed: Steps,
     status: Arc<Status<K>>,
     /// By the connection before, for the next; in a box, since most connections leave nothing.
     left: Option<Box<Left<K>>>,
+    /// When the time of the first request among that is over.
+    left_limit: Option<Instant>,
     /// How much may be reported through a relay that has not caught up.
     relay: Window,
+    /// The proxy that the connections lead through.
+    socks: Option<Arc<Socks>>,
 }
 
 /// Why the task itself ends.
@@ -135,6 +145,54 @@ enum Stop {
     Panicked,
 }
 
+/// What is spoken on a connection.
+enum Spoken {
+    Http1,
+    Raw,
+    Socks(Arc<Socks>),
+    /// Over TLS, where there is a configuration for it.
+    Http2(Arc<Http2Options>, Option<Arc<TlsClient>>),
+}
+
+impl Spoken {
+    /// What TLS has chosen, or else what the user wants.
+    fn choose(options: &ConnectOptions, alpn: Option<&[u8]>, tls: Option<Arc<TlsClient>>) -> Self {
+        if options.first == First::Raw {
+            return Self::Raw;
+        }
+        let may = alpn == Some(b"h2") || !options.http1;
+        options.http2.clone().filter(|_| may).map_or(Self::Http1, |http2| Self::Http2(http2, tls))
+    }
+
+    fn state(&self) -> State {
+        match self {
+            Self::Http1 => State::Http,
+            Self::Raw => State::Raw,
+            Self::Socks(_) => State::Socks,
+            Self::Http2(..) => State::Http2,
+        }
+    }
+
+    fn name(&self) -> ProtocolName {
+        match self {
+            Self::Http1 => ProtocolName::Http,
+            Self::Raw => ProtocolName::Raw,
+            Self::Socks(_) => ProtocolName::Socks,
+            Self::Http2(..) => ProtocolName::Http2,
+        }
+    }
+
+    fn max_send_queue(&self, options: &ConnectOptions) -> Option<usize> {
+        match self {
+            Self::Http1 => options.http.max_send_queue,
+            Self::Raw => options.raw.max_send_queue,
+            // What waits is for HTTP behind the proxy.
+            Self::Socks(_) => options.http.max_send_queue,
+            Self::Http2(http2, _) => http2.max_send_queue,
+        }
+    }
+}
+
 /// What a command asks of the task while there is no connection.
 enum Order {
     Connect(Option<Arc<TlsClient>>),
@@ -143,10 +201,10 @@ enum Order {
 
 impl<K: Sink> Task<K> {
     /// Connects whenever a command says so, and serves each connection to its end.
-    async fn work(&mut self) {
+    async fn work(&mut self, options: &Arc<ConnectOptions>) {
         loop {
             let stop = match self.wait_for_connect().await {
-                Ok(tls) => self.attempt(tls).await,
+                Ok(tls) => self.attempt(tls, options).await,
                 Err(stop) => Err(stop),
             };
             if let Err(stop) = stop {
@@ -173,9 +231,21 @@ impl<K: Sink> Task<K> {
     /// Does one command: on the protocol, if one is spoken.
     fn command(&mut self, (command, charge): Queued<K>, protocol: Option<&mut dyn Protocol<K>>) -> Option<Order> {
         match (command, protocol) {
-            (Command::Stream(command), Some(protocol)) => protocol.command(command, charge, &mut self.context()),
+            (Command::Through(socks), _) => self.socks = Some(socks),
+            (Command::Stream(command), Some(protocol)) => {
+                if let Some(command) = tunnel::led(command, protocol, &mut self.context()) {
+                    protocol.command(command, charge, &mut self.context());
+                }
+            }
             (Command::Stream(command), None) => self.keep(command, charge),
-            (Command::Ping(ping), Some(protocol)) => protocol.ping(*ping, &mut self.context()),
+            (Command::Ping(ping), Some(protocol)) => {
+                let leads = protocol.leads(ping.tunnel.as_ref());
+                let error = BadState::not_led(ping.tunnel.is_some());
+                match leads {
+                    true => protocol.ping(*ping, &mut self.context()),
+                    false => self.sink.event(Event::BadState { stream: None, caller: &ping.caller, error }),
+                }
+            }
             (command @ Command::Ping(_), None) => self.commands.keep((command, charge)),
             (Command::Shutdown, Some(protocol)) => protocol.shut_down(&mut self.context()),
             (Command::Shutdown, None) => return Some(Order::Stop(Stop::ShutDown)),
@@ -193,49 +263,66 @@ impl<K: Sink> Task<K> {
         match command {
             // Answers that a stream has not lived to see.
             StreamCommand::UpdateFlow(None, _) | StreamCommand::FlowGrant(_) | StreamCommand::Settled(_) => {}
+            // They are for a WebSocket that is gone.
+            StreamCommand::Tune(_) | StreamCommand::Broadcast(_) | StreamCommand::CloseWith(_) => {}
             // The WebSocket that follows begins with a flow of its own.
             StreamCommand::UpdateFlow(Some(stream), _)
                 if self.left.as_ref().is_some_and(|left| left.repeats(&stream)) => {}
             StreamCommand::Info(asked) => {
                 self.sink.event(Event::StreamInfo { receipt: &asked.1, info: StreamInfo::NotConnected });
             }
-            StreamCommand::Send(outgoing) => match self.left.as_mut().and_then(|left| left.reupgrade.as_mut()) {
-                Some((_, reupgrade)) => reupgrade.hold(outgoing, charge, &mut self.sink),
-                None => self.commands.keep((StreamCommand::Send(outgoing).into(), charge)),
-            },
+            StreamCommand::Send(outgoing) => {
+                let awaited = self.left.as_mut().and_then(|left| left.find(outgoing.stream.as_ref()));
+                match awaited {
+                    Some(reupgrade) => reupgrade.hold(outgoing, charge, &mut self.sink),
+                    None => self.commands.keep((StreamCommand::Send(outgoing).into(), charge)),
+                }
+            }
+            StreamCommand::Data(data) if data.receipt.is_some() && !self.awaits(&data.stream) => {
+                drop(charge);
+                data.refuse(BadState::NoStream, &mut self.sink);
+            }
             command => self.commands.keep((command.into(), charge)),
         }
     }
 
     fn context(&mut self) -> Context<'_, K> {
-        let Self { options, sink, status, relay, .. } = self;
-        Context { options, sink, status, relay, then: Then::Rest }
+        let Self { sink, observed, status, relay, .. } = self;
+        Context { sink, observed: *observed, status, relay, then: Then::Rest }
     }
 
     /// Waits for the command to connect.
     async fn wait_for_connect(&mut self) -> Result<Option<Arc<TlsClient>>, Stop> {
         loop {
-            let Some(queued) = self.commands.recv_new().await else { return Err(Stop::Abandoned) };
-            match self.command(queued, None) {
-                Some(Order::Connect(tls)) => return Ok(tls),
-                Some(Order::Stop(stop)) => return Err(stop),
-                None => {}
+            let limit = self.next_limit();
+            tokio::select! {
+                queued = self.commands.recv_new() => {
+                    let Some(queued) = queued else { return Err(Stop::Abandoned) };
+                    match self.command(queued, None) {
+                        Some(Order::Connect(tls)) => return Ok(tls),
+                        Some(Order::Stop(stop)) => return Err(stop),
+                        None => {}
+                    }
+                }
+                () = reached(limit) => self.end_late(),
             }
         }
     }
 
     /// One attempt to connect, and the whole life of the connection if it succeeds. Each stage of it has a box of its
     /// own, so that a stage that is over takes no room in the stages after it.
-    async fn attempt(&mut self, tls: Option<Arc<TlsClient>>) -> Result<(), Stop> {
+    async fn attempt(&mut self, tls: Option<Arc<TlsClient>>, options: &Arc<ConnectOptions>) -> Result<(), Stop> {
         self.status.set(State::Connecting);
-        let io = match Box::pin(self.connect(tls)).await? {
+        let (io, spoken) = match Box::pin(self.connect(tls.clone(), options)).await? {
             Ok(dialed) => {
-                self.up(&dialed);
-                dialed.io
+                let socks = self.socks.clone().map(Spoken::Socks);
+                let spoken = socks.unwrap_or_else(|| Spoken::choose(options, dialed.alpn.as_deref(), tls));
+                self.up(&dialed, &spoken, options);
+                (dialed.io, spoken)
             }
             Err(error) => return self.connect_failed(error),
         };
-        self.serve(io).await
+        self.serve(io, spoken, options).await
     }
 
     fn connect_failed(&mut self, error: ConnectError) -> Result<(), Stop> {
@@ -244,62 +331,80 @@ impl<K: Sink> Task<K> {
         Ok(())
     }
 
-    fn up(&mut self, dialed: &Dialed) {
-        let bound = self.left.as_ref().and_then(|left| left.bound());
-        self.status.begin_http(bound.or(self.options.http.max_send_queue));
-        let (protocol, local, alpn) = (ProtocolName::Http, dialed.local, dialed.alpn.as_deref());
+    fn up(&mut self, dialed: &Dialed, spoken: &Spoken, options: &ConnectOptions) {
+        self.status.begin_http(spoken.state(), spoken.max_send_queue(options));
+        let (protocol, local, alpn) = (spoken.name(), dialed.local, dialed.alpn.as_deref());
         self.sink.event(Event::Up { protocol, local, alpn });
     }
 
     /// Connects, over TLS where there is a configuration for it. What commands can be done meanwhile are done, the others
     /// are kept for the connection.
-    async fn connect(&mut self, tls: Option<Arc<TlsClient>>) -> Result<Result<Dialed, ConnectError>, Stop> {
-        let options = self.options.clone();
-        let mut dial = Dial::new(&options, tls);
+    async fn connect(
+        &mut self,
+        tls: Option<Arc<TlsClient>>,
+        options: &ConnectOptions,
+    ) -> Result<Result<Dialed, ConnectError>, Stop> {
+        let mut dial = Dial::new(options, tls);
         loop {
+            let limit = self.next_limit();
             tokio::select! {
-                result = poll_fn(|cx| dial.poll(&mut |step| self.sink.step(step), cx)) => return Ok(result),
+                result = poll_fn(|cx| dial.poll(&mut |step| self.sink.step(Step::Dial(step)), cx)) => return Ok(result),
                 queued = self.commands.recv_new() => {
                     let Some(queued) = queued else { return Err(Stop::Abandoned) };
                     if let Some(Order::Stop(stop)) = self.command(queued, None) {
                         return Err(stop);
                     }
                 }
+                () = reached(limit) => self.end_late(),
             }
         }
     }
 
     /// Speaks HTTP on the byte stream, then whatever comes of it.
-    async fn serve<S: ByteStream>(&mut self, io: S) -> Result<(), Stop> {
+    async fn serve<S: ByteStream>(&mut self, io: S, spoken: Spoken, options: &Arc<ConnectOptions>) -> Result<(), Stop> {
         self.relay = Window::for_relay();
+        self.left_limit = None;
         let left = self.left.take().map_or_else(Left::nothing, |left| *left);
-        let protocol = match Box::pin(Http1::start(io, left, &mut self.context())).await {
-            Ok(protocol) => protocol,
-            Err(down) => return self.down(*down),
+        let options = Arc::clone(options);
+        let protocol = match spoken {
+            Spoken::Http1 => Http1::start(io, options, left, &mut self.context()),
+            Spoken::Socks(socks) => tunnel::socks(io.boxed(), socks, options, left),
+            Spoken::Raw => match tunnel::raw(io.boxed(), None, &options, &mut self.context()) {
+                Ok(protocol) => protocol,
+                Err(down) => return self.down(*down),
+            },
+            Spoken::Http2(http2, tls) => {
+                match Box::pin(Http2::start(io, options, http2, tls, left, &mut self.context())).await {
+                    Ok(protocol) => protocol,
+                    Err(down) => return self.down(*down),
+                }
+            }
         };
-        // It goes with the task, however that ends.
-        let seat = self.commands.seat();
-        seat.put(protocol).await;
+        self.speak(protocol).await
+    }
+
+    /// Speaks this protocol, then whatever comes of it, until the connection is down.
+    async fn speak(&mut self, mut protocol: Box<dyn Protocol<K>>) -> Result<(), Stop> {
         loop {
-            let turn = poll_fn(|cx| {
-                let Some(mut taken) = seat.take(cx) else { return Poll::Pending };
-                let Some(seated) = taken.thing() else { return Poll::Pending };
-                // What has ended is taken away before a sender can have it in hand again.
-                poll_caught(|| self.poll(seated, cx)).map(|exit| (exit, taken.replace(None)))
-            });
-            let (exit, ended) = turn.await;
+            let exit = poll_fn(|cx| poll_caught(|| self.poll(&mut *protocol, cx))).await;
             match exit {
-                Ok(Ok(Exit::Switch(next))) => seat.put(next).await,
+                Ok(Ok(Exit::Switch(next))) => protocol = next,
+                Ok(Ok(Exit::Through(opened))) => {
+                    drop(protocol);
+                    match tunnel::begin(*opened, &mut self.context()) {
+                        Ok(next) => protocol = next,
+                        Err(down) => return self.down(*down),
+                    }
+                }
                 Ok(Ok(Exit::Down(down))) => {
                     // The byte stream is closed, and what waited in the protocol given back, before anybody hears of it.
-                    drop(ended);
+                    drop(protocol);
                     return self.down(*down);
                 }
                 Ok(Ok(Exit::ShutDown)) => return Err(Stop::ShutDown),
                 Ok(Err(stop)) => return Err(stop),
                 Err(panic) => {
-                    let killed = ended.map(Seated::into_killed).unwrap_or_default();
-                    self.panicked(&*panic, &killed);
+                    self.panicked(&*panic, &protocol.into_killed());
                     return Err(Stop::Panicked);
                 }
             }
@@ -307,12 +412,15 @@ impl<K: Sink> Task<K> {
     }
 
     /// Gives the protocol its commands, and its turn.
-    fn poll(&mut self, seated: &mut Seated<K>, cx: &mut task::Context<'_>) -> Poll<Result<Exit<K>, Stop>> {
-        let protocol = seated.begin_turn();
+    fn poll(&mut self, protocol: &mut dyn Protocol<K>, cx: &mut task::Context<'_>) -> Poll<Result<Exit<K>, Stop>> {
+        turn::count();
+        protocol.begin_turn();
         let poll = loop {
-            for _ in 0..protocol.commands_first() {
+            let mut in_a_row = 0;
+            while in_a_row < protocol.commands_first() {
                 let Some(queued) = self.commands.try_recv() else { break };
                 self.command(queued, Some(&mut *protocol));
+                in_a_row += 1;
             }
             let mut context = self.context();
             match protocol.poll(&mut context, cx) {
@@ -329,10 +437,7 @@ impl<K: Sink> Task<K> {
                     self.command(queued, Some(&mut *protocol));
                 }
                 Poll::Ready(None) => break Poll::Ready(Err(Stop::Abandoned)),
-                Poll::Pending => {
-                    seated.end_turn(self.commands.all_done());
-                    break Poll::Pending;
-                }
+                Poll::Pending => break Poll::Pending,
             }
         };
         self.sink.flush();
@@ -342,27 +447,28 @@ impl<K: Sink> Task<K> {
     fn down(&mut self, down: Down<K>) -> Result<(), Stop> {
         let Down { reason, killed, closed_by_user, served, mut left } = down;
         // Before anybody hears that a WebSocket is away, and sends what is to wait for the next.
-        if let Some(bound) = left.bound() {
-            self.status.account().limit(Some(bound));
+        for repeated in &left.repeated {
+            repeated.await_next(&self.status);
         }
-        let next = match (&left.reupgrade, &reason) {
-            (Some(_), DownReason::Error(ConnectionError::Refused(refusal))) => {
-                Next::Reupgrade { after: refusal.retry_after }
-            }
-            (Some(_), _) => Next::Reupgrade { after: Duration::ZERO },
-            (None, _) if closed_by_user => Next::ClosedByUser,
-            (None, _) => Next::Nothing,
+        let next = match &reason {
+            _ if left.repeated.is_empty() && closed_by_user => Next::ClosedByUser,
+            _ if left.repeated.is_empty() => Next::Nothing,
+            DownReason::Error(ConnectionError::Refused(refusal)) => Next::Reupgrade { after: refusal.retry_after },
+            _ => Next::Reupgrade { after: Duration::ZERO },
         };
+        self.commands
+            .put_back(std::mem::take(&mut left.commands).into_iter().map(|(command, charge)| (command.into(), charge)));
         let frames = std::mem::take(&mut left.frames).into_iter();
         self.commands.put_back(frames.map(|(outgoing, charge)| (StreamCommand::Send(outgoing).into(), charge)));
         let protocol = self.status.get().protocol().unwrap_or(ProtocolName::Http);
         self.status.set(State::Idle);
-        self.left = (!left.is_nothing()).then(|| Box::new(left));
         // A WebSocket that is opened again has ended all the same.
-        let reopened = self.left.as_ref().and_then(|left| left.reupgrade.as_ref());
-        let reopened = reopened.filter(|_| protocol == ProtocolName::Ws);
-        let killed = reopened.map_or(&killed[..], |(stream, _)| std::slice::from_ref(stream));
-        self.sink.event(Event::Down { protocol, reason: &reason, killed, next, served });
+        let reopened = left.repeated.iter().filter(|repeated| repeated.was_open).map(|repeated| &repeated.stream);
+        let killed: Vec<_> = killed.iter().chain(reopened).collect();
+        self.sink.event(Event::Down { protocol, reason: &reason, killed: &killed, next, served });
+        drop(killed);
+        self.left_limit = limit_of_left(&left);
+        self.left = (!left.is_nothing()).then(|| Box::new(left));
         Ok(())
     }
 }

@@ -13,10 +13,9 @@ use std::task::{Context, Poll, ready};
 use futures_util::task::AtomicWaker;
 use tokio::task::coop::poll_proceed;
 
-use super::direct::{Pace, Seated};
-use super::seat::Seat;
-use crate::account::{Account, Charge, Cost, Reservation};
-use crate::command::{COMMAND, Command, ITEM, Item, Outgoing, Reply, StreamCommand};
+use super::batch::{Batch, Costed};
+use crate::account::{Account, Charge, Reservation};
+use crate::command::{COMMAND, Command, Frames, ITEM, Item, Outgoing, Reply, StreamCommand};
 use crate::sink::Sink;
 
 /// How many bytes of small frames become one piece. It is what one write takes.
@@ -31,18 +30,13 @@ const CALLS_LIKE_A_COMMAND: u32 = 8;
 /// A command that waits, with what it counts for.
 pub(crate) type Queued<K> = (Command<K>, Charge);
 
-type Batch<K> = Vec<(Command<K>, Cost)>;
-
-pub(super) struct Queue<K: Sink> {
-    /// The protocol that is spoken.
-    pub(super) seat: Seat<Seated<K>>,
-    pub(super) pace: Pace,
+struct Queue<K: Sink> {
     /// The account of the connection, on which most commands are counted.
     account: Arc<Account>,
     batch: Mutex<Batch<K>>,
     /// Whether the task knows already that there is something to take.
     woken: AtomicBool,
-    pub(super) task: AtomicWaker,
+    task: AtomicWaker,
     /// No sender is left.
     abandoned: AtomicBool,
     /// The task has ended: what is sent is dropped.
@@ -52,10 +46,8 @@ pub(super) struct Queue<K: Sink> {
 /// Makes a queue for a connection with this account.
 pub(crate) fn queue<K: Sink>(account: Arc<Account>) -> (Sender<K>, Receiver<K>) {
     let queue = Arc::new(Queue {
-        seat: Seat::new(),
-        pace: Pace::new(),
         account,
-        batch: Mutex::new(Vec::new()),
+        batch: Mutex::new(Batch::default()),
         woken: AtomicBool::new(false),
         task: AtomicWaker::new(),
         abandoned: AtomicBool::new(false),
@@ -68,8 +60,14 @@ pub(crate) fn queue<K: Sink>(account: Arc<Account>) -> (Sender<K>, Receiver<K>) 
 pub(crate) struct Sender<K: Sink>(Arc<Queue<K>>);
 
 impl<K: Sink> Sender<K> {
-    pub(super) fn queue(&self) -> &Queue<K> {
-        &self.0
+    /// Wakes the task, after [`Sender::broadcast`].
+    pub(crate) fn wake(&self) {
+        self.0.task.wake();
+    }
+
+    /// Whether the task has ended.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.0.closed.load(Ordering::Acquire)
     }
 
     /// Appends a command.
@@ -118,14 +116,30 @@ impl<K: Sink> Sender<K> {
         });
     }
 
+    /// Appends frames that many connections are sent, and leaves it to the caller to wake the task: whether that is to be
+    /// done. Until then nobody else does.
+    #[must_use]
+    pub(crate) fn broadcast(&self, frames: &Arc<Frames>, reservation: Reservation<'_>) -> bool {
+        let command = StreamCommand::Broadcast(Arc::clone(frames)).into();
+        let cost = reservation.into_cost(COMMAND + ITEM, &self.0.account);
+        self.append_only(|batch| batch.push((command, cost)))
+    }
+
     fn append(&self, append: impl FnOnce(&mut Batch<K>)) {
+        if self.append_only(append) {
+            self.0.task.wake();
+        }
+    }
+
+    /// Whether the task is to be woken: it was not, since it last looked.
+    fn append_only(&self, append: impl FnOnce(&mut Batch<K>)) -> bool {
         let queue = &*self.0;
         append(&mut queue.lock());
         if queue.closed.load(Ordering::Acquire) {
             queue.clear();
-        } else {
-            queue.wake();
+            return false;
         }
+        !queue.woken.swap(true, Ordering::AcqRel)
     }
 }
 
@@ -137,21 +151,6 @@ impl<K: Sink> Drop for Sender<K> {
 }
 
 impl<K: Sink> Queue<K> {
-    /// The account of the connection.
-    pub(super) fn account(&self) -> &Arc<Account> {
-        &self.account
-    }
-
-    /// Whether the task has been woken and has not looked since.
-    pub(super) fn is_woken(&self) -> bool {
-        self.woken.load(Ordering::Acquire)
-    }
-
-    /// Whether nothing waits that the task has not taken. Where a sender is just appending, something does.
-    pub(super) fn is_empty(&self) -> bool {
-        self.batch.try_lock().is_ok_and(|batch| batch.is_empty())
-    }
-
     fn lock(&self) -> MutexGuard<'_, Batch<K>> {
         self.batch.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -159,11 +158,12 @@ impl<K: Sink> Queue<K> {
     /// What is dropped is dropped without the lock.
     fn clear(&self) {
         let batch = std::mem::take(&mut *self.lock());
-        self.discard(batch.into_iter());
+        let (first, rest) = batch.into_parts();
+        self.discard(first.into_iter().chain(rest));
     }
 
     /// Gives back what these commands count for.
-    fn discard(&self, commands: std::vec::IntoIter<(Command<K>, Cost)>) {
+    fn discard(&self, commands: impl Iterator<Item = Costed<K>>) {
         for (command, cost) in commands {
             drop(cost.into_charge(&self.account));
             drop(command);
@@ -175,12 +175,12 @@ impl<K: Sink> Queue<K> {
         match self.batch.try_lock() {
             Ok(mut batch) => std::mem::take(&mut *batch),
             Err(TryLockError::Poisoned(batch)) => std::mem::take(&mut *batch.into_inner()),
-            Err(TryLockError::WouldBlock) => Vec::new(),
+            Err(TryLockError::WouldBlock) => Batch::default(),
         }
     }
 
     /// Wakes the task, unless it has been woken since it last looked.
-    pub(super) fn wake(&self) {
+    fn wake(&self) {
         if !self.woken.swap(true, Ordering::AcqRel) {
             self.task.wake();
         }
@@ -190,26 +190,18 @@ impl<K: Sink> Queue<K> {
 /// The receiving end.
 pub(crate) struct Receiver<K: Sink> {
     queue: Arc<Queue<K>>,
-    taken: std::vec::IntoIter<(Command<K>, Cost)>,
+    taken: std::vec::IntoIter<Costed<K>>,
 }
 
 impl<K: Sink> Receiver<K> {
-    pub(super) fn queue(&self) -> &Arc<Queue<K>> {
-        &self.queue
-    }
-
-    /// Whether nothing that was taken is left to be done.
-    pub(super) fn has_done_all(&self) -> bool {
-        self.taken.as_slice().is_empty()
-    }
-
     /// The next command, in the order in which they were sent, if there is one. The senders still take the task to be
     /// awake: it must call `poll_recv` before it rests.
     pub(crate) fn try_recv(&mut self) -> Option<Queued<K>> {
         let next = self.taken.next().or_else(|| {
             // An idle connection holds no batch, not an empty one either.
-            self.taken = self.queue.try_take().into_iter();
-            self.taken.next()
+            let (first, rest) = self.queue.try_take().into_parts();
+            self.taken = rest;
+            first
         });
         next.map(|(command, cost)| (command, cost.into_charge(&self.queue.account)))
     }
@@ -335,6 +327,31 @@ mod tests {
     }
 
     #[test]
+    fn a_broadcast_keeps_its_place_and_asks_once_to_wake_the_task() {
+        let (sender, mut receiver) = queue::<Recorder>(account());
+        let account = Arc::clone(&sender.0.account);
+        let frames = Arc::new(Frames { count: 2, bytes: b"all".to_vec() });
+        let broadcast = || sender.broadcast(&frames, account.reserve(3, 0).unwrap());
+        assert!(broadcast() && !broadcast());
+        send(&sender, None, 1, 1, b"own", &account);
+        assert!(!broadcast());
+        let (mut cx, mut sent) = (Context::from_waker(std::task::Waker::noop()), Vec::new());
+        while let Poll::Ready(Some((command, _))) = receiver.poll_recv(&mut cx) {
+            match command {
+                Command::Stream(StreamCommand::Broadcast(frames)) => sent.push(frames.bytes.clone()),
+                Command::Stream(StreamCommand::Send(outgoing)) => {
+                    let [Item::Encoded(1, bytes)] = &outgoing.items[..] else { panic!("not one piece") };
+                    sent.push(bytes.clone());
+                }
+                _ => panic!("no frames"),
+            }
+        }
+        assert_eq!(sent, [b"all", b"all", b"own", b"all"]);
+        assert_eq!(account.queued(), 0);
+        assert!(broadcast(), "the task rests again");
+    }
+
+    #[test]
     fn many_senders_at_once_lose_nothing_and_keep_their_own_order() {
         const SENDERS: u32 = 4;
         const EACH: u32 = 20_000;
@@ -392,9 +409,9 @@ mod tests {
         send(&sender, None, 1, 1, b"a", &account);
         let queue = Arc::clone(&receiver.queue);
         drop(receiver);
-        assert!(queue.lock().is_empty());
+        assert!(queue.lock().last_mut().is_none());
         send(&sender, None, 1, 1, b"b", &account);
-        assert!(queue.lock().is_empty());
+        assert!(queue.lock().last_mut().is_none());
         assert_eq!(account.queued(), 0);
     }
 }

@@ -19,7 +19,7 @@ use crate::account::QueueFull;
 use crate::command::{Item, Outgoing, Reply, StreamCommand, Upgrade};
 use crate::error::ProtocolError;
 use crate::event::ProtocolName;
-use crate::options::{ConnectOptions, Endpoint, HttpOptions, Steps, TcpOptions, WsOptions};
+use crate::options::{ConnectOptions, Endpoint, First, HttpOptions, RawOptions, Steps, TcpOptions, WsOptions};
 use crate::task::{Handle, spawn_on};
 use crate::transport::ByteStream;
 use crate::websocket::frame::{Opcode, encode, encode_close};
@@ -36,6 +36,17 @@ pub(crate) const STREAM: u32 = 1;
 /// A stream that somebody hands on what is told of, and one whose receiver is on another node besides.
 pub(crate) const RELAYED: u32 = 100;
 pub(crate) const REMOTE: u32 = 101;
+
+/// A stream on which promises are taken, and how much higher the names of what is promised on a stream are.
+pub(crate) const PROMISING: u32 = 50;
+pub(crate) const PROMISED_FROM: u32 = 10;
+
+/// The stream S of the tunnel T is T * INSIDE + S.
+pub(crate) const INSIDE: u32 = 60_000;
+
+/// The owner's bytes where they are carried as they are, and how much higher the names of other streams are then.
+pub(crate) const OWNER: u32 = 60;
+pub(crate) const UNNAMED_FROM: u32 = 60;
 
 /// Who gives the commands.
 pub(crate) const CALLER: u32 = 7;
@@ -56,9 +67,14 @@ pub(crate) fn options() -> ConnectOptions {
         domain_lookup_timeout: None,
         tls_handshake_timeout: None,
         observed: Steps::NONE,
+        first: First::Http,
+        raw: RawOptions::default(),
+        http2_inside: Default::default(),
         reconnects: true,
         tcp: TcpOptions::default(),
+        http1: true,
         http: HttpOptions::default(),
+        http2: None,
         ws: WsOptions::default(),
     }
 }

@@ -56,6 +56,14 @@ impl<S: ByteStream> Peer<S> {
         }
     }
 
+    /// These bytes come next.
+    pub(crate) async fn take_received(&mut self, bytes: &[u8]) {
+        while self.received.len() < bytes.len() {
+            assert!(self.read().await, "the bytes end early");
+        }
+        assert_eq!(self.received.drain(..bytes.len()).collect::<Vec<_>>(), bytes);
+    }
+
     /// Takes so many bytes, whatever they are.
     pub(crate) async fn take(&mut self, len: usize) {
         let mut bytes = vec![0; len];

@@ -6,9 +6,13 @@ use http::HeaderMap;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::lossy;
-use super::{RELAYED, REMOTE};
-use crate::error::{BadState, ConnectError, ConnectionError, DownReason, HandshakeError, ProtocolError, Wait};
-use crate::event::{Data, Event, Message, NotSent, ProtocolName, StreamError, StreamInfo};
+use super::{INSIDE, OWNER, PROMISED_FROM, PROMISING, RELAYED, REMOTE, UNNAMED_FROM};
+use crate::error::http2::Http2Code;
+use crate::error::{
+    BadState, ConnectError, ConnectionError, DownReason, HandshakeError, ProtocolError, SocksError, Wait,
+};
+use crate::event::step::{Fragmented, FrameSender, Step};
+use crate::event::{Data, Event, Message, NotSent, PeerSettings, Promise, ProtocolName, StreamError, StreamInfo};
 use crate::sink::Sink;
 
 /// Declares [`Told`] and what each of its variants is made of: a row for each.
@@ -20,6 +24,10 @@ macro_rules! told {
             $($($variant)*,)*
             /// A command to the sink, which is no event.
             Control(u32),
+            /// A promise, which is no event either: its method, its URI and its headers.
+            Promise(u32, String, String, Vec<(String, String)>),
+            /// A step, in words.
+            Step(String),
         }
 
         fn owned(event: Event<'_, Recorder>) -> Told {
@@ -34,11 +42,16 @@ told! {
     [Up(ProtocolName)] Event::Up { protocol, .. } => Told::Up(protocol);
     [ConnectFailed(Failure)] Event::ConnectFailed(error) => Told::ConnectFailed(error.into());
     [Down(ProtocolName, Reason, Vec<u32>)]
-        Event::Down { protocol, reason, killed, .. } => Told::Down(protocol, reason.into(), killed.to_vec());
+        Event::Down { protocol, reason, killed, .. } => {
+            Told::Down(protocol, reason.into(), killed.iter().map(|stream| **stream).collect())
+        };
     [ShutDown] Event::ShutDown => Told::ShutDown;
     [Panicked(Option<ProtocolName>, String, Vec<u32>)]
         Event::Panicked { protocol, text, killed } => Told::Panicked(protocol, text, killed.to_vec());
     [Upgraded(u32)] Event::Upgraded { stream, .. } => Told::Upgraded(*stream);
+    [TunnelUp(Option<u32>, ProtocolName, String)] Event::TunnelUp { stream, protocol, label } =>
+        Told::TunnelUp(stream.copied(), protocol, lossy(label));
+    [Switched(u32)] Event::Switched { stream, .. } => Told::Switched(*stream);
     [Inform(u32, u16)] Event::Inform { stream, status, .. } => Told::Inform(*stream, status.as_u16());
     [Response(u32, Fin, u16)]
         Event::Response { stream, fin, status, .. } => Told::Response(*stream, fin.into(), status.as_u16());
@@ -46,6 +59,8 @@ told! {
     [Trailers(u32, Vec<(String, String)>)]
         Event::Trailers { stream, trailers } => Told::Trailers(*stream, fields(trailers));
     [NoStream(u32, u32)] Event::NoStream { stream, caller } => Told::NoStream(*stream, *caller);
+    [Refused(u32, u32, BadState)]
+        Event::Refused { stream, caller, error } => Told::Refused(*stream, *caller, error);
     [StreamInfo(u32, Known)] Event::StreamInfo { receipt, info } => Told::StreamInfo(*receipt, info.into());
     [Text(u32, String)] Event::Message { stream, message: Message::Text(data) } =>
         Told::Text(*stream, String::from_utf8(bytes(data)).unwrap());
@@ -77,6 +92,20 @@ told! {
     [StreamBadState(u32, BadState)]
         Event::StreamError { stream, error: StreamError::BadState(error) } => Told::StreamBadState(*stream, error);
     [ConnectionError(Reason)] Event::ConnectionError(error) => Told::ConnectionError(error.into());
+    [Reset(u32, Http2Code)]
+        Event::StreamError { stream, error: StreamError::Reset(code) } => Told::Reset(*stream, code);
+    [Fault(u32, Http2Code)]
+        Event::StreamError { stream, error: StreamError::Fault(fault) } => Told::Fault(*stream, fault.code);
+    [StreamGoAway(u32, Http2Code)]
+        Event::StreamError { stream, error: StreamError::GoAway(code) } => Told::StreamGoAway(*stream, code);
+    [TooManyStreams(u32)]
+        Event::StreamError { stream, error: StreamError::TooManyStreams } => Told::TooManyStreams(*stream);
+    [ConnectionFault(Vec<u32>, Http2Code)] Event::ConnectionFault { streams, fault } =>
+        Told::ConnectionFault(streams.iter().map(|stream| **stream).collect(), fault.code);
+    [PingEnds(u32)] Event::PingEnds { name } => Told::PingEnds(*name);
+    [PingAck(u32, u32)] Event::PingAck { caller, name } => Told::PingAck(*caller, *name);
+    [Settings(PeerSettings)] Event::Settings(settings) => Told::Settings(*settings);
+    [GoAway(Http2Code, String)] Event::GoAway { code, debug } => Told::GoAway(code, lossy(debug));
     [FlowCheck(u32, u64)] Event::FlowCheck { stream, messages, .. } => Told::FlowCheck(*stream, messages);
     [RelayCheck] Event::RelayCheck => Told::RelayCheck;
     [Settle(u32)] Event::Settle { stream } => Told::Settle(*stream);
@@ -98,6 +127,8 @@ pub(crate) enum Known {
     NotConnected,
     Nothing,
     Stream(u32, bool),
+    /// With the frames that it has received, and those that it has sent.
+    Websocket(u32, u64, u64),
 }
 
 /// A [`NotSent`] that can be compared.
@@ -116,6 +147,7 @@ pub(crate) enum Failure {
     Timeout,
     Closed,
     Tls(&'static str),
+    Socks(SocksError),
     Io(io::ErrorKind),
 }
 
@@ -125,15 +157,20 @@ pub(crate) enum Reason {
     Closed,
     Normal,
     Io(io::ErrorKind),
+    TunnelTls(&'static str),
+    TunnelTimeout,
+    Socks(SocksError),
     Tls(&'static str),
     Truncated,
     KeepaliveTimeout,
+    IdleTimeout,
     SendTimeout,
     Timeout(Wait),
     Refused(u16),
     Handshake(HandshakeError),
     Protocol(ProtocolError),
     Http,
+    Http2(Http2Code),
     LimitReached,
     RequestTooShort,
     PingUnsupported,
@@ -157,6 +194,29 @@ impl Sink for Recorder {
         let _ = self.0.send(owned(event));
     }
 
+    /// Those on [`PROMISING`] alone are taken.
+    fn promise(&mut self, parent: &u32, promise: Promise<'_>) -> Option<u32> {
+        if *parent != PROMISING {
+            return None;
+        }
+        let Promise { method, uri, headers } = promise;
+        let _ = self.0.send(Told::Promise(*parent, method.to_string(), uri.to_string(), fields(headers)));
+        Some(PROMISED_FROM + parent)
+    }
+
+    /// A stream of a tunnel is named by the tunnel's name and its own.
+    fn tunnel(stream: &u32) -> Option<u32> {
+        (*stream >= INSIDE).then(|| stream / INSIDE)
+    }
+
+    fn raw(&mut self, asked: Option<&u32>, named: bool) -> Option<u32> {
+        Some(asked.map_or(OWNER, |stream| if named { *stream } else { UNNAMED_FROM + stream }))
+    }
+
+    fn step(&mut self, step: Step<'_, Self>) {
+        let _ = self.0.send(Told::Step(step_in_words(&step)));
+    }
+
     fn relays(&self, stream: &u32) -> bool {
         *stream >= RELAYED
     }
@@ -167,6 +227,40 @@ impl Sink for Recorder {
 
     fn control(&mut self, control: u32) {
         let _ = self.0.send(Told::Control(control));
+    }
+}
+
+fn step_in_words(step: &Step<'_, Recorder>) -> String {
+    match step {
+        Step::Dial(step) => format!("{step:?}"),
+        Step::Upgrade { stream } => format!("{stream} upgrade"),
+        Step::Request { stream, head } => {
+            format!("{stream} {:?} {} {} {}", head.function, head.method, head.authority, head.target.path())
+        }
+        Step::RequestEnd { stream } => format!("{stream} request end"),
+        Step::SilentResponse { stream } => format!("{stream} response"),
+        Step::SilentResponseEnd { stream } => format!("{stream} response end"),
+        Step::Cancel { stream, caller } => format!("{stream} cancelled by {caller}"),
+        Step::PromiseRefused { parent, promise } => format!("{parent} refuses {}", promise.uri),
+        Step::FrameHeader { stream, before, now, header, .. } => {
+            let fragmented = |message: &Option<Fragmented>| message.map(|message| message.fin);
+            format!("{stream} {:?} of {}, {:?} {:?}", header.opcode, header.len, fragmented(before), fragmented(now))
+        }
+        Step::FrameEnd { stream, close_code, payload, .. } => {
+            format!("{stream} end {close_code:?} {}", lossy(payload))
+        }
+        Step::FrameSent { stream, sender, opcode, payload, done, .. } => {
+            let sender = match sender {
+                FrameSender::Caller(caller) => format!("caller {caller}"),
+                FrameSender::Receipt(receipt) => format!("receipt {receipt}"),
+                FrameSender::Session => "session".to_owned(),
+            };
+            let verb = if *done { "sent" } else { "sends" };
+            format!("{stream} {sender} {verb} {opcode:?} {}", lossy(payload))
+        }
+        Step::WebsocketEnd { stream, close_code, stats } => {
+            format!("{stream} over {close_code:?} {} in {} out", stats.frames_in, stats.frames_out)
+        }
     }
 }
 
@@ -194,6 +288,7 @@ impl From<&DownReason> for Reason {
         match reason {
             DownReason::Closed => Self::Closed,
             DownReason::Normal => Self::Normal,
+            DownReason::Tls(error) => Self::TunnelTls(error.alert),
             DownReason::Error(error) => error.into(),
         }
     }
@@ -205,13 +300,17 @@ impl From<&ConnectionError> for Reason {
             ConnectionError::Io(error) => Self::Io(error.kind()),
             ConnectionError::Tls(error) => Self::Tls(error.alert),
             ConnectionError::Truncated => Self::Truncated,
+            ConnectionError::TunnelTimeout => Self::TunnelTimeout,
+            ConnectionError::Socks(error) => Self::Socks(*error),
             ConnectionError::KeepaliveTimeout => Self::KeepaliveTimeout,
+            ConnectionError::IdleTimeout => Self::IdleTimeout,
             ConnectionError::SendTimeout => Self::SendTimeout,
             ConnectionError::Timeout(wait) => Self::Timeout(*wait),
             ConnectionError::Refused(refusal) => Self::Refused(refusal.status),
             ConnectionError::Handshake(error) => Self::Handshake(error.clone()),
             ConnectionError::Protocol(error) => Self::Protocol(error.clone()),
             ConnectionError::Http(_) => Self::Http,
+            ConnectionError::Http2(fault) => Self::Http2(fault.code),
             ConnectionError::LimitReached(_) => Self::LimitReached,
             ConnectionError::RequestTooShort => Self::RequestTooShort,
             ConnectionError::PingUnsupported => Self::PingUnsupported,
@@ -228,6 +327,7 @@ impl From<ConnectError> for Failure {
             ConnectError::Timeout => Self::Timeout,
             ConnectError::Closed => Self::Closed,
             ConnectError::Tls(error) => Self::Tls(error.alert),
+            ConnectError::Socks(error) => Self::Socks(error),
             ConnectError::Io(error) => Self::Io(error.kind()),
         }
     }
@@ -239,6 +339,7 @@ impl From<StreamInfo<'_, Recorder>> for Known {
             StreamInfo::NotConnected => Self::NotConnected,
             StreamInfo::Unknown => Self::Nothing,
             StreamInfo::Stream { stream, running } => Self::Stream(*stream, running),
+            StreamInfo::Websocket { stream, stats } => Self::Websocket(*stream, stats.frames_in, stats.frames_out),
         }
     }
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use super::socket::Socket;
-use super::step::Step;
+use super::step::DialStep;
 use super::tls::{self, TlsByteStream, TlsClient};
 use super::{Io, tcp, unix};
 use crate::error::ConnectError;
@@ -88,7 +88,7 @@ impl<'a> Dial<'a> {
     /// See [`ConnectError`].
     pub fn poll(
         &mut self,
-        observer: &mut dyn FnMut(Step<'_>),
+        observer: &mut dyn FnMut(DialStep<'_>),
         cx: &mut Context<'_>,
     ) -> Poll<Result<Dialed, ConnectError>> {
         loop {
@@ -108,26 +108,26 @@ impl<'a> Dial<'a> {
 
     fn poll_stage(
         &mut self,
-        observer: &mut dyn FnMut(Step<'_>),
+        observer: &mut dyn FnMut(DialStep<'_>),
         cx: &mut Context<'_>,
     ) -> Poll<Result<Next<'a>, ConnectError>> {
         let next = match &mut self.stage {
             Stage::Begin => ControlFlow::Continue(self.begin(observer)),
             Stage::LookUp(work) => {
                 let result = ready!(work.as_mut().poll(cx));
-                self.report(observer, Step::DomainLookupEnd(result.as_deref()));
+                self.report(observer, DialStep::DomainLookupEnd(result.as_deref()));
                 ControlFlow::Continue(self.connect_tcp(result?, observer))
             }
             Stage::Connect(work) => {
                 let result = ready!(work.as_mut().poll(cx)).map(|socket| (socket.local_addr(), socket));
-                self.report(observer, Step::ConnectEnd(result.as_ref().map(|(local, _)| *local)));
+                self.report(observer, DialStep::ConnectEnd(result.as_ref().map(|(local, _)| *local)));
                 let (local, socket) = result?;
                 self.local = local;
                 self.make_hop(Box::new(socket), observer)
             }
             Stage::HandshakeTls(work) => {
                 let result = ready!(work.as_mut().poll(cx));
-                self.report(observer, Step::TlsHandshakeEnd(result.as_ref().map(TlsByteStream::alpn)));
+                self.report(observer, DialStep::TlsHandshakeEnd(result.as_ref().map(TlsByteStream::alpn)));
                 let stream = result?;
                 self.alpn = stream.alpn().map(<[u8]>::to_vec);
                 self.make_hop(Box::new(stream), observer)
@@ -137,31 +137,31 @@ impl<'a> Dial<'a> {
         Poll::Ready(Ok(next))
     }
 
-    fn begin(&self, observer: &mut dyn FnMut(Step<'_>)) -> Stage<'a> {
+    fn begin(&self, observer: &mut dyn FnMut(DialStep<'_>)) -> Stage<'a> {
         let options = self.options;
         match &options.endpoint {
             Endpoint::Tcp { host, port } => {
-                self.report(observer, Step::DomainLookupStart { host, port: *port });
+                self.report(observer, DialStep::DomainLookupStart { host, port: *port });
                 Stage::LookUp(Box::pin(tcp::look_up(host, *port, options)))
             }
             Endpoint::Unix(path) => {
-                self.report(observer, Step::ConnectStart { addresses: &[] });
+                self.report(observer, DialStep::ConnectStart { addresses: &[] });
                 Stage::Connect(Box::pin(async move { unix::connect(path, options).await.map(Socket::Unix) }))
             }
         }
     }
 
-    fn connect_tcp(&self, addresses: Vec<SocketAddr>, observer: &mut dyn FnMut(Step<'_>)) -> Stage<'a> {
-        self.report(observer, Step::ConnectStart { addresses: &addresses });
+    fn connect_tcp(&self, addresses: Vec<SocketAddr>, observer: &mut dyn FnMut(DialStep<'_>)) -> Stage<'a> {
+        self.report(observer, DialStep::ConnectStart { addresses: &addresses });
         let options = self.options;
         Stage::Connect(Box::pin(async move { tcp::connect(addresses, options).await.map(Socket::Tcp) }))
     }
 
     /// Begins the next hop on `io`. Where there is none, `io` is the result.
-    fn make_hop(&mut self, io: Io, observer: &mut dyn FnMut(Step<'_>)) -> Next<'a> {
+    fn make_hop(&mut self, io: Io, observer: &mut dyn FnMut(DialStep<'_>)) -> Next<'a> {
         match self.hops.pop_front() {
             Some(Hop::Tls { host, client }) => {
-                self.report(observer, Step::TlsHandshakeStart { host });
+                self.report(observer, DialStep::TlsHandshakeStart { host });
                 let timeout = self.options.tls_handshake_timeout;
                 let work = async move { tls::connect(io, host, &client, timeout).await };
                 ControlFlow::Continue(Stage::HandshakeTls(Box::pin(work)))
@@ -170,7 +170,7 @@ impl<'a> Dial<'a> {
         }
     }
 
-    fn report(&self, observer: &mut dyn FnMut(Step<'_>), step: Step<'_>) {
+    fn report(&self, observer: &mut dyn FnMut(DialStep<'_>), step: DialStep<'_>) {
         if self.options.observed.contains(step.kind()) {
             observer(step);
         }

@@ -2,8 +2,11 @@
 
 pub mod dial;
 mod happy_eyeballs;
+pub(crate) mod listen;
+pub(crate) mod prefixed;
 mod resolver;
 mod socket;
+pub(crate) mod socks5;
 pub mod step;
 mod tcp;
 pub mod tls;
@@ -84,9 +87,22 @@ pub trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send + 'static {
     fn try_write(&self, _bytes: &[u8]) -> io::Result<usize> {
         Err(io::ErrorKind::WouldBlock.into())
     }
+
+    /// The stream as one whose layers are not known any more.
+    fn boxed(self) -> Io
+    where
+        Self: Sized,
+    {
+        Box::new(self)
+    }
 }
 
 impl ByteStream for Io {
+    /// It is one already.
+    fn boxed(self) -> Io {
+        self
+    }
+
     fn reads_in_place(&self) -> bool {
         (**self).reads_in_place()
     }
@@ -149,7 +165,11 @@ fn is_read_closed(ready: impl Future<Output = io::Result<Ready>>) -> bool {
 /// For tests: a stream in memory.
 impl ByteStream for DuplexStream {}
 
-async fn within<T>(
+/// Does the work within a limit.
+///
+/// # Errors
+/// Those of the work, and [`ConnectError::Timeout`].
+pub(crate) async fn within<T>(
     limit: Option<Duration>,
     work: impl Future<Output = Result<T, ConnectError>>,
 ) -> Result<T, ConnectError> {

@@ -112,7 +112,7 @@ impl Resolver {
         let literal = host.split('%').next().unwrap_or(host).parse::<IpAddr>();
         let answer = match (host.parse::<IpAddr>(), literal) {
             (Ok(ip), _) => return Ok(vec![SocketAddr::new(ip, port)]),
-            (Err(_), Ok(_)) => answer(system(host)),
+            (Err(_), Ok(_)) => answer(system(host), exhausted),
             (Err(_), Err(_)) => self.look_up(host).await?,
         };
         match answer {
@@ -197,7 +197,7 @@ impl Shared {
     fn work(&self, first: Arc<str>) {
         let mut next = Some(first);
         while let Some(name) = next {
-            let answer = answer((self.look_up)(&name));
+            let answer = answer((self.look_up)(&name), exhausted);
             let mut state = self.lock();
             state.running.retain(|other| *other != name);
             if let Answer::Addresses(found) = &answer {
@@ -302,10 +302,11 @@ impl Drop for Awaited<'_> {
     }
 }
 
-fn answer(found: io::Result<Vec<SocketAddr>>) -> Answer {
+fn answer(found: io::Result<Vec<SocketAddr>>, exhausted: impl FnOnce() -> Option<i32>) -> Answer {
     match found {
         Ok(addresses) => Answer::Addresses(addresses.into()),
-        Err(error) => match error.raw_os_error().or_else(exhausted) {
+        // What the system's resolver says of a lack of descriptors may be left over from something else.
+        Err(error) => match exhausted().or_else(|| error.raw_os_error()) {
             Some(number) => Answer::System(number),
             // The system's resolver distinguishes "no such name" and "no answer" by a text only.
             None => Answer::NotFound,

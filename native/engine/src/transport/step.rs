@@ -7,7 +7,7 @@ use crate::options::Steps;
 
 /// One step of a dial. What it borrows is valid during the call only.
 #[derive(Debug)]
-pub enum Step<'a> {
+pub enum DialStep<'a> {
     /// The resolver is asked for the addresses of this host. An address in its usual notation is looked up too, which
     /// takes no time. A Unix domain socket has no such step.
     DomainLookupStart {
@@ -34,7 +34,7 @@ pub enum Step<'a> {
     TlsHandshakeEnd(Result<Option<&'a [u8]>, &'a ConnectError>),
 }
 
-impl Step<'_> {
+impl DialStep<'_> {
     /// The step as a member of a set.
     #[must_use]
     pub fn kind(&self) -> Steps {

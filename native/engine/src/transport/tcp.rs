@@ -53,7 +53,7 @@ async fn connect_to(address: SocketAddr, options: &TcpOptions) -> io::Result<Tcp
 }
 
 /// Sets the options that must be set before the socket is bound or connected.
-fn set_options(socket: SockRef<'_>, is_ipv4: bool, options: &TcpOptions) -> io::Result<()> {
+pub(super) fn set_options(socket: SockRef<'_>, is_ipv4: bool, options: &TcpOptions) -> io::Result<()> {
     socket.set_tcp_nodelay(options.nodelay)?;
     socket.set_keepalive(options.keepalive)?;
     if options.keepalive_probes != (None, None, None) {

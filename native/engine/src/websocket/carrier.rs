@@ -6,25 +6,24 @@
 use std::io;
 use std::ops::ControlFlow;
 use std::pin::Pin;
-use std::task::{self, Poll, Waker, ready};
+use std::task::{self, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::ReadBuf;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 
+use super::clock::{Alarm, Clock, alarm, is_due};
 use super::outbound::Staged;
 use super::session::{EndReason, Ended, Reading, Session};
-use super::timers::{Setting, Timer, Timers};
 use crate::account::Charge;
 use crate::command::{Ping, StreamCommand};
-use crate::error::is_cut;
-use crate::error::{BadState, ConnectionError, DownReason};
+use crate::ending;
+use crate::error::{BadState, ConnectionError, DownReason, is_cut};
 use crate::event::{Event, StreamError, StreamInfo};
-use crate::protocol::{Context, Down, Exit, Left, Protocol, Then};
+use crate::protocol::{Context, Down, Exit, Left, Lost, Protocol, Then};
 use crate::sink::Sink;
-use crate::status::Status;
-use crate::stream::reupgrade::{Held, Reupgrade};
+use crate::stream::reupgrade::{Held, Repeated, Reupgrade};
 use crate::transport::ByteStream;
 use crate::turn::{LONG, SHORT, Share, end_turn};
 
@@ -52,6 +51,8 @@ struct Running<S, K: Sink> {
     /// The timers that the session has asked for.
     clock: Clock,
     writing: Writing,
+    /// How long the peer may take nothing of what there is to send.
+    send_timeout: Option<Duration>,
     /// When to look whether the peer has closed.
     lookout: Option<Alarm>,
     share: Share,
@@ -72,29 +73,36 @@ enum Writing {
 }
 
 impl<S: ByteStream, K: Sink> Carrier<S, K> {
-    /// Drives this session over the byte stream. `received` came with the handshake, `held` waits to be sent, and `shutdown`
-    /// begins the graceful end at once.
-    pub(crate) fn new(
-        io: S,
-        received: Bytes,
-        session: Session<K>,
+    /// Drives this session over the byte stream. `received` came with the handshake; the peer may take nothing of what there
+    /// is to send for `send_timeout`.
+    pub(crate) fn new(io: S, received: Bytes, session: Session<K>, send_timeout: Option<Duration>) -> Self {
+        let (clock, share) = (Clock::default(), Share::default());
+        let (writing, turn_out) = (Writing::Free, SHORT);
+        let (lookout, reupgrade) = (None, None);
+        let mut running = Running { io, session, clock, writing, send_timeout, lookout, share, turn_out, reupgrade };
+        running.session.receive_later(received);
+        running.set_timers();
+        Self { running: Some(running) }
+    }
+
+    /// Takes over what HTTP has left: an upgrade to repeat, and frames that wait to be sent. `shutdown` begins the graceful
+    /// end at once.
+    pub(crate) fn take_over(
+        &mut self,
         reupgrade: Option<Box<Reupgrade<K>>>,
         held: Vec<Held<K>>,
         shutdown: bool,
         context: &mut Context<'_, K>,
-    ) -> Self {
-        let (clock, share) = (Clock::default(), Share::default());
-        let (writing, turn_out) = (Writing::Free, SHORT);
-        let mut running = Running { io, session, clock, writing, lookout: None, share, turn_out, reupgrade };
-        running.session.receive_later(received);
+    ) {
+        let Some(running) = &mut self.running else { return };
+        running.reupgrade = reupgrade;
         if shutdown {
             running.session.shut_down(context);
         }
         for (outgoing, charge) in held {
-            running.command(StreamCommand::Send(outgoing), charge, context);
+            running.session.send_held(*outgoing, charge, context);
         }
         running.set_timers();
-        Self { running: Some(running) }
     }
 }
 
@@ -117,17 +125,6 @@ impl<S: ByteStream, K: Sink> Protocol<K> for Carrier<S, K> {
             running.command(command, charge, context);
             running.set_timers();
         }
-    }
-
-    fn sends_now(&self) -> bool {
-        self.running.as_ref().is_some_and(|running| {
-            let Running { session, writing, .. } = running;
-            session.is_open() && !session.has_unsent() && matches!(writing, Writing::Free)
-        })
-    }
-
-    fn send_now(&mut self, frames: u32, bytes: &[u8], charge: Charge, status: &Status<K>) -> bool {
-        self.running.as_mut().is_some_and(|running| running.send_now(frames, bytes, charge, status))
     }
 
     fn ping(&mut self, ping: Ping<K>, context: &mut Context<'_, K>) {
@@ -168,6 +165,15 @@ impl<S: ByteStream, K: Sink> Protocol<K> for Carrier<S, K> {
     fn into_killed(self: Box<Self>) -> Vec<K::Stream> {
         self.running.map(|running| running.session.into_stream()).into_iter().collect()
     }
+
+    fn lose(
+        self: Box<Self>,
+        reason: DownReason,
+        error: Option<StreamError<'_>>,
+        context: &mut Context<'_, K>,
+    ) -> Lost<K> {
+        self.running.map_or_else(Lost::nothing, |running| running.lose(reason, error, context))
+    }
 }
 
 impl<S: ByteStream, K: Sink> Running<S, K> {
@@ -180,9 +186,14 @@ impl<S: ByteStream, K: Sink> Running<S, K> {
                     self.spend_turn(calls);
                 }
             }
+            StreamCommand::Broadcast(frames) => self.session.broadcast(frames, charge),
             StreamCommand::UpdateFlow(_, messages) => self.session.update_flow(messages),
             StreamCommand::FlowGrant(stream) if *self.session.stream() == *stream => self.session.grant(),
             StreamCommand::Settled(stream) if *self.session.stream() == *stream => self.session.settled(context),
+            StreamCommand::Tune(tune) if self.is_for_it(tune.stream.as_ref()) => self.session.tune(&tune),
+            StreamCommand::CloseWith(close) if self.is_for_it(close.0.as_ref()) => {
+                self.session.close_with(close.1, context);
+            }
             StreamCommand::Upgrade(upgrade) => {
                 drop(charge);
                 self.refuse_request(&upgrade.stream, &upgrade.caller, context);
@@ -191,36 +202,34 @@ impl<S: ByteStream, K: Sink> Running<S, K> {
                 drop(charge);
                 self.refuse_request(&request.stream, &request.caller, context);
             }
-            StreamCommand::Data(data) => {
-                drop(charge);
-                refuse_part(&data.caller, context);
-            }
             StreamCommand::Cancel(cancel) => refuse_part(&cancel.1, context),
             StreamCommand::Info(asked) => {
                 let (stream, receipt) = *asked;
                 let own = self.session.stream();
                 let info = if *own == stream {
-                    StreamInfo::Stream { stream: own, running: true }
+                    StreamInfo::Websocket { stream: own, stats: self.session.stats(context.status) }
                 } else {
                     StreamInfo::Unknown
                 };
                 context.sink.event(Event::StreamInfo { receipt: &receipt, info });
             }
-            // Answers for a stream that was there before.
-            StreamCommand::FlowGrant(_) | StreamCommand::Settled(_) => {}
+            StreamCommand::Data(data) if data.receipt.is_some() => {
+                drop(charge);
+                data.refuse(BadState::OnlyWebsocket, context.sink);
+            }
+            // What is for a stream that was there before, and answers to requests that are not here.
+            command => {
+                drop(charge);
+                if let Some((_, caller)) = command.answered() {
+                    refuse_part(caller, context);
+                }
+            }
         }
     }
 
-    /// Writes frames at once, while nothing else is to be written. Nothing here may need the runtime, or the sink. A write
-    /// that fails fails again for the task, which knows what to do.
-    fn send_now(&mut self, frames: u32, bytes: &[u8], charge: Charge, status: &Status<K>) -> bool {
-        self.session.send_encoded(frames, bytes, charge);
-        self.turn_out = SHORT;
-        let mut cx = task::Context::from_waker(Waker::noop());
-        let written = self.write_staged(&mut false, Session::stage_next, &mut cx);
-        self.session.end_write(written.is_pending());
-        self.session.publish(status);
-        matches!(written, Poll::Ready(Ok(())))
+    /// Whether this names the session.
+    fn is_for_it(&self, stream: Option<&K::StreamId>) -> bool {
+        stream.is_none_or(|name| *self.session.stream() == *name)
     }
 
     /// So many commands are done.
@@ -237,7 +246,7 @@ impl<S: ByteStream, K: Sink> Running<S, K> {
     }
 
     fn set_timers(&mut self) {
-        self.clock.set(self.session.take_timers());
+        self.clock.set_for(&mut self.session);
     }
 
     /// One round: the timers, writing, one read. Then commands have their turn, if there is more to do.
@@ -257,21 +266,14 @@ impl<S: ByteStream, K: Sink> Running<S, K> {
         let has_turn = self.session.has_turn() && self.turn_out > 0;
         ControlFlow::Continue(match (goes_on, has_turn) {
             (true, true) => Then::GoOn,
-            (true, false) => Then::Yield,
-            (false, _) => Then::Rest,
+            (false, _) if !self.session.awaits_answers() => Then::Rest,
+            _ => Then::Yield,
         })
     }
 
     fn poll_timers(&mut self, context: &mut Context<'_, K>, cx: &mut task::Context<'_>) -> ControlFlow<DownReason> {
-        while is_due(&mut self.clock.closing, cx) {
-            self.session.due(Timer::Closing, context)?;
-            self.set_timers();
-        }
         self.poll_stalled(cx)?;
-        while is_due(&mut self.clock.keepalive, cx) {
-            self.session.due(Timer::Keepalive, context)?;
-            self.set_timers();
-        }
+        self.clock.poll(&mut self.session, context, cx)?;
         while is_due(&mut self.lookout, cx) {
             if self.io.peer_closed() {
                 self.session.peer_closed();
@@ -293,9 +295,7 @@ impl<S: ByteStream, K: Sink> Running<S, K> {
 
     fn poll_write(&mut self, context: &mut Context<'_, K>, cx: &mut task::Context<'_>) -> ControlFlow<DownReason> {
         if let Writing::Lost = self.writing {
-            self.session.drop_unsent(context);
-            self.session.flushed(context);
-            return ControlFlow::Continue(());
+            return self.drop_unsent(context, cx);
         }
         if self.session.has_unsent() {
             // What has been received need not wait for it.
@@ -303,7 +303,7 @@ impl<S: ByteStream, K: Sink> Running<S, K> {
         }
         let mut progress = false;
         let offered = self.turn_out > 0;
-        let written = self.write_staged(&mut progress, |session| session.stage(context), cx);
+        let written = self.write_staged(&mut progress, context, cx);
         // A turn that the user's commands have used up says nothing about the socket.
         if offered {
             self.session.end_write(written.is_pending() && self.turn_out > 0);
@@ -315,18 +315,17 @@ impl<S: ByteStream, K: Sink> Running<S, K> {
             }
             Poll::Ready(Err(error)) if is_cut(&error) => {
                 self.writing = Writing::Lost;
-                self.session.drop_unsent(context);
+                return self.drop_unsent(context, cx);
             }
             Poll::Ready(Err(error)) => return ControlFlow::Break((&error).into()),
             // It is our turn that is over: the socket may well take more.
-            Poll::Pending if self.turn_out == 0 && progress => self.writing = Writing::Free,
-            Poll::Pending => return self.stall(progress, context, cx),
+            Poll::Pending if self.turn_out == 0 && progress => {
+                self.writing = Writing::Free;
+                return ControlFlow::Continue(());
+            }
+            Poll::Pending => return self.stall(progress, cx),
         }
-        if self.session.ends_when_written() {
-            self.leave(cx);
-            return ControlFlow::Break(DownReason::Normal);
-        }
-        ControlFlow::Continue(())
+        self.leave_if_over(cx)
     }
 
     /// Writes until everything is written, the socket takes no more, or the turn is over. `progress` says whether the socket
@@ -334,7 +333,7 @@ impl<S: ByteStream, K: Sink> Running<S, K> {
     fn write_staged(
         &mut self,
         progress: &mut bool,
-        mut stage: impl FnMut(&mut Session<K>) -> io::Result<Staged>,
+        context: &mut Context<'_, K>,
         cx: &mut task::Context<'_>,
     ) -> Poll<io::Result<()>> {
         loop {
@@ -342,7 +341,7 @@ impl<S: ByteStream, K: Sink> Running<S, K> {
                 return Poll::Pending;
             }
             if self.session.staged().is_empty() {
-                match stage(&mut self.session)? {
+                match self.session.stage(context)? {
                     Staged::Ready => {}
                     Staged::Nothing => return Pin::new(&mut self.io).poll_flush(cx),
                     Staged::Working => {
@@ -364,19 +363,27 @@ impl<S: ByteStream, K: Sink> Running<S, K> {
     }
 
     /// The socket takes no more for now: send_timeout runs from the last time that it took something.
-    fn stall(
-        &mut self,
-        progress: bool,
-        context: &Context<'_, K>,
-        cx: &mut task::Context<'_>,
-    ) -> ControlFlow<DownReason> {
-        let Some(timeout) = context.options.tcp.send_timeout else { return ControlFlow::Continue(()) };
+    fn stall(&mut self, progress: bool, cx: &mut task::Context<'_>) -> ControlFlow<DownReason> {
+        let Some(timeout) = self.send_timeout else { return ControlFlow::Continue(()) };
         match &mut self.writing {
             Writing::Stalled(alarm) if progress => alarm.as_mut().reset(Instant::now() + timeout),
             Writing::Stalled(_) | Writing::Lost => {}
             Writing::Free => self.writing = Writing::Stalled(alarm(timeout)),
         }
         self.poll_stalled(cx)
+    }
+
+    fn drop_unsent(&mut self, context: &mut Context<'_, K>, cx: &mut task::Context<'_>) -> ControlFlow<DownReason> {
+        self.session.drop_unsent(context);
+        self.session.flushed(context);
+        self.leave_if_over(cx)
+    }
+
+    /// All is written, or never will be: whether this is the end.
+    fn leave_if_over(&mut self, cx: &mut task::Context<'_>) -> ControlFlow<DownReason> {
+        let Some(reason) = self.session.end_when_written() else { return ControlFlow::Continue(()) };
+        self.leave(cx);
+        ControlFlow::Break(reason)
     }
 
     /// Says goodbye to a peer that has had our close frame. What it still sends is taken from the socket, since
@@ -411,7 +418,7 @@ impl<S: ByteStream, K: Sink> Running<S, K> {
 
     /// One read, and the decoding of what it brings.
     fn read(&mut self, context: &mut Context<'_, K>, cx: &mut task::Context<'_>) -> Poll<ControlFlow<DownReason>> {
-        let Self { io, session, .. } = self;
+        let Self { io, session, clock, .. } = self;
         let mut decoded = ControlFlow::Continue(());
         // A stream that lends what it has read would only copy it.
         let room = if io.reads_in_place() { session.direct() } else { Ok(None) };
@@ -436,6 +443,7 @@ impl<S: ByteStream, K: Sink> Running<S, K> {
             Ok(0) => ControlFlow::Break(session.cut(DownReason::Closed, context)),
             Ok(n) => {
                 session.spend_turn(n);
+                clock.heard();
                 decoded
             }
             Err(error) if is_cut(&error) => ControlFlow::Break(session.cut((&error).into(), context)),
@@ -443,18 +451,38 @@ impl<S: ByteStream, K: Sink> Running<S, K> {
         })
     }
 
+    /// See [`Protocol::lose`].
+    fn lose(self, reason: DownReason, error: Option<StreamError<'_>>, context: &mut Context<'_, K>) -> Lost<K> {
+        let mut lost = Lost::nothing();
+        let Ended { stream, reason } = self.session.finish(reason, context);
+        let repeats = matches!(reason, EndReason::Down(_));
+        match self.reupgrade.filter(|_| repeats) {
+            Some(reupgrade) => lost.left.repeated.push(Repeated { stream, reupgrade, was_open: true }),
+            None => {
+                if let Some(error) = error {
+                    context.sink.event(Event::StreamError { stream: &stream, error });
+                }
+                lost.killed.push(stream);
+            }
+        }
+        lost
+    }
+
     fn end(self, reason: DownReason, context: &mut Context<'_, K>) -> Exit<K> {
+        if self.session.closes_first() {
+            ending::leave(Box::new(self.io));
+        }
         let Ended { stream, reason } = self.session.finish(reason, context);
         let (reason, closed_by_user) = match reason {
             EndReason::ShutDown => return Exit::ShutDown,
             EndReason::Down(reason) => (reason, false),
             EndReason::ClosedByUser(reason) => (reason, true),
         };
-        let (killed, reupgrade) = match self.reupgrade {
-            Some(reupgrade) if !closed_by_user => (Vec::new(), Some((stream, reupgrade))),
-            _ => (vec![stream], None),
-        };
-        let left = Left { reupgrade, ..Left::nothing() };
+        let (mut left, mut killed) = (Left::nothing(), Vec::new());
+        match self.reupgrade {
+            Some(reupgrade) if !closed_by_user => left.repeated.push(Repeated { stream, reupgrade, was_open: true }),
+            _ => killed.push(stream),
+        }
         Exit::Down(Box::new(Down { reason, killed, closed_by_user, served: true, left }))
     }
 }
@@ -462,41 +490,4 @@ impl<S: ByteStream, K: Sink> Running<S, K> {
 /// Refuses what belongs to a request that is not here.
 fn refuse_part<K: Sink>(caller: &K::Caller, context: &mut Context<'_, K>) {
     context.sink.event(Event::BadState { stream: None, caller, error: BadState::OnlyWebsocket });
-}
-
-type Alarm = Pin<Box<Sleep>>;
-
-/// The timers of a session, where they are set.
-#[derive(Default)]
-struct Clock {
-    closing: Option<Alarm>,
-    keepalive: Option<Alarm>,
-}
-
-impl Clock {
-    fn set(&mut self, timers: Timers) {
-        set(&mut self.closing, timers.closing);
-        set(&mut self.keepalive, timers.keepalive);
-    }
-}
-
-fn set(timer: &mut Option<Alarm>, setting: Setting) {
-    match setting {
-        Setting::Kept => {}
-        Setting::Set(after) => *timer = Some(alarm(after)),
-        Setting::Cleared => *timer = None,
-    }
-}
-
-fn alarm(after: Duration) -> Alarm {
-    Box::pin(sleep_until(Instant::now() + after))
-}
-
-/// Whether the timer is set and has passed; then it is cleared. Otherwise it wakes the task when it passes.
-fn is_due(timer: &mut Option<Alarm>, cx: &mut task::Context<'_>) -> bool {
-    let due = timer.as_mut().is_some_and(|timer| timer.as_mut().poll(cx).is_ready());
-    if due {
-        *timer = None;
-    }
-    due
 }

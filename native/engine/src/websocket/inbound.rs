@@ -9,6 +9,7 @@ use super::assembly::Assembly;
 use super::deflate::{Agreed, Inflater};
 use super::frame::{Header, MAX_CONTROL_PAYLOAD, Opcode, mask, parse_close};
 use super::role::Role;
+use super::watched::{Seen, Watched};
 use crate::error::{ConnectionError, ProtocolError};
 use crate::event::{Data, Message};
 use crate::options::WsOptions;
@@ -65,6 +66,8 @@ pub struct Inbound<P> {
     /// How many bytes may be inflated in this turn.
     inflatable: usize,
     counts: Received,
+    /// Where the frames are observed.
+    watched: Option<Box<Watched>>,
 }
 
 /// What has been received since the counts were last taken.
@@ -113,12 +116,23 @@ impl<P: Payload> Inbound<P> {
             large: false,
             inflatable: usize::MAX,
             counts: Received::default(),
+            watched: None,
         }
     }
 
     /// Begins a turn that inflates about this many bytes at most. Without a turn there is no such limit.
     pub fn begin_turn(&mut self, inflatable: usize) {
         self.inflatable = inflatable;
+    }
+
+    /// How large the frames and messages may be from the next header on; `None` leaves a limit as it is.
+    pub fn limit(&mut self, max_frame_size: Option<Option<u64>>, max_message_size: Option<Option<u64>>) {
+        let limits = [(max_frame_size, &mut self.max_frame_size), (max_message_size, &mut self.max_message_size)];
+        for (wanted, limit) in limits {
+            if let Some(wanted) = wanted {
+                *limit = wanted.unwrap_or(u64::MAX);
+            }
+        }
     }
 
     /// Whether the turn's limit is reached: then [`Inbound::next`] inflates no more, though it is given enough.
@@ -169,13 +183,19 @@ impl<P: Payload> Inbound<P> {
                         _ => {
                             self.counts.frames += 1;
                             *consumed += size;
-                            self.message.get_or_insert_with(|| Assembly::new(&header));
+                            let message = self.message.get_or_insert_with(|| Assembly::new(&header));
+                            if let Some(watched) = &mut self.watched {
+                                watched.begin(&header, message.len);
+                            }
                             self.frame = Some(Rest { len: header.len, fin: header.fin, key: header.key });
                             continue;
                         }
                     }
                 }
             };
+            if let Some(watched) = &mut self.watched {
+                watched.whole(&header, &message);
+            }
             self.counts.frames += 1;
             *consumed += size + whole.map_or(0, <[u8]>::len);
             return Ok(Some(message));
@@ -247,6 +267,22 @@ impl<P: Payload> Inbound<P> {
         std::mem::take(&mut self.counts)
     }
 
+    /// From now on the frames are kept for [`Inbound::take_seen`].
+    pub(super) fn watch(&mut self) {
+        self.watched = Some(Box::default());
+    }
+
+    /// The frames that have been received since the last call, if they are watched.
+    pub(super) fn take_seen(&mut self) -> Vec<Seen> {
+        self.watched.as_mut().map(|watched| watched.take()).unwrap_or_default()
+    }
+
+    fn watch_end(&mut self) {
+        if let (Some(watched), Some(message)) = (&mut self.watched, &self.message) {
+            watched.end(message.payload.bytes().get(..message.len).unwrap_or_default());
+        }
+    }
+
     /// Checks a data frame's header against the limits and against the message under way.
     fn check_data(&mut self, header: &Header) -> Result<(), ProtocolError> {
         match (&self.message, header.opcode) {
@@ -309,6 +345,7 @@ impl<P: Payload> Inbound<P> {
     fn frame_end<'a>(&mut self) -> Result<Option<Message<'a, P>>, ConnectionError> {
         let fin = self.frame.take().is_some_and(|frame| frame.fin);
         if !fin && !self.fragments {
+            self.watch_end();
             return Ok(None);
         }
         if let Some(message) = self.message.as_ref().filter(|message| fin && message.compressed) {
@@ -323,6 +360,7 @@ impl<P: Payload> Inbound<P> {
                 inflater.end_message();
             }
         }
+        self.watch_end();
         let Some(message) = self.message.take() else {
             return Ok(None);
         };

@@ -25,9 +25,21 @@ pub(crate) struct Life {
     silent: u32,
     /// Those with weak signs alone.
     doubtful: u32,
+    /// A ping has been sent, and no pong has come since.
+    awaits_pong: bool,
 }
 
 impl Life {
+    /// A ping is sent.
+    pub(crate) fn pinged(&mut self) {
+        self.awaits_pong = true;
+    }
+
+    /// Whether a pong with this payload answers a ping that was sent: once for each.
+    pub(crate) fn is_answer(&mut self, payload: &[u8]) -> bool {
+        payload.is_empty() && std::mem::take(&mut self.awaits_pong)
+    }
+
     /// Bytes have come.
     pub(crate) fn received(&mut self) {
         self.strong = true;
@@ -64,6 +76,16 @@ impl Life {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_ping_has_one_answer_which_has_no_payload() {
+        let mut life = Life::default();
+        assert!(!life.is_answer(b""));
+        life.pinged();
+        assert!(!life.is_answer(b"another"));
+        assert!(life.is_answer(b""));
+        assert!(!life.is_answer(b""));
+    }
 
     const DATA: Taken = Taken { any: true, data: true };
     const PING: Taken = Taken { any: true, data: false };

@@ -7,7 +7,8 @@ use super::deflate::{Agreed, Deflater};
 use super::frame::{Opcode, append_masked, encode_as, encode_close_as, encode_header};
 use super::role::Role;
 use crate::account::Charge;
-use crate::command::{COMMAND, Item};
+use crate::command::{COMMAND, Item, Reply};
+use crate::error::ProtocolError;
 use crate::payload::Source;
 use crate::sink::Sink;
 
@@ -30,6 +31,8 @@ pub struct Outbound<K: Sink> {
     own: Vec<u8>,
     own_frames: u64,
     deflater: Option<Deflater>,
+    /// Whether what is pushed is to be compressed, where there is a deflater.
+    deflates: bool,
     front: Front,
     /// How many bytes have been compressed in this turn.
     deflated_now: usize,
@@ -54,6 +57,8 @@ pub struct Outbound<K: Sink> {
     retired: Vec<Item<K::Source>>,
     retired_bytes: usize,
     counts: Sent,
+    /// Frames of our own that have been pushed since that was last asked, where they are observed.
+    watched: Option<Vec<(Opcode, Vec<u8>)>>,
 }
 
 /// What has been sent since the counts were last taken.
@@ -71,10 +76,18 @@ pub struct Sent {
 
 /// What waits, with what it counts for.
 enum Unsent<K: Sink> {
-    /// To be sent.
-    Item(Item<K::Source>, usize),
+    /// To be sent, compressed or not.
+    Item(Item<K::Source>, usize, bool),
     /// To be reported once everything before it has been sent. It counts for a command.
-    Receipt(K::Receipt),
+    Receipt(Written<K>),
+}
+
+/// What has been written, for whoever waits for that.
+pub(crate) struct Written<K: Sink> {
+    /// Who has sent it.
+    pub(crate) reply: Reply<K>,
+    /// What it was, where frames are observed.
+    pub(crate) frames: Vec<(Opcode, Vec<u8>)>,
 }
 
 /// How far a large message in front has come.
@@ -126,6 +139,7 @@ impl<K: Sink> Outbound<K> {
             own: Vec::new(),
             own_frames: 0,
             deflater: deflate.and_then(|agreed| Deflater::new(role, agreed)),
+            deflates: true,
             front: Front::Untouched,
             deflated_now: 0,
             staged: Vec::new(),
@@ -140,6 +154,7 @@ impl<K: Sink> Outbound<K> {
             retired: Vec::new(),
             retired_bytes: 0,
             counts: Sent::default(),
+            watched: None,
         }
     }
 
@@ -162,12 +177,18 @@ impl<K: Sink> Outbound<K> {
 
     /// Appends what the user sends, with what it counts for.
     pub fn push(&mut self, item: Item<K::Source>, cost: usize) {
-        self.waiting.push_back(Unsent::Item(item, cost));
+        let compressed = self.deflates && self.deflater.is_some() && matches!(item, Item::Small(..) | Item::Large(..));
+        self.waiting.push_back(Unsent::Item(item, cost, compressed));
+    }
+
+    /// Whether what is pushed from now on is compressed, if that was agreed on.
+    pub fn set_deflates(&mut self, deflates: bool) {
+        self.deflates = deflates;
     }
 
     /// Appends a receipt for everything before it. It counts for a command.
-    pub fn push_receipt(&mut self, receipt: K::Receipt) {
-        self.waiting.push_back(Unsent::Receipt(receipt));
+    pub(crate) fn push_receipt(&mut self, written: Written<K>) {
+        self.waiting.push_back(Unsent::Receipt(written));
     }
 
     /// Sends a ping of our own, unless the one before it has not been written yet.
@@ -175,6 +196,7 @@ impl<K: Sink> Outbound<K> {
         if let Ping::Written = self.ping {
             encode_as(self.role, &mut self.own, Opcode::Ping, false, b"");
             self.own_frames += 1;
+            self.watch_own(Opcode::Ping, b"");
             self.ping = Ping::Unsent;
         }
     }
@@ -184,6 +206,7 @@ impl<K: Sink> Outbound<K> {
         let before = self.own.len();
         encode_as(self.role, &mut self.own, Opcode::Pong, false, payload);
         self.own_frames += 1;
+        self.watch_own(Opcode::Pong, payload);
         self.answers += self.own.len() - before;
     }
 
@@ -191,7 +214,48 @@ impl<K: Sink> Outbound<K> {
     pub fn push_close(&mut self, code: u16) {
         let mut bytes = Vec::new();
         encode_close_as(self.role, &mut bytes, code, b"");
+        self.watch_own(Opcode::Close, &code.to_be_bytes());
         self.push(Item::Close(bytes), 0);
+    }
+
+    /// The same, to answer the peer's close frame with this code or none. A server echoes it (RFC 6455, 5.5.1), as Cowboy
+    /// does; gun answers with 1000.
+    pub fn push_close_answer(&mut self, code: Option<u16>) {
+        match (self.role, code) {
+            (Role::Client, _) => self.push_close(1000),
+            (Role::Server, Some(code)) => self.push_close(code),
+            (Role::Server, None) => {
+                let mut bytes = Vec::new();
+                encode_as(self.role, &mut bytes, Opcode::Close, false, b"");
+                self.watch_own(Opcode::Close, b"");
+                self.push(Item::Close(bytes), 0);
+            }
+        }
+    }
+
+    /// The same, to answer a fault of the peer's.
+    pub fn push_close_for(&mut self, error: &ProtocolError) {
+        self.push_close(match (self.role, error) {
+            // It is no text: gun calls it so, and Cowboy does not.
+            (Role::Server, ProtocolError::CompressedData) => 1002,
+            _ => error.close_code(),
+        });
+    }
+
+    /// From now on frames of our own are kept for [`Outbound::take_own`].
+    pub(super) fn watch(&mut self) {
+        self.watched = Some(Vec::new());
+    }
+
+    fn watch_own(&mut self, opcode: Opcode, payload: &[u8]) {
+        if let Some(watched) = &mut self.watched {
+            watched.push((opcode, payload.to_vec()));
+        }
+    }
+
+    /// The frames of our own that have been pushed since the last call, if they are watched.
+    pub(super) fn take_own(&mut self) -> Vec<(Opcode, Vec<u8>)> {
+        self.watched.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
     /// Whether everything has been taken.
@@ -221,7 +285,7 @@ impl<K: Sink> Outbound<K> {
     pub fn clear(&mut self) -> Vec<K::Receipt> {
         let mut receipts = Vec::new();
         for waiting in self.waiting.drain(..) {
-            if let Unsent::Receipt(receipt) = waiting {
+            if let Unsent::Receipt(Written { reply: Reply::Receipt(receipt), .. }) = waiting {
                 receipts.push(receipt);
             }
         }
@@ -252,8 +316,13 @@ impl<K: Sink> Outbound<K> {
         }
     }
 
+    /// Whether somebody waits for what has been taken, and nothing else.
+    pub(crate) fn is_at_receipt(&self) -> bool {
+        self.staged().is_empty() && matches!(self.waiting.front(), Some(Unsent::Receipt(_)))
+    }
+
     /// Who waits for what has been taken, and nothing else: once for each.
-    pub fn next_sent(&mut self) -> Option<K::Receipt> {
+    pub(crate) fn next_sent(&mut self) -> Option<Written<K>> {
         if !self.staged().is_empty() {
             return None;
         }
@@ -263,9 +332,9 @@ impl<K: Sink> Outbound<K> {
             return None;
         }
         match self.waiting.pop_front() {
-            Some(Unsent::Receipt(receipt)) => {
+            Some(Unsent::Receipt(written)) => {
                 self.released += COMMAND;
-                Some(receipt)
+                Some(written)
             }
             _ => None,
         }
@@ -284,18 +353,18 @@ impl<K: Sink> Outbound<K> {
             if !matches!(self.front, Front::Begun { .. }) {
                 self.stage_own();
             }
-            let Some(Unsent::Item(item, _)) = self.waiting.front() else { break };
+            let Some(Unsent::Item(_, _, compressed)) = self.waiting.front() else { break };
             self.staged_data = true;
-            if self.deflated_now >= DEFLATE_AT_ONCE && self.is_compressed(item) {
+            if self.deflated_now >= DEFLATE_AT_ONCE && *compressed {
                 return Ok(if self.staged.is_empty() { Staged::Working } else { Staged::Ready });
             }
-            let Some(Unsent::Item(mut item, mut cost)) = self.waiting.pop_front() else { break };
-            if self.stage_item(&mut item, &mut cost)? {
+            let Some(Unsent::Item(mut item, mut cost, compressed)) = self.waiting.pop_front() else { break };
+            if self.stage_item(&mut item, &mut cost, compressed)? {
                 self.staged_cost += cost;
-                self.counts.frames += if let Item::Encoded(frames, _) = item { u64::from(frames) } else { 1 };
+                self.counts.frames += frames_in(&item);
                 self.retire(item);
             } else {
-                self.waiting.push_front(Unsent::Item(item, cost));
+                self.waiting.push_front(Unsent::Item(item, cost, compressed));
             }
         }
         if !self.staged.is_empty() {
@@ -307,13 +376,8 @@ impl<K: Sink> Outbound<K> {
         Ok(Staged::Nothing)
     }
 
-    /// Whether this is to be compressed.
-    fn is_compressed(&self, item: &Item<K::Source>) -> bool {
-        self.deflater.is_some() && matches!(item, Item::Small(..) | Item::Large(..))
-    }
-
     /// Stages the item in front, or the next part of it: whether that was the last one.
-    fn stage_item(&mut self, item: &mut Item<K::Source>, cost: &mut usize) -> io::Result<bool> {
+    fn stage_item(&mut self, item: &mut Item<K::Source>, cost: &mut usize, compressed: bool) -> io::Result<bool> {
         match item {
             Item::Encoded(_, bytes) | Item::Close(bytes) if self.staged.is_empty() => {
                 self.staged = std::mem::take(bytes);
@@ -323,12 +387,16 @@ impl<K: Sink> Outbound<K> {
                 self.staged.extend_from_slice(bytes);
                 Ok(true)
             }
-            Item::Small(opcode, bytes) if self.deflater.is_some() => self.compress(*opcode, bytes, usize::MAX),
+            Item::Shared(frames) => {
+                self.staged.extend_from_slice(&frames.bytes);
+                Ok(true)
+            }
+            Item::Small(opcode, bytes) if compressed => self.compress(*opcode, bytes, usize::MAX),
             Item::Small(opcode, bytes) => {
                 encode_as(self.role, &mut self.staged, *opcode, false, bytes);
                 Ok(true)
             }
-            Item::Large(opcode, source) if self.deflater.is_some() => {
+            Item::Large(opcode, source) if compressed => {
                 source.with_bytes(|bytes| self.compress(*opcode, bytes, DEFLATE_AT_ONCE))
             }
             Item::Large(opcode, source) => Ok(self.stage_part(*opcode, source, cost)),
@@ -407,5 +475,14 @@ impl<K: Sink> Outbound<K> {
 
     fn give_back(&mut self) {
         (self.retired, self.retired_bytes) = (Vec::new(), 0);
+    }
+}
+
+/// How many frames an item becomes.
+fn frames_in<B>(item: &Item<B>) -> u64 {
+    match item {
+        Item::Encoded(frames, _) => u64::from(*frames),
+        Item::Shared(frames) => u64::from(frames.count),
+        Item::Small(..) | Item::Large(..) | Item::Close(_) => 1,
     }
 }

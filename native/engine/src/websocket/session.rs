@@ -5,25 +5,26 @@
 //! ([`Session::stage`], [`Session::staged`]), the timers to set ([`Session::take_timers`]), and its end. An idle session
 //! costs little: it holds no buffer.
 
+mod receipts;
 mod receiving;
+mod sending;
+mod tuning;
+mod watching;
 
 use std::borrow::Borrow;
 use std::io;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use self::receiving::Reader;
+use super::deflate::Alone;
 use super::handshake::Chosen;
 use super::life::Life;
 use super::outbound::{Outbound, Staged};
 use super::role::Role;
 use super::timers::{Setting, Timer, Timers};
-use crate::account::Charge;
-use crate::command::{COMMAND, Item, Outgoing, Reply};
-use crate::error::{BadState, ConnectionError, DownReason, ProtocolError};
-use crate::event::{Event, NotSent, StreamError};
+use crate::error::{ConnectionError, DownReason, ProtocolError};
+use crate::event::{Event, NotSent, Stats, StreamError};
 use crate::options::WsOptions;
 use crate::protocol::Context;
 use crate::sink::Sink;
@@ -64,6 +65,14 @@ pub struct Session<K: Sink> {
     life: Life,
     /// What is to be done to the timers, since that was last asked.
     timers: Timers,
+    reported: bool,
+    /// What has been received and sent.
+    counts: Counts,
+    /// That of the peer's close frame.
+    close_code: Option<u16>,
+    /// What has been written waits in a buffer of ours.
+    buffered: bool,
+    watch: Option<watching::Watch>,
 }
 
 /// What the options have set.
@@ -71,7 +80,15 @@ struct Settings {
     closing_timeout: Option<Duration>,
     keepalive: Option<Duration>,
     keepalive_tolerance: Option<u32>,
+    idle_timeout: Option<Duration>,
+    linger: bool,
+    /// Whether messages are mostly answered at once, as a server's are.
+    answers: bool,
+    /// Whether messages are received.
+    active: bool,
     silence_pings: bool,
+    /// Whether the answers to pings of the session's own are kept from the user, as a server's are.
+    silence_own_pongs: bool,
 }
 
 /// What a session is doing.
@@ -93,6 +110,8 @@ struct Settings {
 ///                                                               v
 ///                                                            Failed
 /// ```
+///
+/// Without `linger`, Closing and Failed are the end as soon as all is written, unless a shutdown was asked for.
 ///
 /// From each of them the end of the byte stream, or of `closing_timeout`, leads to the end; a fault that is not reported by
 /// then is reported there.
@@ -120,6 +139,8 @@ enum EndAsked {
     ByClose,
     /// The user, by a shutdown: it is reported as such, whatever else the user sends.
     ByShutdown,
+    /// We, since the peer has sent nothing for `idle_timeout`.
+    ByIdleness,
 }
 
 /// What is to be received now.
@@ -170,23 +191,37 @@ impl<K: Sink> Session<K> {
         let (deflate, compresses) = (deflate.as_ref(), deflate.is_some());
         if alone {
             context.status.begin_ws(compresses, options.max_send_queue);
+            context.status.close_ws(stream.borrow());
             // What was reported before the upgrade does not count.
             *context.relay = Window::for_relay();
         } else {
             let name: &K::StreamId = stream.borrow();
             context.status.open_ws(name.clone(), compresses, options.max_send_queue);
         }
+        let account = (!alone).then(|| stream.borrow());
+        context.status.with_account(account, |account| {
+            account.set_alone(deflate.and_then(|agreed| Alone::new(role, agreed)));
+        });
         let fragments = options.reports_fragments(subprotocol.as_deref());
         let settings = Settings {
             closing_timeout: options.closing_timeout,
             keepalive: options.keepalive,
             keepalive_tolerance: options.keepalive_tolerance,
+            idle_timeout: options.idle_timeout,
+            linger: options.linger,
+            answers: role == Role::Server,
+            active: true,
             // A module of the user's always receives them.
             silence_pings: options.silence_pings && !fragments,
+            silence_own_pongs: role == Role::Server,
         };
         Self {
             credit: Credit::new(options.flow, context.sink.is_remote(&stream)),
-            timers: Timers { keepalive: options.keepalive.into(), ..Timers::default() },
+            timers: Timers {
+                keepalive: options.keepalive.into(),
+                idle: options.idle_timeout.into(),
+                ..Timers::default()
+            },
             reader: Reader::new(role, options, deflate, fragments),
             outbound: Outbound::new(role, deflate),
             stream,
@@ -195,7 +230,13 @@ impl<K: Sink> Session<K> {
             phase: Phase::Open,
             end_asked: EndAsked::No,
             life: Life::default(),
+            reported: false,
+            counts: Counts::default(),
+            close_code: None,
+            buffered: false,
+            watch: None,
         }
+        .watching(role, deflate, context.observed)
     }
 
     /// Its stream.
@@ -208,6 +249,11 @@ impl<K: Sink> Session<K> {
         matches!(self.phase, Phase::Open)
     }
 
+    /// Whether the peer broke the protocol: the receiver is told of that, and of no other end.
+    pub(crate) fn has_failed(&self) -> bool {
+        matches!(self.phase, Phase::Settling(_) | Phase::Failing(_) | Phase::Failed(_))
+    }
+
     /// Begins a turn: so many bytes are received before others have theirs ([`Session::has_turn`]).
     pub fn begin_turn(&mut self, turn: usize) {
         self.reader.begin_turn(turn);
@@ -216,6 +262,12 @@ impl<K: Sink> Session<K> {
     /// Whether the turn to receive is not over.
     pub fn has_turn(&self) -> bool {
         self.reader.has_turn()
+    }
+
+    /// Whether answers to what was reported may come while the other connections have their turn. Then they leave
+    /// together, and who sends them need not wake the task.
+    pub(crate) fn awaits_answers(&mut self) -> bool {
+        std::mem::take(&mut self.reported) && self.settings.answers && self.is_open()
     }
 
     /// What is to be done to the timers, since this was last asked.
@@ -229,47 +281,27 @@ impl<K: Sink> Session<K> {
         self.outbound.give_back_charge();
         let (bytes_in, received) = self.reader.take_counts();
         let sent = self.outbound.take_counts();
-        status.count(Counts {
+        let counts = Counts {
             frames_in: received.frames,
             bytes_in,
             frames_out: sent.frames,
             bytes_out: sent.bytes,
             uncompressed: received.inflated + sent.deflated,
             compressed: received.compressed + sent.compressed,
-        });
+        };
+        self.counts.add(counts);
+        status.count(counts);
     }
 
-    /// Sends frames, which count for `charge` until they are written; whether it does. After a close frame, from whatever
-    /// side, they are refused.
-    pub fn send(&mut self, outgoing: Outgoing<K>, charge: Charge, context: &mut Context<'_, K>) -> bool {
-        if !matches!(self.phase, Phase::Open | Phase::Settling(_)) {
-            drop(charge);
-            outgoing.refuse(context.sink, BadState::Closing);
-            return false;
-        }
-        self.outbound.charge(charge);
-        let mut items = outgoing.items.into_iter();
-        for item in items.by_ref() {
-            let (cost, closes) = (item.cost(), matches!(item, Item::Close(_)));
-            self.outbound.push(item, cost);
-            if closes {
-                self.close_by_user(context);
-                break;
-            }
-        }
-        // Nothing follows a close frame.
-        self.outbound.release(items.map(|item| item.cost()).sum());
-        match outgoing.reply {
-            Reply::Receipt(receipt) => self.outbound.push_receipt(receipt),
-            Reply::Caller(_) => self.outbound.release(COMMAND),
-        }
-        true
+    /// What it has received and sent, by what was published last.
+    pub(crate) fn stats(&self, status: &Status<K>) -> Stats {
+        let queued = status.with_account(self.account(), |account| account.queued());
+        self.counts.into_stats(queued)
     }
 
-    /// Sends frames that are encoded already, while neither side has begun to close.
-    pub(crate) fn send_encoded(&mut self, frames: u32, bytes: &[u8], charge: Charge) {
-        self.outbound.charge(charge);
-        self.outbound.push(Item::Encoded(frames, bytes.to_vec()), bytes.len());
+    /// The stream whose account its frames are counted on, where it is not the connection's.
+    pub(super) fn account(&self) -> Option<&K::StreamId> {
+        (!self.alone).then(|| self.stream.borrow())
     }
 
     /// The user's close frame is about to be sent. Frames after it are not sent.
@@ -296,7 +328,11 @@ impl<K: Sink> Session<K> {
     /// Enters a phase that ends the session, by its own means or by closing_timeout.
     fn close(&mut self, phase: Phase, context: &Context<'_, K>) {
         self.phase = phase;
-        self.timers = Timers { closing: self.settings.closing_timeout.into(), keepalive: Setting::Cleared };
+        self.timers = Timers {
+            closing: self.settings.closing_timeout.into(),
+            keepalive: Setting::Cleared,
+            idle: Setting::Cleared,
+        };
         if self.alone {
             context.status.set(State::Closing);
         }
@@ -316,7 +352,7 @@ impl<K: Sink> Session<K> {
     pub fn settled(&mut self, context: &Context<'_, K>) {
         match std::mem::replace(&mut self.phase, Phase::Closing) {
             Phase::Settling(error) => {
-                self.outbound.push_close(error.close_code());
+                self.outbound.push_close_for(&error);
                 self.close(Phase::Failing(error), context);
             }
             phase => self.phase = phase,
@@ -336,7 +372,17 @@ impl<K: Sink> Session<K> {
                     return ControlFlow::Break(ConnectionError::KeepaliveTimeout.into());
                 }
                 self.outbound.push_ping();
+                self.life.pinged();
                 self.timers.keepalive = self.settings.keepalive.into();
+            }
+            // What the peer sends waits until the receiver wants it, which doesn't count against the peer.
+            Timer::Idle if self.credit.is_spent() || self.awaits_grant(context) => {
+                self.timers.idle = self.settings.idle_timeout.into();
+            }
+            Timer::Idle => {
+                self.end_asked = EndAsked::ByIdleness;
+                self.outbound.push_close(1000);
+                self.close(Phase::Closing, context);
             }
         }
         ControlFlow::Continue(())
@@ -372,19 +418,8 @@ impl<K: Sink> Session<K> {
     /// # Errors
     /// See [`Outbound::stage`].
     pub fn stage(&mut self, context: &mut Context<'_, K>) -> io::Result<Staged> {
-        let sent: Vec<_> = std::iter::from_fn(|| self.outbound.next_sent()).collect();
-        if !sent.is_empty() {
-            // The receiver of a receipt may send again, and must find the room.
-            self.publish(context.status);
-        }
-        for receipt in &sent {
-            context.sink.event(Event::Sent(receipt));
-        }
-        self.outbound.stage()
-    }
-
-    /// Prepares the next write where nobody waits for a receipt.
-    pub(crate) fn stage_next(&mut self) -> io::Result<Staged> {
+        self.report_sent(context);
+        self.report_own(context);
         self.outbound.stage()
     }
 
@@ -399,16 +434,21 @@ impl<K: Sink> Session<K> {
         self.report_fault(context);
     }
 
-    /// Whether this is the end, once all is written.
-    pub fn ends_when_written(&self) -> bool {
-        matches!(self.phase, Phase::Answering)
+    /// The end, if all is written and nothing is awaited any more.
+    pub fn end_when_written(&self) -> Option<DownReason> {
+        let is_over = match self.phase {
+            Phase::Open | Phase::Settling(_) | Phase::Failing(_) => false,
+            Phase::Closing | Phase::Failed(_) => {
+                !self.settings.linger && !matches!(self.end_asked, EndAsked::ByShutdown)
+            }
+            Phase::Answering => true,
+        };
+        (is_over && !self.has_unsent()).then(|| self.closed())
     }
 
-    /// The peer takes nothing any more: what waits to be sent never will be. What the peer has sent is still received.
-    pub fn drop_unsent(&mut self, context: &mut Context<'_, K>) {
-        for receipt in self.outbound.clear() {
-            context.sink.event(Event::NotSent { receipt: &receipt, error: NotSent::Down(&DownReason::Closed) });
-        }
+    /// Whether it is over by a close frame of ours, which is written, and may not have reached the peer.
+    pub(crate) fn closes_first(&self) -> bool {
+        !matches!(self.phase, Phase::Answering) && self.end_when_written().is_some()
     }
 
     /// Reports the fault whose close frame is written, or never will be.
@@ -431,20 +471,18 @@ impl<K: Sink> Session<K> {
         if let Phase::Settling(error) | Phase::Failing(error) = &self.phase {
             self.report(error, context);
         }
-        let receipts = self.outbound.clear();
-        self.publish(context.status);
         let shut_down = matches!(self.end_asked, EndAsked::ByShutdown);
-        for receipt in &receipts {
-            let error = if shut_down { NotSent::ShutDown } else { NotSent::Down(&reason) };
-            context.sink.event(Event::NotSent { receipt, error });
-        }
+        let idle = matches!(self.end_asked, EndAsked::ByIdleness);
+        let reason = if idle { ConnectionError::IdleTimeout.into() } else { reason };
+        self.report_unsent(if shut_down { NotSent::ShutDown } else { NotSent::Down(&reason) }, context);
+        self.observe_end(context);
         if !self.alone {
             context.status.close_ws(self.stream.borrow());
         }
         let reason = match self.end_asked {
             EndAsked::ByShutdown => EndReason::ShutDown,
             EndAsked::ByClose => EndReason::ClosedByUser(reason),
-            EndAsked::No => EndReason::Down(reason),
+            EndAsked::No | EndAsked::ByIdleness => EndReason::Down(reason),
         };
         Ended { stream: self.stream, reason }
     }
@@ -452,11 +490,6 @@ impl<K: Sink> Session<K> {
     /// It is over for reasons of ours, which are reported elsewhere.
     pub fn into_stream(self) -> K::Stream {
         self.stream
-    }
-
-    /// What came with the handshake: it is decoded when the session has its turn.
-    pub fn receive_later(&mut self, bytes: Bytes) {
-        self.reader.keep(bytes);
     }
 }
 

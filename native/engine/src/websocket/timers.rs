@@ -9,6 +9,8 @@ pub enum Timer {
     Closing,
     /// A ping is due.
     Keepalive,
+    /// The peer has sent nothing for too long.
+    Idle,
 }
 
 /// What is to be done to a timer.
@@ -36,4 +38,6 @@ pub struct Timers {
     pub closing: Setting,
     /// To [`Timer::Keepalive`].
     pub keepalive: Setting,
+    /// To [`Timer::Idle`]. Its time begins anew whenever the peer sends something.
+    pub idle: Setting,
 }

@@ -2,7 +2,10 @@
 //! every default.
 
 mod connect;
+mod http2;
+mod server;
 mod tls;
+mod tunnel;
 mod websocket;
 
 use std::time::Duration;
@@ -10,7 +13,9 @@ use std::time::Duration;
 use gun_rs_engine::options::Flow;
 
 pub use connect::{OpenOptions, open_options};
-pub use tls::tls_options;
+pub use server::{listen_options, serve_options, served_ws_options, tune};
+pub use tls::{tls_options, tls_server_options};
+pub use tunnel::{destination, socks};
 pub use websocket::ws_options;
 
 use crate::name::Name;

@@ -18,8 +18,12 @@ pub fn ws_options<T: ReadTerm>(map: &T, keepalive: Option<Duration>) -> Result<W
         closing_timeout: timeout_of(map, Name::ClosingTimeout)?,
         compress: defined(map, Name::Compress, deflate_options)?,
         flow: flow(&value(map, Name::Flow)?)?,
+        http1_fallback: flag_of(map, Name::Http1Fallback)?,
         keepalive: defined(map, Name::Keepalive, timeout)?.unwrap_or(keepalive),
         keepalive_tolerance: limit(map, Name::KeepaliveTolerance)?,
+        // These are a server's.
+        idle_timeout: None,
+        linger: true,
         max_frame_size: limit(map, Name::MaxFrameSize)?,
         max_message_size: limit(map, Name::MaxMessageSize)?,
         max_send_queue: limit(map, Name::MaxSendQueue)?,
@@ -40,7 +44,7 @@ fn reupgrade_options<T: ReadTerm>(map: &T) -> Result<ReupgradeOptions> {
     })
 }
 
-fn deflate_options<T: ReadTerm>(map: &T) -> Result<DeflateOptions> {
+pub(super) fn deflate_options<T: ReadTerm>(map: &T) -> Result<DeflateOptions> {
     let offers_client_window = !value(map, Name::ClientMaxWindowBits)?.is(Name::NotOffered);
     let client_max_window_bits =
         if offers_client_window { defined(map, Name::ClientMaxWindowBits, number)? } else { None };

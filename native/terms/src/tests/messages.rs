@@ -1,9 +1,10 @@
 //! The shape of each message in each dialect.
 
+use gun_rs_engine::error::http2::{Http2Code, Http2Fault};
 use gun_rs_engine::error::{BadState, ConnectionError, DownReason};
 use gun_rs_engine::event::StreamError;
-use gun_rs_engine::{Data, Message, ProtocolName};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use gun_rs_engine::{Data, Message, PeerSettings, Promise, ProtocolName};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 
 use super::{Plain, PlainTerms, atom};
 use crate::{Dialect, Messages};
@@ -35,6 +36,7 @@ const HEADERS: &str = r#"[{<<"a">>, <<"1">>}, {<<"a">>, <<"3">>}, {<<"b">>, <<"2
 #[test]
 fn a_connection_is_up() {
     in_all("{gun_up, Conn, http}", |messages| messages.up(ProtocolName::Http));
+    in_all("{gun_up, Conn, http2}", |messages| messages.up(ProtocolName::Http2));
     in_all("{gun_up, Conn, ws}", |messages| messages.up(ProtocolName::Ws));
 }
 
@@ -140,4 +142,45 @@ fn errors_of_the_connection() {
     });
     in_all("{gun_error, Conn, send_queue_full}", |messages| messages.queue_full(None));
     in_all("{gun_error, Conn, Ref, send_queue_full}", |messages| messages.queue_full(Some(stream())));
+}
+
+#[test]
+fn a_response_is_pushed() {
+    let uri = Uri::from_static("https://localhost:8443/style.css?v=1");
+    let promise = Promise { method: &Method::GET, uri: &uri, headers: &headers() };
+    let expected =
+        format!("{{gun_push, Conn, Ref, New, <<\"GET\">>, <<\"https://localhost:8443/style.css?v=1\">>, {HEADERS}}}");
+    in_all(&expected, |messages| messages.push(stream(), atom("New"), &promise));
+}
+
+#[test]
+fn what_the_peer_says_of_the_connection() {
+    in_all("{gun_notify, Conn, ping_ack, Ref}", |messages| messages.ping_ack(stream()));
+    let info = "#{code => no_error, debug_data => <<\"bye\">>}";
+    in_all(&format!("{{gun_notify, Conn, goaway, {info}}}"), |messages| messages.go_away(Http2Code::NoError, b"bye"));
+    let settings = PeerSettings {
+        header_table_size: 1,
+        enable_push: false,
+        max_concurrent_streams: Some(2),
+        initial_window_size: 3,
+        max_frame_size: 4,
+        max_header_list_size: Some(5),
+        enable_connect_protocol: Some(true),
+    };
+    let pairs = "header_table_size => 1, enable_push => false, max_concurrent_streams => 2, initial_window_size => 3, \
+                 max_frame_size => 4, max_header_list_size => 5, enable_connect_protocol => true";
+    in_all(&format!("{{gun_notify, Conn, settings_changed, #{{{pairs}}}}}"), |messages| {
+        messages.settings_changed(&settings)
+    });
+    let pairs = "header_table_size => 4096, enable_push => true, max_concurrent_streams => infinity, \
+                 initial_window_size => 65535, max_frame_size => 16384, max_header_list_size => infinity";
+    in_all(&format!("{{gun_notify, Conn, settings_changed, #{{{pairs}}}}}"), |messages| {
+        messages.settings_changed(&PeerSettings::default())
+    });
+}
+
+#[test]
+fn a_fault_of_http2_is_told_before_its_streams_end() {
+    let fault = Http2Fault { code: Http2Code::FrameSizeError, text: "A frame is too large." };
+    in_all("{gun_error, Conn, {frame_size_error, A frame is too large.}}", |messages| messages.connection_fault(fault));
 }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use gun_rs_engine::options::{Endpoint, Family, Flow, HttpVersion};
+use gun_rs_engine::Http2Options;
+use gun_rs_engine::options::{Endpoint, Family, First, Flow, HttpVersion, RawOptions, Steps, TooManyStreams};
 use gun_rs_engine::transport::tls::{Key, Name as ServerName, Roots};
 
 use super::{Plain, atom, binary, list, tuple};
@@ -55,6 +56,7 @@ fn ws() -> Plain {
         (Name::ClosingTimeout, integer(1)),
         (Name::Compress, undefined()),
         (Name::Flow, infinity()),
+        (Name::Http1Fallback, yes()),
         (Name::Keepalive, undefined()),
         (Name::KeepaliveTolerance, infinity()),
         (Name::MaxFrameSize, infinity()),
@@ -80,8 +82,37 @@ fn http() -> Plain {
         (Name::MaxTrailerBlockSize, infinity()),
         (Name::MaxSendQueue, infinity()),
         (Name::MaxInforms, integer(3)),
+        (Name::Pipeline, integer(4)),
         (Name::TitleCaseHeaders, no()),
     ])
+}
+
+fn http2() -> Plain {
+    Plain::Map(vec![
+        (Name::ClosingTimeout, infinity()),
+        (Name::Flow, integer(7)),
+        (Name::InitialConnectionWindowSize, integer(65_535)),
+        (Name::InitialStreamWindowSize, integer(0)),
+        (Name::Keepalive, integer(1)),
+        (Name::KeepaliveTolerance, infinity()),
+        (Name::MaxConcurrentStreams, infinity()),
+        (Name::MaxDecodeTableSize, integer(2)),
+        (Name::MaxFragmentedHeaderBlockSize, integer(3)),
+        (Name::MaxFrameSizeReceived, integer(4)),
+        (Name::MaxHeaderListSize, integer(5)),
+        (Name::MaxHeaders, integer(6)),
+        (Name::MaxInforms, infinity()),
+        (Name::MaxSendQueue, integer(8)),
+        (Name::NotifySettingsChanged, yes()),
+        (Name::PrefaceTimeout, integer(9)),
+        (Name::Push, no()),
+        (Name::SettingsTimeout, infinity()),
+        (Name::TooManyStreams, atom("error")),
+    ])
+}
+
+fn raw() -> Plain {
+    Plain::Map(vec![(Name::Flow, integer(3)), (Name::MaxSendQueue, infinity())])
 }
 
 fn tcp() -> Plain {
@@ -122,6 +153,12 @@ fn open() -> Plain {
         (Name::DomainLookupTimeout, infinity()),
         (Name::Endpoint, tuple([atom("tcp"), binary("localhost"), integer(80)])),
         (Name::Http, http()),
+        (Name::First, atom("http")),
+        (Name::Http2Inside, http2()),
+        (Name::RawOpts, raw()),
+        (Name::Http1, yes()),
+        (Name::Http2, undefined()),
+        (Name::Observed, list([])),
         (Name::Processed, no()),
         (Name::Reconnects, yes()),
         (Name::Tcp, tcp()),
@@ -136,6 +173,7 @@ fn every_option_must_be_there() {
     check_each_key(&ws(), |map| ws_options(map, None));
     check_each_key(&tls(), tls_options);
     check_each_key(&http(), |http| open_options(&with(&open(), [(Name::Http, http.clone())])));
+    check_each_key(&http2(), |http2| open_options(&with(&open(), [(Name::Http2, http2.clone())])));
     check_each_key(&tcp(), |tcp| open_options(&with(&open(), [(Name::Tcp, tcp.clone())])));
     check_each_key(&deflate(), |deflate| ws_options(&with(&ws(), [(Name::Compress, deflate.clone())]), None));
     check_each_key(&reupgrade(), |map| ws_options(&with(&ws(), [(Name::Reupgrade, map.clone())]), None));
@@ -145,8 +183,9 @@ fn every_option_must_be_there() {
 fn options_of_open() {
     let options = open_options(&open()).unwrap();
     assert_eq!(options.dialect, Dialect::Gun2);
-    assert_eq!(options.http_flow, Flow::Auto);
+    assert_eq!(options.connect.http.flow, Flow::Auto);
     assert!(!options.processed);
+    assert_eq!(options.connect.observed, Steps::NONE);
     let connect = options.connect;
     let Endpoint::Tcp { host, port: 80 } = connect.endpoint else { panic!("another endpoint") };
     assert_eq!(host, "localhost");
@@ -156,9 +195,53 @@ fn options_of_open() {
     assert!(connect.reconnects);
     assert_eq!(connect.http.version, HttpVersion::Http11);
     assert_eq!((connect.http.max_header_block_size, connect.http.max_trailer_block_size), (1000, usize::MAX));
-    assert_eq!((connect.http.max_headers, connect.http.max_informs), (10, 3));
+    let http = &connect.http;
+    assert_eq!((http.max_headers, http.max_informs, http.pipeline), (10, 3, Some(4)));
     assert_eq!((connect.http.max_send_queue, connect.ws.max_send_queue), (None, Some(128)));
     assert_eq!(connect.ws.subprotocols, ["mqtt", "chat"]);
+}
+
+#[test]
+fn options_of_raw() {
+    check_each_key(&raw(), |raw| open_options(&with(&open(), [(Name::RawOpts, raw.clone())])));
+    let connect = open_options(&with(&open(), [(Name::First, atom("raw"))])).unwrap().connect;
+    assert_eq!(connect.first, First::Raw);
+    assert_eq!(connect.raw, RawOptions { flow: Flow::Messages(3), max_send_queue: None });
+}
+
+#[test]
+fn options_of_http2() {
+    let connect = open_options(&open()).unwrap().connect;
+    assert!(connect.http1 && connect.http2.is_none());
+    let given = with(&open(), [(Name::Http1, no()), (Name::Http2, http2())]);
+    let connect = open_options(&given).unwrap().connect;
+    assert!(!connect.http1);
+    let expected = Http2Options {
+        closing_timeout: None,
+        flow: Flow::Messages(7),
+        initial_connection_window_size: 65_535,
+        initial_stream_window_size: 0,
+        keepalive: Some(Duration::from_millis(1)),
+        keepalive_tolerance: None,
+        max_concurrent_streams: None,
+        max_decode_table_size: 2,
+        max_fragmented_header_block_size: 3,
+        max_frame_size_received: 4,
+        max_header_list_size: 5,
+        max_headers: 6,
+        max_informs: u32::MAX,
+        max_send_queue: Some(8),
+        notify_settings_changed: true,
+        preface_timeout: Some(Duration::from_millis(9)),
+        push: false,
+        settings_timeout: None,
+        too_many_streams: TooManyStreams::Error,
+    };
+    assert_eq!(connect.http2.as_deref(), Some(&expected));
+    let limited = with(&http2(), [(Name::KeepaliveTolerance, integer(0)), (Name::TooManyStreams, atom("wait"))]);
+    let limited = open_options(&with(&open(), [(Name::Http2, limited)])).unwrap().connect.http2;
+    let tolerance = limited.map(|http2| (http2.keepalive_tolerance, http2.too_many_streams));
+    assert_eq!(tolerance, Some((Some(0), TooManyStreams::Wait)));
 }
 
 #[test]
@@ -217,7 +300,9 @@ fn options_of_a_websocket() {
     assert_eq!(options.keepalive, Some(Duration::from_secs(9)), "open's counts");
     assert_eq!((options.closing_timeout, options.upgrade_timeout), (Some(Duration::from_millis(1)), None));
     assert_eq!((options.max_frame_size, options.max_message_size), (None, Some(64)));
-    assert!(options.silence_pings && options.compress.is_none() && options.reupgrade.is_none());
+    assert!(
+        options.http1_fallback && options.silence_pings && options.compress.is_none() && options.reupgrade.is_none()
+    );
     assert_eq!(options.fragments, ["chat"]);
     let own = |keepalive| ws_options(&with(&ws(), [(Name::Keepalive, keepalive)]), Some(Duration::from_secs(9)));
     assert_eq!(own(integer(5)).unwrap().keepalive, Some(Duration::from_millis(5)));

@@ -4,6 +4,7 @@ use std::io;
 use std::time::Duration;
 
 use gun_rs_engine::OutOfMemory;
+use gun_rs_engine::error::http2::{Http2Code, Http2Fault};
 use gun_rs_engine::error::{
     BadState, ConnectError, ConnectionError, DownReason, HandshakeError, ProtocolError, Refusal, Wait,
 };
@@ -21,6 +22,10 @@ fn check<E>(rows: impl IntoIterator<Item = (E, &'static str)>, reason: impl Fn(&
 
 fn alert() -> TlsError {
     TlsError { alert: "unknown_ca", text: "no".into() }
+}
+
+fn fault() -> Http2Fault {
+    Http2Fault { code: Http2Code::ProtocolError, text: "Bad frame." }
 }
 
 fn errno(number: i32) -> io::Error {
@@ -48,6 +53,7 @@ fn errors_of_connections() {
         (ConnectionError::Tls(alert()), "{tls_alert, {unknown_ca, \"no\"}}"),
         (ConnectionError::Truncated, "truncated"),
         (ConnectionError::KeepaliveTimeout, "keepalive_timeout"),
+        (ConnectionError::IdleTimeout, "idle_timeout"),
         (ConnectionError::SendTimeout, "timeout"),
         (ConnectionError::Timeout(Wait::Upgrade), "{timeout, upgrade}"),
         (ConnectionError::Timeout(Wait::Response), "{timeout, response}"),
@@ -56,6 +62,7 @@ fn errors_of_connections() {
         (ConnectionError::Handshake(HandshakeError::Upgrade), "{ws_handshake, not_upgrade}"),
         (ConnectionError::Protocol(ProtocolError::Masked), "{ws_protocol, masked}"),
         (ConnectionError::Http("bad".into()), "{http_protocol, \"bad\"}"),
+        (ConnectionError::Http2(fault()), "{connection_error, protocol_error, Bad frame.}"),
         (ConnectionError::LimitReached("full"), "{connection_error, limit_reached, \"full\"}"),
         (ConnectionError::RequestTooShort, "request_too_short"),
         (ConnectionError::PingUnsupported, "ping_unsupported_by_protocol"),
@@ -120,13 +127,22 @@ fn ends_of_connections() {
 #[test]
 fn errors_of_streams() {
     let (closed, failed) = (DownReason::Closed, DownReason::from(ConnectionError::Truncated));
+    let broken = DownReason::from(ConnectionError::Http2(fault()));
     let (handshake, protocol) = (HandshakeError::WrongAccept, ProtocolError::Masked);
     let rows = [
         (StreamError::Handshake(&handshake), "{ws_handshake, wrong_accept}"),
         (StreamError::Protocol(&protocol), "{ws_protocol, masked}"),
         (StreamError::Closed(&closed), "closed"),
         (StreamError::Closed(&failed), "{closed, {error, truncated}}"),
+        (StreamError::Closed(&broken), "{closed, {error, {connection_error, protocol_error, Bad frame.}}}"),
         (StreamError::Timeout(Wait::Response), "{timeout, response}"),
+        (StreamError::Reset(Http2Code::from(99)), "{stream_error, unknown_error, Stream reset by server.}"),
+        (StreamError::Fault(fault()), "{stream_error, protocol_error, Bad frame.}"),
+        (StreamError::TooManyStreams, "{stream_error, too_many_streams, Maximum concurrency limit has been reached.}"),
+        (
+            StreamError::GoAway(Http2Code::NoError),
+            "{goaway, no_error, The connection is going away. The request can be repeated.}",
+        ),
         (StreamError::Closing, "{closing, owner_down}"),
         (StreamError::WebsocketClosing, "closing"),
         (StreamError::ConnectionCloses, "closing"),

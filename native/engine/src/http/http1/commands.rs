@@ -1,47 +1,44 @@
 //! What the user asks of a connection that speaks HTTP/1.x.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
+use http::HeaderValue;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderValue, Method, Uri, Version};
 
 use super::Exchanges;
-use super::deadline::{Deadline, Shutdown, alarm};
-use super::exchange::{Asking, Exchange, Stage};
-use super::headers::{closes, request_headers};
+use super::exchange::Exchange;
 use crate::account::Charge;
 use crate::command::{Body, Outgoing, Ping, Request, RequestData, StreamCommand, Upgrade};
-use crate::error::{BadState, ConnectionError, DownReason, Wait};
+use crate::error::{BadState, ConnectionError, DownReason};
+use crate::event::step::Step;
 use crate::event::{Event, StreamError, StreamInfo};
-use crate::options::{Flow, HttpVersion};
+use crate::http::deadline::{Shutdown, alarm};
+use crate::http::queued::{entry, refuse};
+use crate::options::{HttpVersion, Steps};
 use crate::protocol::{Context, Left};
 use crate::sink::Sink;
-use crate::stream::credit::Credit;
-use crate::stream::reupgrade::UpgradeRequest;
+use crate::stream::reupgrade::{Repeated, UpgradeRequest};
 use crate::stream::table::{Ask, Entry, Timeouts, Waiting};
-use crate::stream::upload::{RequestBody, Upload};
-use crate::websocket::handshake;
-
-/// The head of a request, its body, and the upgrade that it asks for.
-struct Prepared {
-    head: Result<(Method, Uri, HeaderMap), http::Error>,
-    body: RequestBody,
-    upgrade: Option<Asking>,
-}
+use crate::stream::upload::{Upload, UploadBody};
 
 impl<K: Sink> Exchanges<K> {
     /// Takes over what the connection before has left. An upgrade that is repeated comes first.
     pub(super) fn take_over(&mut self, left: Left<K>, context: &mut Context<'_, K>) {
-        let Left { reupgrade, requests, .. } = left;
+        let Left { repeated, requests, .. } = left;
         for waiting in requests {
             self.streams.push_back(waiting);
         }
-        if let Some((name, reupgrade)) = reupgrade {
+        let mut repeated = repeated.into_iter();
+        if let Some(Repeated { stream: name, reupgrade, .. }) = repeated.next() {
             let options = &reupgrade.request.options;
-            let timeouts = Timeouts { answer: options.upgrade_timeout, body: None };
+            let timeouts = Timeouts { answer: options.upgrade_timeout, ..Timeouts::default() };
             let entry = Entry { repeated: true, ..entry(name, options.flow, timeouts, context) };
             self.streams.push_front(Waiting { entry, ask: Ask::Reupgrade, charge: Charge::default() });
             self.reupgrade = Some(reupgrade);
+        }
+        // The connection becomes one WebSocket, and has no room for others.
+        for other in repeated {
+            other.give_up(BadState::OnlyWebsocket, context.sink, context.status);
         }
     }
 
@@ -63,8 +60,16 @@ impl<K: Sink> Exchanges<K> {
                     entry.credit.grant();
                 }
             }
-            // Answers that a WebSocket has not lived to see.
-            StreamCommand::UpdateFlow(None, _) | StreamCommand::Settled(_) => {}
+            StreamCommand::CloseWith(_) => self.end_by(DownReason::Normal),
+            // What a WebSocket has not lived to see.
+            StreamCommand::UpdateFlow(None, _) | StreamCommand::Settled(_) | StreamCommand::Tune(_) => {}
+            // Nothing is served here.
+            command => {
+                drop(charge);
+                if let Some((stream, caller)) = command.answered() {
+                    context.sink.event(Event::NoStream { stream, caller });
+                }
+            }
         }
     }
 
@@ -73,15 +78,19 @@ impl<K: Sink> Exchanges<K> {
             let event = Event::BadState { stream: None, caller: &ping.caller, error: BadState::Ping };
             context.sink.event(event);
         } else {
-            context.sink.control(ping.name);
+            context.sink.event(Event::PingEnds { name: &ping.name });
             self.end_by(ConnectionError::PingUnsupported.into());
         }
     }
 
     pub(super) fn shut_down(&mut self, context: &mut Context<'_, K>) {
-        self.refuse_waiting(&StreamError::Closing, context);
+        // It was asked for before.
+        if self.streams.active().is_none() && self.may_start() {
+            self.start_next(context);
+        }
+        self.refuse_others(&StreamError::Closing, context);
         if !self.shutdown.is_asked() {
-            let limit = context.options.http.closing_timeout;
+            let limit = self.options.http.closing_timeout;
             self.shutdown = limit.map_or(Shutdown::Unlimited, |limit| Shutdown::Until(alarm(limit)));
         }
     }
@@ -92,48 +101,55 @@ impl<K: Sink> Exchanges<K> {
     }
 
     fn request(&mut self, request: Request<K>, mut charge: Charge, context: &mut Context<'_, K>) {
-        let Request { stream, caller, method, target, headers, body, flow, response_timeout, body_timeout } = request;
-        let http10 = context.options.http.version == HttpVersion::Http10;
+        let Request { stream, caller, method, target, headers, body, flow, response_timeout, body_timeout, timeout } =
+            request;
+        let http10 = self.options.http.version == HttpVersion::Http10;
         let length = match &body {
+            Body::Tunnel(_) if self.streams.active_len() > 0 || !self.streams.none_waits() => {
+                return refuse(&stream, StreamError::BadState(BadState::NotAlone), charge, context);
+            }
+            Body::Tunnel(_) => None,
             Body::Streamed(None) if http10 => {
                 let error = StreamError::BadState(BadState::ChunkedOverHttp10);
                 return refuse(&stream, error, charge, context);
             }
-            Body::Streamed(None) => (TRANSFER_ENCODING, HeaderValue::from_static("chunked")),
-            Body::Streamed(Some(length)) => (CONTENT_LENGTH, HeaderValue::from(*length)),
-            Body::Whole(bytes) => (CONTENT_LENGTH, HeaderValue::from(bytes.len())),
+            Body::Streamed(None) => Some((TRANSFER_ENCODING, HeaderValue::from_static("chunked"))),
+            Body::Streamed(Some(length)) => Some((CONTENT_LENGTH, HeaderValue::from(*length))),
+            Body::Whole(bytes) => Some((CONTENT_LENGTH, HeaderValue::from(bytes.len()))),
         };
-        let headers = std::iter::once(length).chain(headers).collect();
+        let headers = length.into_iter().chain(headers).collect();
         let (body, upload) = match body {
+            Body::Tunnel(destination) => (UploadBody::Tunnel(destination), None),
             Body::Whole(bytes) => {
                 let charge = charge.split(bytes.len());
-                (RequestBody::Whole(bytes, charge), None)
+                (UploadBody::Whole(bytes, charge), None)
             }
             Body::Streamed(length) => {
                 let upload = Arc::new(Upload::new(length));
-                (RequestBody::Streamed(Arc::clone(&upload)), Some(upload))
+                (UploadBody::Streamed(Arc::clone(&upload)), Some(upload))
             }
         };
-        let timeouts = Timeouts { answer: response_timeout, body: body_timeout };
+        let timeouts = Timeouts { answer: response_timeout, body: body_timeout, whole: timeout };
+        let flow = flow.unwrap_or(self.options.http.flow);
         let entry = Entry { upload, ..entry(stream, flow, timeouts, context) };
         self.wait(Waiting { entry, ask: Ask::Request { caller, method, target, headers, body }, charge }, context);
     }
 
     fn upgrade(&mut self, upgrade: Upgrade<K>, charge: Charge, context: &mut Context<'_, K>) {
         let Upgrade { stream, caller, target, headers, options } = upgrade;
-        if self.http10 || context.options.http.version == HttpVersion::Http10 {
+        if self.http10 || self.options.http.version == HttpVersion::Http10 {
             return refuse(&stream, StreamError::BadState(BadState::UpgradeOverHttp10), charge, context);
         }
-        let options = Box::new(options.unwrap_or_else(|| context.options.ws.clone()));
+        let options = Box::new(options.unwrap_or_else(|| self.options.ws.clone()));
         // Of a refused upgrade's answer as many parts may be reported as messages of its WebSocket.
-        let timeouts = Timeouts { answer: options.upgrade_timeout, body: None };
+        let timeouts = Timeouts { answer: options.upgrade_timeout, ..Timeouts::default() };
         let entry = entry(stream, options.flow, timeouts, context);
         let request = UpgradeRequest { target, headers, options };
         self.wait(Waiting { entry, ask: Ask::Upgrade { caller, request }, charge }, context);
     }
 
     fn wait(&mut self, waiting: Waiting<K>, context: &mut Context<'_, K>) {
-        if self.shutdown.is_asked() || self.ending && !context.options.reconnects {
+        if self.shutdown.is_asked() || self.ending && !self.options.reconnects {
             refuse(&waiting.entry.name, StreamError::ConnectionCloses, waiting.charge, context);
         } else {
             self.streams.push_back(waiting);
@@ -151,12 +167,19 @@ impl<K: Sink> Exchanges<K> {
 
     /// The upgrade is not repeated any more: what has waited for it is refused.
     pub(super) fn give_up_reupgrade(&mut self, context: &mut Context<'_, K>) {
-        let Some(mut reupgrade) = self.reupgrade.take() else { return };
-        context.status.account().limit(context.options.http.max_send_queue);
-        for (outgoing, charge) in reupgrade.take_held() {
-            drop(charge);
-            outgoing.refuse(context.sink, BadState::NotWebsocket);
+        if let Some(mut reupgrade) = self.reupgrade.take() {
+            reupgrade.give_up(context.sink, context.status);
         }
+    }
+
+    /// Those that wait never have their turn, and those behind the oldest one under way are not answered.
+    pub(super) fn refuse_others(&mut self, error: &StreamError<'_>, context: &mut Context<'_, K>) {
+        for (entry, exchange) in self.streams.end_others() {
+            if !entry.cancelled && !exchange.told {
+                refuse(&entry.name, *error, exchange.charge, context);
+            }
+        }
+        self.refuse_waiting(error, context);
     }
 
     /// Those that wait never have their turn.
@@ -170,11 +193,12 @@ impl<K: Sink> Exchanges<K> {
     }
 
     fn data(&mut self, data: RequestData<K>, charge: Charge, context: &mut Context<'_, K>) {
-        let RequestData { stream, caller, data, fin } = data;
+        let RequestData { stream, caller, data, fin, receipt } = data;
         let is_empty = data.is_empty();
+        let mut ticket = receipt.map(|receipt| self.receipts.ticket(receipt));
         let found = self.streams.get(&stream).filter(|entry| !entry.cancelled);
         let result = match found.map(|entry| &entry.upload) {
-            Some(Some(upload)) => upload.push(data, charge, fin),
+            Some(Some(upload)) => upload.push_with(data, charge, fin, &mut ticket),
             // Whoever hears of it finds its room in the queue free.
             Some(None) => {
                 drop(charge);
@@ -186,6 +210,12 @@ impl<K: Sink> Exchanges<K> {
             }
         };
         let Err(error) = result else { return };
+        if let Some(ticket) = ticket {
+            self.receipts.refuse(ticket, error, is_empty, context.sink);
+            if error != BadState::BodyTooShort {
+                return;
+            }
+        }
         if error == BadState::BodyTooShort {
             // Nothing of the response may follow the error.
             self.report_part(context);
@@ -201,113 +231,57 @@ impl<K: Sink> Exchanges<K> {
         if error != BadState::BodyTooShort {
             return;
         }
-        if self.streams.find_active(&stream).is_some_and(|(entry, _)| !entry.cancelled) {
+        if let Some((_, exchange)) = self.streams.find_active(&stream).filter(|(entry, _)| !entry.cancelled) {
+            exchange.told = true;
             // The server awaits bytes that won't come.
             return self.end_by(ConnectionError::RequestTooShort.into());
         }
         self.forget(&stream, context);
     }
 
-    /// Removes a request that waits; whether there is one.
-    fn forget(&mut self, stream: &K::StreamId, context: &mut Context<'_, K>) -> bool {
-        let Some(waiting) = self.streams.remove_waiting(stream) else { return false };
+    /// Removes a request that waits, if there is one.
+    fn forget(&mut self, stream: &K::StreamId, context: &mut Context<'_, K>) -> Option<K::Stream> {
+        let waiting = self.streams.remove_waiting(stream)?;
         if waiting.entry.repeated {
             self.give_up_reupgrade(context);
         }
-        true
+        Some(waiting.entry.name)
     }
 
     fn cancel(&mut self, stream: &K::StreamId, caller: &K::Caller, context: &mut Context<'_, K>) {
-        if let Some((entry, exchange)) = self.streams.find_active(stream) {
+        if let Some((entry, _)) = self.streams.find_active(stream) {
             entry.cancelled = true;
             let repeated = entry.repeated;
-            // A server that waits for the rest of a body would never come to the next request, nor would one that has
-            // switched to the WebSocket just now.
-            let abandoned = entry.upload.as_ref().is_some_and(|upload| !upload.is_complete())
-                || matches!(exchange.stage, Stage::Switching(..));
+            let abandoned = is_abandoned(entry);
+            context.observe(Steps::CANCEL, || Step::Cancel { stream: &entry.name, caller });
             if repeated {
                 self.give_up_reupgrade(context);
             }
             if abandoned {
-                self.end_by(DownReason::Normal);
+                // Those before it are answered.
+                self.end_with(DownReason::Normal, context);
             }
-        } else if !self.forget(stream, context) {
+        } else if let Some(name) = self.forget(stream, context) {
+            context.observe(Steps::CANCEL, || Step::Cancel { stream: &name, caller });
+        } else {
             context.sink.event(Event::NoStream { stream, caller });
         }
     }
 
     fn info(&mut self, stream: &K::StreamId, receipt: &K::Receipt, context: &mut Context<'_, K>) {
+        let tunnel = |exchange: &Exchange| exchange.destination.is_some();
+        let pending = self.streams.find_active(stream).is_some_and(|(_, exchange)| tunnel(exchange));
+        // As in gun, nothing is known of a tunnel before it is up.
         let info = self
             .streams
             .get(stream)
+            .filter(|_| !pending)
             .map_or(StreamInfo::Unknown, |entry| StreamInfo::Stream { stream: &entry.name, running: !entry.cancelled });
         context.sink.event(Event::StreamInfo { receipt, info });
     }
-
-    /// Starts the next request.
-    pub(super) fn start_next(&mut self, context: &mut Context<'_, K>) {
-        let Some((place, Waiting { entry, ask, charge })) = self.streams.take_next() else { return };
-        drop(charge);
-        let options = context.options;
-        let Some(Prepared { head, body, upgrade }) = self.prepare(ask, &options.authority) else { return };
-        let Ok((method, target, headers)) = head else {
-            let error = StreamError::BadState(BadState::InvalidHeader);
-            return context.sink.event(Event::StreamError { stream: &entry.name, error });
-        };
-        let closes = closes(&headers);
-        let mut request = http::Request::new(body);
-        *request.method_mut() = method;
-        *request.uri_mut() = target;
-        *request.headers_mut() = headers;
-        if options.http.version == HttpVersion::Http10 {
-            *request.version_mut() = Version::HTTP_10;
-        }
-        let informs = Arc::clone(&self.informs);
-        hyper::ext::on_informational(&mut request, move |inform| {
-            let inform = (inform.status(), inform.headers().clone());
-            informs.lock().unwrap_or_else(PoisonError::into_inner).push(inform);
-        });
-        self.control.expect_head();
-        let stage = Stage::Response(Box::pin(self.sender.send_request(request)));
-        let wait = if upgrade.is_some() { Wait::Upgrade } else { Wait::Response };
-        self.deadline = Deadline::new(wait, entry.timeouts.answer);
-        self.streams.activate(place, entry, Exchange { upgrade, stage, part: None });
-        if closes {
-            self.end_with(DownReason::Normal, context);
-        }
-    }
-
-    /// What is to be sent; nothing, for the repetition of an upgrade that is repeated no more.
-    fn prepare(&self, ask: Ask<K>, authority: &str) -> Option<Prepared> {
-        let (request, repeats) = match ask {
-            Ask::Request { method, target, headers, body, .. } => {
-                let head = request_headers(authority, headers).map(|headers| (method, target, headers));
-                return Some(Prepared { head, body, upgrade: None });
-            }
-            Ask::Upgrade { request, .. } => {
-                let repeats = request.options.reupgrade.is_some().then(|| request.clone());
-                (request, repeats)
-            }
-            Ask::Reupgrade => (self.reupgrade.as_ref()?.request.clone(), None),
-        };
-        let UpgradeRequest { target, headers, options } = request;
-        let mut upgrade = None;
-        let head = handshake::request_headers(authority, &options, headers).map(|(headers, asked)| {
-            upgrade = Some(Asking { asked, options, request: repeats });
-            (Method::GET, target, headers)
-        });
-        Some(Prepared { head, body: RequestBody::Empty, upgrade })
-    }
 }
 
-/// A stream that is about to wait for its turn.
-fn entry<K: Sink>(name: K::Stream, flow: Flow, timeouts: Timeouts, context: &Context<'_, K>) -> Entry<K> {
-    let credit = Credit::new(flow, context.sink.is_remote(&name));
-    Entry { name, credit, upload: None, timeouts, repeated: false, cancelled: false }
-}
-
-/// A request never has its turn. Whoever hears of it finds its room in the queue free.
-fn refuse<K: Sink>(stream: &K::Stream, error: StreamError<'_>, charge: Charge, context: &mut Context<'_, K>) {
-    drop(charge);
-    context.sink.event(Event::StreamError { stream, error });
+/// Whether the rest of its body won't come: the server, which waits for that, would never come to the next request.
+pub(super) fn is_abandoned<K: Sink>(entry: &Entry<K>) -> bool {
+    entry.cancelled && entry.upload.as_ref().is_some_and(|upload| !upload.is_complete())
 }

@@ -1,4 +1,12 @@
 //! The heads of responses, as their bytes are received: their line ends, and how much there is of them (RFC 9112, 2.2).
+//!
+//! httparse takes a lone LF for the end of a header line. Whoever stands between us and the server may not, and would see
+//! other headers than we do, so that one response could be made to look like two: a head with a bare CR or LF is a fault
+//! here. httparse refuses control characters in the values of headers, which gun does not: they become spaces where nothing
+//! depends on them. Each byte is looked at once, however the head is cut, so that httparse need not begin again with each
+//! read.
+
+use super::fault::Fault;
 
 /// Where the status code stands, behind `HTTP/1.1 `.
 const STATUS_AT: usize = 9;
@@ -19,43 +27,30 @@ const KEPT: [&[u8]; 7] = [
 /// What the names of those that complete the handshake begin with.
 const HANDSHAKE: &[u8] = b"sec-websocket-";
 
-/// What is wrong with what a server has sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum HeadError {
-    /// A line of a response's head ends as only a lenient reader would end it.
-    #[error("a CR or an LF stands alone in the head of the response")]
-    BareLineEnd,
-    /// It has come before there was a request that it could answer.
-    #[error("the server has sent a response before the request")]
-    Unasked,
-    /// More informational responses than `max_informs`.
-    #[error("more informational responses than max_informs")]
-    TooManyInforms,
-    /// Informational responses with more bytes than `max_header_block_size`.
-    #[error("informational responses larger than max_header_block_size")]
-    InformsTooLarge,
-}
-
-/// How much a server may send before its answer, and in the head of it.
+/// How much a server may send before its answer, in the head of it, and behind its body.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Limits {
+pub struct Limits {
     /// The most informational responses of a request.
-    pub(crate) informs: u32,
+    pub informs: u32,
     /// The most bytes of a head, and of all informational ones of a request.
-    pub(crate) bytes: usize,
-    /// The most header lines of a head.
-    pub(crate) lines: u32,
+    pub bytes: usize,
+    /// The most header lines of a head, or of trailers.
+    pub lines: u32,
+    /// The most bytes of trailers.
+    pub trailers: usize,
 }
 
 /// Follows the head of a response, and of the informational responses before it.
 #[derive(Debug)]
-pub(crate) struct Head {
+pub(super) struct Head {
     at: At,
     /// The bytes of this head.
     bytes: usize,
     /// The header lines of this head.
     lines: u32,
     name: Name,
+    /// Whether control characters become spaces: not in trailers.
+    mends: bool,
     /// The informational responses so far.
     informs: u32,
     /// And their bytes.
@@ -112,6 +107,8 @@ enum At {
     },
     /// A line after it.
     Field { empty: bool, informational: bool, cr: bool },
+    /// An informational response is over; another head follows it.
+    Informed,
     /// The head is over.
     Done,
 }
@@ -120,45 +117,57 @@ const STATUS_LINE: At = At::StatusLine { len: 0, status: [0; 3], cr: false };
 
 impl Head {
     /// A response is awaited.
-    pub(crate) fn new() -> Self {
-        Self { at: STATUS_LINE, bytes: 0, lines: 0, name: Name::NONE, informs: 0, inform_bytes: 0 }
+    pub(super) fn new() -> Self {
+        Self { at: STATUS_LINE, bytes: 0, lines: 0, name: Name::NONE, mends: true, informs: 0, inform_bytes: 0 }
     }
 
-    /// None is.
-    pub(crate) fn done() -> Self {
-        Self { at: At::Done, ..Self::new() }
+    /// Trailers, which have no status line.
+    pub(super) fn trailers() -> Self {
+        Self { at: At::Field { empty: true, informational: false, cr: false }, mends: false, ..Self::new() }
     }
 
-    /// Whether the head of the answer is complete.
-    pub(crate) fn is_done(&self) -> bool {
-        self.at == At::Done
+    /// The header lines of this head, as far as it has come.
+    pub(super) fn lines(&self) -> u32 {
+        self.lines
     }
 
-    /// Whether it is within its limits, as far as it has come.
-    pub(crate) fn fits(&self, limits: &Limits) -> bool {
-        self.bytes <= limits.bytes && self.lines <= limits.lines
-    }
-
-    /// Follows what was received, and puts spaces for the control characters that gun takes and hyper does not.
+    /// Follows what was received to the end of the head, and puts spaces for the control characters that gun takes and
+    /// httparse does not: how many bytes belong to the head, once it is complete. Behind an informational response the next
+    /// head follows.
     ///
     /// # Errors
-    /// What is wrong with it, and from which byte on.
-    pub(crate) fn check(&mut self, received: &mut [u8], limits: &Limits) -> Result<(), (usize, HeadError)> {
+    /// What is wrong with it.
+    pub(super) fn follow(&mut self, received: &mut [u8], limits: &Limits) -> Result<Option<usize>, Fault> {
         for (at, byte) in received.iter_mut().enumerate() {
-            if self.is_done() {
-                break;
+            *byte = self.take(*byte)?;
+            if self.bytes > limits.bytes || self.lines > limits.lines {
+                return Err(Fault::HeadTooLarge);
             }
-            *byte = self.take(*byte, limits).map_err(|error| (at, error))?;
+            match self.at {
+                At::Done => return Ok(Some(at + 1)),
+                At::Informed => {
+                    self.inform(limits)?;
+                    return Ok(Some(at + 1));
+                }
+                _ => {}
+            }
         }
-        Ok(())
+        Ok(None)
+    }
+
+    /// Another head follows the informational one that was complete.
+    pub(super) fn go_on(&mut self) {
+        if self.at == At::Informed {
+            (self.at, self.bytes, self.lines) = (STATUS_LINE, 0, 0);
+        }
     }
 
     /// Takes a byte; what is to stand in its place.
-    fn take(&mut self, byte: u8, limits: &Limits) -> Result<u8, HeadError> {
+    fn take(&mut self, byte: u8) -> Result<u8, Fault> {
         let mut kept = byte;
         let (At::StatusLine { cr, .. } | At::Field { cr, .. }) = self.at else { return Ok(byte) };
         if cr != (byte == b'\n') {
-            return Err(HeadError::BareLineEnd);
+            return Err(Fault::BareLineEnd);
         }
         self.bytes = self.bytes.saturating_add(1);
         match &mut self.at {
@@ -177,33 +186,32 @@ impl Head {
                 }
                 *len = len.saturating_add(1);
             }
-            At::Field { empty: true, informational: true, .. } if byte == b'\n' => self.inform(limits)?,
+            At::Field { empty: true, informational: true, .. } if byte == b'\n' => self.at = At::Informed,
             At::Field { empty: true, .. } if byte == b'\n' => self.at = At::Done,
             At::Field { empty, cr, .. } => {
                 (*empty, *cr) = (byte == b'\n', false);
                 self.lines = self.lines.saturating_add(u32::from(*empty));
                 if *empty {
                     self.name = Name::NONE;
-                } else {
+                } else if self.mends {
                     kept = self.name.take(byte);
                 }
             }
-            At::Done => {}
+            At::Informed | At::Done => {}
         }
         Ok(kept)
     }
 
-    /// The end of an informational response; another head follows it.
-    fn inform(&mut self, limits: &Limits) -> Result<(), HeadError> {
+    /// The end of an informational response.
+    fn inform(&mut self, limits: &Limits) -> Result<(), Fault> {
         self.informs = self.informs.saturating_add(1);
         self.inform_bytes = self.inform_bytes.saturating_add(self.bytes);
         if self.informs > limits.informs {
-            return Err(HeadError::TooManyInforms);
+            return Err(Fault::TooManyInforms);
         }
         if self.inform_bytes > limits.bytes {
-            return Err(HeadError::InformsTooLarge);
+            return Err(Fault::InformsTooLarge);
         }
-        (self.at, self.bytes, self.lines) = (STATUS_LINE, 0, 0);
         Ok(())
     }
 }
@@ -212,26 +220,19 @@ impl Head {
 mod tests {
     use super::*;
 
-    const LIMITS: Limits = Limits { informs: 2, bytes: 100, lines: 2 };
+    const LIMITS: Limits = Limits { informs: 2, bytes: 100, lines: 2, trailers: 100 };
 
-    /// What is left of what was received once the head is done, or what is wrong with it.
-    fn rest(received: &str) -> Result<&str, HeadError> {
+    /// What is left of what was received once the head of the answer is done, or what is wrong with it.
+    fn rest(received: &str) -> Result<&str, Fault> {
         let mut head = Head::new();
         for (at, byte) in received.bytes().enumerate() {
-            if head.is_done() {
+            if head.at == At::Done {
                 return Ok(&received[at..]);
             }
-            head.check(&mut [byte], &LIMITS).map_err(|(_, error)| error)?;
+            head.follow(&mut [byte], &LIMITS)?;
+            head.go_on();
         }
-        Ok(if head.is_done() { "" } else { "unfinished" })
-    }
-
-    /// Whether the head of the answer is within the limits.
-    fn fits(received: &str) -> bool {
-        let mut head = Head::new();
-        head.check(&mut received.to_owned().into_bytes(), &LIMITS).unwrap();
-        assert!(head.is_done());
-        head.fits(&LIMITS)
+        Ok(if head.at == At::Done { "" } else { "unfinished" })
     }
 
     #[test]
@@ -246,7 +247,7 @@ mod tests {
     fn the_head_behind_an_informational_one_is_checked_too() {
         let inform = "HTTP/1.1 103 Early Hints\r\nlink: a\r\n\r\n";
         assert_eq!(rest(&format!("{inform}{inform}HTTP/1.1 200 OK\r\n\r\n\n")), Ok("\n"));
-        assert_eq!(rest(&format!("{inform}HTTP/1.1 200 OK\n\r\n")), Err(HeadError::BareLineEnd));
+        assert_eq!(rest(&format!("{inform}HTTP/1.1 200 OK\n\r\n")), Err(Fault::BareLineEnd));
     }
 
     #[test]
@@ -261,13 +262,13 @@ mod tests {
             "HTTP/1.1 200 OK\r\n\n",
             "HTTP/1.1 200 OK\r\na: b\r\r\n",
         ] {
-            assert_eq!(rest(head), Err(HeadError::BareLineEnd), "{head:?}");
+            assert_eq!(rest(head), Err(Fault::BareLineEnd), "{head:?}");
         }
     }
 
     #[test]
     fn a_control_character_becomes_a_space_where_nothing_depends_on_it() {
-        let limits = Limits { informs: 2, bytes: 10_000, lines: 100 };
+        let limits = Limits { informs: 2, bytes: 10_000, lines: 100, trailers: 0 };
         let spaced = |value: &str| value.replace(|c: char| c.is_ascii_control() && c != '\t' && c != '\0', " ");
         let odd = "a\u{1}b\u{7f}c\td\u{1b}[0m\0é\u{b}";
         let mended =
@@ -289,9 +290,11 @@ mod tests {
             let expected = format!("{phrase}{name}:{value}\r\nx: {}\r\n\r\n{odd}", spaced(odd));
             for size in [1, 7, received.len()] {
                 let (mut head, mut bytes) = (Head::new(), received.clone().into_bytes());
-                for piece in bytes.chunks_mut(size) {
-                    head.check(piece, &limits).unwrap();
+                let end = bytes.len() - odd.len();
+                for piece in bytes[..end].chunks_mut(size) {
+                    head.follow(piece, &limits).unwrap();
                 }
+                assert_eq!(head.at, At::Done);
                 assert_eq!(String::from_utf8(bytes).unwrap(), expected);
             }
         }
@@ -303,19 +306,30 @@ mod tests {
         let answer = "HTTP/1.1 200 OK\r\n\r\n";
         assert_eq!(rest(&format!("{inform}{inform}{answer}!")), Ok("!"));
         let received = [inform, inform, inform].concat();
-        let error = (received.len() - 1, HeadError::TooManyInforms);
-        assert_eq!(Head::new().check(&mut received.into_bytes(), &LIMITS), Err(error));
+        assert_eq!(rest(&received[..received.len() - 1]), Ok("unfinished"));
+        assert_eq!(rest(&received), Err(Fault::TooManyInforms));
         let inform = format!("HTTP/1.1 103 Early Hints\r\nlink: {}\r\n\r\n", "a".repeat(20));
-        assert_eq!(rest(&format!("{inform}{inform}")), Err(HeadError::InformsTooLarge));
+        assert_eq!(rest(&format!("{inform}{inform}")), Err(Fault::InformsTooLarge));
     }
 
     #[test]
     fn the_informational_responses_do_not_count_for_the_head_of_the_answer() {
         let inform = format!("HTTP/1.1 103 Early Hints\r\nlink: {}\r\na: b\r\n\r\n", "a".repeat(20));
         let value = "c".repeat(70);
-        assert!(fits(&format!("{inform}HTTP/1.1 200 OK\r\na: {value}\r\n\r\n")));
-        assert!(!fits(&format!("{inform}HTTP/1.1 200 OK\r\na: {value}{value}\r\n\r\n")));
-        assert!(fits("HTTP/1.1 200 OK\r\na: b\r\nc: d\r\n\r\n"));
-        assert!(!fits("HTTP/1.1 200 OK\r\na: b\r\nc: d\r\ne: f\r\n\r\n"));
+        assert_eq!(rest(&format!("{inform}HTTP/1.1 200 OK\r\na: {value}\r\n\r\n")), Ok(""));
+        let too_large = Err(Fault::HeadTooLarge);
+        assert_eq!(rest(&format!("{inform}HTTP/1.1 200 OK\r\na: {value}{value}")), too_large);
+        assert_eq!(rest("HTTP/1.1 200 OK\r\na: b\r\nc: d\r\n\r\n"), Ok(""));
+        assert_eq!(rest("HTTP/1.1 200 OK\r\na: b\r\nc: d\r\ne: f\r\n"), too_large);
+    }
+
+    #[test]
+    fn trailers_are_lines_as_those_of_a_head() {
+        let follow = |trailers: &str| Head::trailers().follow(&mut trailers.to_owned().into_bytes(), &LIMITS);
+        assert_eq!(follow("\r\nH"), Ok(Some(2)));
+        assert_eq!(follow("a: b\r\n\r\nH"), Ok(Some(8)));
+        assert_eq!(follow("a: b\r\n"), Ok(None));
+        assert_eq!(follow("a: b\n\n"), Err(Fault::BareLineEnd));
+        assert_eq!(follow("a: b\r\nc: d\r\ne: f\r\n"), Err(Fault::HeadTooLarge));
     }
 }

@@ -1,90 +1,117 @@
 //! HTTP/1.x on a byte stream: requests and their responses, and the upgrade that may end it.
 //!
-//! hyper's dispatcher and the request under way are polled side by side by the connection's one task. hyper has one
-//! request under way at a time; the others wait their turn here, so that responses come in the order of the requests, and
-//! what the server sends behind a response can't be taken for the next one.
+//! Requests are written as they come, and their responses come in the same order. The byte stream, what waits to be written
+//! and what was received are looked at by the connection's one task.
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | this one | the protocol: whose turn it is, and what follows the end of the byte stream |
+//! | this one | the protocol: what is done next, and what follows the end of the byte stream |
 //! | `commands` | what the user asks |
+//! | `pipeline` | which requests are under way |
 //! | `responses` | what the server answers |
 //! | `ends` | how the connection, or HTTP on it, ends |
-//! | `exchange` | the request under way |
-//! | `deadline` | the timers |
-//! | `headers`, `faults` | the headers of requests and responses; what hyper's errors mean |
-//! | `wire`, `head` | the byte stream below hyper, and what is checked there |
+//! | `exchange` | a request under way |
+//! | `waiting` | the timers |
+//! | [`reader`] | bytes become responses, without I/O; below it `head`, `fields`, `chunked`, `fault` |
+//! | `request`, `writer` | requests become bytes; the bytes that wait to be written |
+//! | `block`, `headers` | a read; what the headers of requests and responses say |
 
+mod block;
+mod chunked;
 mod commands;
-mod deadline;
 mod ends;
 mod exchange;
-mod faults;
+mod fault;
+mod fields;
 mod head;
 mod headers;
+mod pipeline;
+pub mod reader;
+mod request;
 mod responses;
-mod wire;
+mod waiting;
+mod writer;
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{self, Poll, Waker};
+use std::io;
+use std::sync::Arc;
+use std::task::{self, Poll};
+use std::time::Duration;
 
-use http::{HeaderMap, StatusCode};
-use hyper::client::conn::http1::{Builder, Connection as Dispatcher, SendRequest};
-use hyper_util::rt::TokioIo;
 use tokio::time::Instant;
 
-use self::deadline::{Alarm, Deadline, Shutdown, alarm, is_due};
-use self::exchange::{Exchange, Stage};
-use self::faults::{down_reason, idle_down_reason};
-use self::head::Limits;
-use self::wire::{Control, Wire};
+use self::commands::is_abandoned;
+use self::exchange::Exchange;
+use self::fault::idle_down_reason;
+use self::pipeline::Sending;
+use self::reader::{Fault, Limits, Reader};
+use self::responses::Taken;
+use self::writer::Writer;
 use crate::account::Charge;
 use crate::command::{Ping, StreamCommand};
-use crate::error::{ConnectionError, DownReason, Wait};
-use crate::options::{Flow, HttpOptions};
-use crate::protocol::{Context, Down, Exit, Left, Protocol, Then};
+use crate::error::DownReason;
+use crate::event::StreamError;
+use crate::http::deadline::{Alarm, Deadline, Earliest, Shutdown, Stall, alarm};
+use crate::options::{ConnectOptions, HttpOptions};
+use crate::protocol::{Context, Exit, Left, Lost, Protocol, Then};
 use crate::sink::Sink;
-use crate::stream::credit::{Credit, Window};
+use crate::stream::credit::Window;
+use crate::stream::receipts::Receipts;
 use crate::stream::reupgrade::Reupgrade;
 use crate::stream::table::{Entry, Streams};
-use crate::stream::upload::RequestBody;
 use crate::transport::ByteStream;
-use crate::turn::end_turn;
+use crate::turn::{Share, end_turn};
 
-/// What hyper buffers of what it has not parsed yet, unless a header block may be larger.
-const READ_BUFFER: usize = 400 * 1024;
+/// How many waiting commands of a turn are done before the byte stream is looked at: the requests among them leave
+/// together.
+const COMMANDS_IN_A_ROW: usize = 512;
 
-/// Informational responses that hyper has parsed and that are not reported yet.
-type Informs = Arc<Mutex<Vec<(StatusCode, HeaderMap)>>>;
+/// What an event takes of a turn beside its bytes: to report a small part of a body takes longer than to copy it.
+const EVENT: usize = 256;
 
-type Hyper<S> = Dispatcher<TokioIo<Wire<S>>, RequestBody>;
+/// How often the stream is read for what came before a request. TLS has records of its own there, which are no answer.
+const MAX_LOOKS: u8 = 8;
 
 /// HTTP/1.x on this byte stream.
 pub(crate) struct Http1<S: ByteStream, K: Sink> {
-    /// Until it lets go of the byte stream.
-    dispatcher: Option<Hyper<S>>,
-    /// How the dispatcher has ended.
-    done: Option<hyper::Result<()>>,
+    /// Until it is a WebSocket's.
+    io: Option<S>,
+    /// Nothing is written any more, for this reason.
+    unwritable: Option<io::Error>,
+    /// How often the stream is still read before the next request is written, where none is under way.
+    looks: u8,
+    /// How many more commands of the turn are done in a row.
+    in_a_row: usize,
+    share: Share,
     exchanges: Exchanges<K>,
 }
 
 /// All of it but the byte stream.
 struct Exchanges<K: Sink> {
-    sender: SendRequest<RequestBody>,
+    options: Arc<ConnectOptions>,
+    /// Whether the connection is this byte stream, which does not stand beside another one.
+    alone: bool,
     streams: Streams<K, Exchange>,
+    reader: Reader,
+    writer: Writer,
+    /// The body under way, where it comes in parts.
+    sending: Option<Sending>,
+    /// Whoever waits until a part of a body is sent.
+    receipts: Receipts<K>,
     /// The upgrade of the connection before, while it is being repeated.
     reupgrade: Option<Box<Reupgrade<K>>>,
-    informs: Informs,
-    control: Arc<Control>,
     /// A command has ended the connection, for this reason.
     over: Option<DownReason>,
-    /// Set by what the peer has sent: no request follows the one under way, and this is what the end will be.
+    /// No request follows those under way, and this is what the end will be.
     last: Option<DownReason>,
     /// Requests that come now are for the next connection.
     ending: bool,
-    /// For the request under way.
+    /// For the oldest request under way.
     deadline: Option<Deadline>,
-    /// Whether nothing could be reported of the request under way when that was last looked at.
+    /// For all whose time is limited.
+    earliest: Earliest,
+    /// Since when its answer is awaited.
+    awaited_from: Instant,
+    /// Whether nothing could be reported of it when that was last looked at.
     held_up: bool,
     /// The server speaks HTTP/1.0.
     http10: bool,
@@ -93,120 +120,180 @@ struct Exchanges<K: Sink> {
     shutdown: Shutdown,
     /// When to send an empty line.
     keepalive: Option<Alarm>,
-    /// How many bytes the peer had taken when it took no more, and when that is too long ago.
-    stalled: Option<(u64, Alarm)>,
+    stalled: Stall,
+    /// What is left of the turn.
+    turn: usize,
+}
+
+/// What a look at the byte stream has come to.
+enum Look {
+    /// Something was done.
+    Done,
+    /// The connection is over.
+    Over(DownReason),
+    /// Nothing can be done for now.
+    Nothing,
 }
 
 impl<S: ByteStream, K: Sink> Http1<S, K> {
     /// Begins to speak on the byte stream, with what the connection before has left.
-    pub(crate) async fn start(
+    pub(crate) fn start(
         io: S,
+        options: Arc<ConnectOptions>,
         left: Left<K>,
         context: &mut Context<'_, K>,
-    ) -> Result<Box<dyn Protocol<K>>, Box<Down<K>>> {
-        let options = &context.options.http;
-        let control = Arc::new(Control::new());
-        let io = TokioIo::new(Wire::new(io, Arc::clone(&control), limits(options)));
-        let (sender, dispatcher) = match builder(options).handshake(io).await {
-            Ok(parts) => parts,
-            Err(error) => {
-                let reason = down_reason(&error, &control);
-                return Err(Box::new(Down { reason, killed: Vec::new(), closed_by_user: false, served: false, left }));
-            }
-        };
+    ) -> Box<dyn Protocol<K>> {
+        Box::new(Self::new(io, options, true, left, context))
+    }
+
+    /// The same beside the byte stream that the connection is, for the upgrade of this name: it is all that is left, and has
+    /// as much time to be answered.
+    pub(crate) fn start_beside(
+        io: S,
+        options: Arc<ConnectOptions>,
+        left: Left<K>,
+        (name, answer): (&K::StreamId, Option<Duration>),
+        context: &mut Context<'_, K>,
+    ) -> Box<dyn Protocol<K>> {
+        let mut http1 = Self::new(io, options, false, left, context);
+        if let Some(entry) = http1.exchanges.streams.get_mut(name) {
+            entry.timeouts.answer = answer;
+        }
+        Box::new(http1)
+    }
+
+    fn new(io: S, options: Arc<ConnectOptions>, alone: bool, left: Left<K>, context: &mut Context<'_, K>) -> Self {
+        let http = &options.http;
         let mut exchanges = Exchanges {
-            sender,
+            alone,
             streams: Streams::new(),
+            reader: Reader::new(limits(http)),
+            writer: Writer::new(),
+            sending: None,
+            receipts: Receipts::new(),
             reupgrade: None,
-            informs: Informs::default(),
-            control,
             over: None,
             last: None,
             ending: false,
             deadline: None,
+            earliest: Earliest::default(),
+            awaited_from: Instant::now(),
             held_up: false,
             http10: false,
             served: false,
             shutdown: Shutdown::NotAsked,
-            keepalive: options.keepalive.map(alarm),
-            stalled: None,
+            keepalive: http.keepalive.map(alarm),
+            stalled: Stall::default(),
+            turn: 0,
+            options,
         };
         exchanges.take_over(left, context);
-        Ok(Box::new(Self { dispatcher: Some(dispatcher), done: None, exchanges }))
+        let (io, share) = (Some(io), Share::default());
+        Self { io, unwritable: None, looks: MAX_LOOKS, in_a_row: 0, share, exchanges }
     }
 
-    /// Lets hyper do its work until it is done, has come upon an informational response, wants to read for the first time
-    /// since a part of a body came, or the peer has begun or ceased to take nothing, if that is not what it is known for.
-    fn poll_dispatcher(&mut self, context: &Context<'_, K>, cx: &mut task::Context<'_>) -> Poll<()> {
-        let Some(dispatcher) = self.dispatcher.as_mut().filter(|_| self.done.is_none()) else { return Poll::Pending };
-        if let Poll::Ready(result) = dispatcher.poll_without_shutdown(cx) {
-            self.done = Some(result);
-            return Poll::Ready(());
-        }
-        let exchanges = &self.exchanges;
-        let (control, informs) = (&exchanges.control, &exchanges.informs);
-        let active = exchanges.streams.active().filter(|(entry, _)| !is_held_up(entry, context.relay));
-        let reads = active.and_then(|(_, exchange)| exchange.part.as_ref()).map(|part| part.reads);
-        let blocked = context.options.tcp.send_timeout.map(|_| exchanges.stalled.is_some());
-        if !informs.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
-            || reads.is_some_and(|reads| reads != control.reads())
-            || blocked.is_some_and(|blocked| blocked != control.blocked_at().is_some())
-        {
-            return Poll::Ready(());
-        }
-        Poll::Pending
-    }
-
-    /// The dispatcher has ended: whether HTTP on the connection has, too.
-    fn after_dispatcher(&mut self, context: &mut Context<'_, K>) -> Option<Exit<K>> {
-        let result = self.done.as_ref()?;
-        let exchanges = &mut self.exchanges;
-        let Some((entry, exchange)) = exchanges.streams.active_mut() else {
-            let reason = exchanges.last.take().unwrap_or_else(|| match result {
-                Ok(()) => DownReason::Closed,
-                Err(error) => idle_down_reason(error, &exchanges.control),
-            });
-            return Some(exchanges.down(reason, context));
-        };
-        if let Stage::Switching(..) = exchange.stage {
-            let dispatcher = self.dispatcher.take()?;
-            return Some(exchanges.upgraded(dispatcher, context));
-        }
-        // What has been received of a response is there to be taken, though the connection is over. hyper may leave a
-        // request unanswered whose turn came together with the end of the connection.
-        entry.credit = Credit::new(Flow::Unlimited, false);
-        *context.relay = Window::for_relay();
-        let progress = exchange.poll(false, &exchanges.control, &mut task::Context::from_waker(Waker::noop()));
-        let reason = match progress {
-            Poll::Ready(progress) => exchanges.progress(progress, context),
-            Poll::Pending => Some(match result {
-                Ok(()) => DownReason::Closed,
-                Err(error) => down_reason(error, &exchanges.control),
+    /// Takes the next of what was received.
+    fn take(&mut self, context: &mut Context<'_, K>) -> Poll<Option<Exit<K>>> {
+        match self.exchanges.take(context) {
+            Taken::Nothing => Poll::Pending,
+            Taken::Piece => Poll::Ready(None),
+            Taken::Over(reason) => Poll::Ready(Some(self.exchanges.down(reason, context))),
+            Taken::Through => Poll::Ready(match self.io.take() {
+                Some(io) => Some(self.exchanges.opened(io.boxed(), context)),
+                None => Some(self.exchanges.down(DownReason::Closed, context)),
             }),
-        };
-        reason.map(|reason| exchanges.down(reason, context))
+            Taken::Switch(headers, chosen) => Poll::Ready(match self.io.take() {
+                Some(io) => Some(self.exchanges.upgraded(io, (headers, chosen), context)),
+                None => Some(self.exchanges.down(DownReason::Closed, context)),
+            }),
+        }
     }
 
-    /// One thing that is to be done, in the order of their weight.
-    fn poll_once(&mut self, context: &mut Context<'_, K>, cx: &mut task::Context<'_>) -> Poll<Option<Exit<K>>> {
-        if let Poll::Ready(progress) = self.exchanges.poll_progress(context, cx) {
-            let reason = self.exchanges.progress(progress, context);
-            return Poll::Ready(reason.map(|reason| self.exchanges.down(reason, context)));
+    /// Begins what may begin, and writes as much as the peer takes.
+    fn write(&mut self, context: &mut Context<'_, K>, cx: &mut task::Context<'_>) -> Look {
+        let Some(io) = self.io.as_mut().filter(|_| self.unwritable.is_none()) else { return Look::Nothing };
+        let exchanges = &mut self.exchanges;
+        loop {
+            exchanges.stage_body(context, cx);
+            while exchanges.may_start() {
+                if exchanges.is_quiet() && self.looks > 0 {
+                    return Look::Nothing;
+                }
+                self.looks = MAX_LOOKS;
+                exchanges.start_next(context);
+                exchanges.stage_body(context, cx);
+            }
+            let before = exchanges.writer.written();
+            match exchanges.writer.poll_write(io, cx) {
+                Poll::Ready(Ok(true)) => exchanges.wrote(before),
+                Poll::Ready(Ok(false)) | Poll::Pending => return Look::Nothing,
+                Poll::Ready(Err(error)) => {
+                    // What the peer has answered before is there to be read.
+                    self.unwritable = Some(error);
+                    return Look::Done;
+                }
+            }
         }
-        if self.poll_dispatcher(context, cx).is_ready() {
-            self.exchanges.inform(context);
-            return Poll::Ready(None);
+    }
+
+    /// Reads once, unless those who receive what was read must allow it first.
+    fn read(&mut self, context: &mut Context<'_, K>, cx: &mut task::Context<'_>) -> Look {
+        let Some(io) = &mut self.io else { return Look::Over(DownReason::Closed) };
+        let exchanges = &mut self.exchanges;
+        if exchanges.is_held_up(context.relay) {
+            return self.unwritable.take().map_or(Look::Nothing, |error| Look::Over((&error).into()));
         }
-        self.exchanges.poll_waiting(context, cx)
+        match block::poll_read(io, exchanges.turn, cx) {
+            Poll::Ready(Ok(bytes)) if bytes.is_empty() => {
+                if exchanges.take_end(context) {
+                    return Look::Over(exchanges.last.take().unwrap_or(DownReason::Closed));
+                }
+                let idle = exchanges.streams.active().is_none();
+                let last = exchanges.last.take_if(|_| idle);
+                Look::Over(last.unwrap_or(DownReason::Closed))
+            }
+            Poll::Ready(Ok(_)) if exchanges.is_quiet() && exchanges.may_start() => Look::Over(Fault::Unasked.into()),
+            Poll::Ready(Ok(bytes)) => {
+                exchanges.turn = exchanges.turn.saturating_sub(bytes.len());
+                exchanges.reader.receive(bytes);
+                Look::Done
+            }
+            Poll::Ready(Err(error)) if exchanges.streams.active().is_none() => Look::Over(idle_down_reason(&error)),
+            Poll::Ready(Err(error)) => Look::Over((&error).into()),
+            Poll::Pending => self.unwritable.take().map_or(Look::Nothing, |error| Look::Over((&error).into())),
+        }
+    }
+
+    /// Nothing was there to be read: whether a request that is about to be written must still wait. The system may have
+    /// bytes that the runtime has not heard of yet.
+    fn looks_again(&mut self) -> bool {
+        if self.exchanges.may_start() && self.exchanges.is_quiet() && self.looks > 0 {
+            let unread = self.io.as_ref().is_some_and(ByteStream::has_unread);
+            self.looks = if unread { self.looks - 1 } else { 0 };
+            return true;
+        }
+        false
     }
 }
 
 impl<S: ByteStream, K: Sink> Protocol<K> for Http1<S, K> {
+    fn commands_first(&self) -> usize {
+        self.in_a_row
+    }
+
     fn begin_turn(&mut self) {
-        self.exchanges.control.begin_turn();
+        self.in_a_row = COMMANDS_IN_A_ROW;
+        self.exchanges.turn = self.share.begin();
     }
 
     fn command(&mut self, command: StreamCommand<K>, charge: Charge, context: &mut Context<'_, K>) {
+        self.in_a_row = self.in_a_row.saturating_sub(1);
+        if let StreamCommand::Send(outgoing) = &command {
+            // They are refused, each by an event, and may be many.
+            let calls = usize::try_from(outgoing.calls).unwrap_or(usize::MAX);
+            self.exchanges.turn = self.exchanges.turn.saturating_sub(calls.saturating_mul(EVENT));
+            self.in_a_row = 0;
+        }
         self.exchanges.command(command, charge, context);
     }
 
@@ -223,23 +310,54 @@ impl<S: ByteStream, K: Sink> Protocol<K> for Http1<S, K> {
             if let Some(reason) = self.exchanges.over.take() {
                 return Poll::Ready(self.exchanges.down(reason, context));
             }
-            self.exchanges.watch_peer(context);
+            self.exchanges.watch_peer();
             self.exchanges.watch_receiver(context);
-            if self.exchanges.control.is_turn_over() {
+            if self.exchanges.turn == 0 {
+                // A peer that uses up each turn leaves none for the timers.
+                if let Some(exit) = self.exchanges.end_late(context) {
+                    return Poll::Ready(exit);
+                }
                 end_turn(cx);
                 context.then = Then::Yield;
                 return Poll::Pending;
             }
-            let exit = match self.done {
-                Some(_) => self.after_dispatcher(context),
-                None => self.exchanges.idle_end(context),
-            };
-            match exit {
-                Some(exit) => return Poll::Ready(exit),
-                None if self.done.is_some() => continue,
-                None => {}
+            if let Some(exit) = self.exchanges.idle_end(context) {
+                return Poll::Ready(exit);
             }
-            match self.poll_once(context, cx) {
+            match self.take(context) {
+                Poll::Ready(Some(exit)) => return Poll::Ready(exit),
+                Poll::Ready(None) => continue,
+                Poll::Pending => {
+                    self.exchanges.reader.keep();
+                    self.exchanges.watch_receiver(context);
+                }
+            }
+            // What is late already is not begun: its connection would end with it.
+            if self.exchanges.may_start()
+                && let Some(exit) = self.exchanges.end_late(context)
+            {
+                return Poll::Ready(exit);
+            }
+            let wrote = self.write(context, cx);
+            self.exchanges.report_sent(context);
+            let look = match wrote {
+                Look::Nothing => self.read(context, cx),
+                look => look,
+            };
+            match look {
+                Look::Over(reason) => return Poll::Ready(self.exchanges.down(reason, context)),
+                Look::Done => continue,
+                Look::Nothing if self.looks_again() => {
+                    if self.looks == 0 {
+                        continue;
+                    }
+                    end_turn(cx);
+                    context.then = Then::Yield;
+                    return Poll::Pending;
+                }
+                Look::Nothing => {}
+            }
+            match self.exchanges.poll_timers(context, cx) {
                 Poll::Ready(Some(exit)) => return Poll::Ready(exit),
                 Poll::Ready(None) => {}
                 Poll::Pending => return Poll::Pending,
@@ -251,48 +369,33 @@ impl<S: ByteStream, K: Sink> Protocol<K> for Http1<S, K> {
     fn into_killed(self: Box<Self>) -> Vec<K::Stream> {
         Vec::new()
     }
+
+    fn is_idle(&self) -> bool {
+        self.exchanges.is_quiet() && self.exchanges.streams.none_waits()
+    }
+
+    fn lose(
+        mut self: Box<Self>,
+        reason: DownReason,
+        error: Option<StreamError<'_>>,
+        context: &mut Context<'_, K>,
+    ) -> Lost<K> {
+        self.exchanges.lose(&reason, error, context)
+    }
 }
 
 impl<K: Sink> Exchanges<K> {
-    fn poll_progress(&mut self, context: &Context<'_, K>, cx: &mut task::Context<'_>) -> Poll<exchange::Progress> {
-        let Some((entry, exchange)) = self.streams.active_mut() else { return Poll::Pending };
-        if context.relay.is_exhausted() && !entry.cancelled {
-            return Poll::Pending;
-        }
-        exchange.poll(entry.credit.is_held_up() && !entry.cancelled, &self.control, cx)
+    /// Whether nothing is under way, nor waits to be written.
+    fn is_quiet(&self) -> bool {
+        self.streams.active().is_none() && self.writer.is_empty()
     }
 
-    /// What is done while nothing comes: the next request has its turn, or a timer has passed.
-    fn poll_waiting(&mut self, context: &mut Context<'_, K>, cx: &mut task::Context<'_>) -> Poll<Option<Exit<K>>> {
-        let idle = self.streams.active().is_none();
-        // hyper takes no more when its dispatcher is about to end.
-        if idle && !self.streams.none_waits() && matches!(self.sender.poll_ready(cx), Poll::Ready(Ok(()))) {
-            self.start_next(context);
-            return Poll::Ready(None);
-        }
-        if is_due(self.shutdown.timer(), cx) {
-            return Poll::Ready(Some(self.cut_short(context)));
-        }
-        if idle && self.streams.none_waits() && is_due(self.keepalive.as_mut(), cx) {
-            self.control.send_empty_line();
-            self.keepalive = context.options.http.keepalive.map(alarm);
-            return Poll::Ready(None);
-        }
-        if is_due(self.deadline.as_mut().map(|deadline| &mut deadline.timer), cx) {
-            let reason = self.timed_out(context);
-            return Poll::Ready(reason.map(|reason| self.down(reason, context)));
-        }
-        if is_due(self.stalled.as_mut().map(|(_, timer)| timer), cx) {
-            let stalled = self.is_stalled().then(|| self.down(ConnectionError::SendTimeout.into(), context));
-            return Poll::Ready(stalled);
-        }
-        Poll::Pending
-    }
-
-    /// Whether the connection is to end now that nothing is under way.
+    /// Whether the connection is to end now that nothing is under way that can come to an end.
     fn idle_end(&mut self, context: &mut Context<'_, K>) -> Option<Exit<K>> {
-        if self.streams.active().is_some() {
-            return None;
+        match self.streams.active() {
+            Some((entry, _)) if is_abandoned(entry) => return Some(self.down(DownReason::Normal, context)),
+            Some(_) => return None,
+            None => {}
         }
         if self.shutdown.is_asked() {
             return Some(Exit::ShutDown);
@@ -301,59 +404,18 @@ impl<K: Sink> Exchanges<K> {
         Some(self.down(reason, context))
     }
 
-    /// The request under way has waited as long as it may: the reason, unless it isn't the peer that it has waited for.
-    fn timed_out(&mut self, context: &mut Context<'_, K>) -> Option<DownReason> {
-        let (entry, _) = self.streams.active()?;
-        let deadline = self.deadline.as_mut()?;
-        let now = Instant::now();
-        let from = match deadline.wait {
-            Wait::Upgrade | Wait::Response if context.relay.is_exhausted() && !entry.cancelled => now,
-            Wait::Upgrade | Wait::Response if entry.upload.as_ref().is_some_and(|upload| !upload.is_complete()) => now,
-            // A peer that takes the request is not expected to answer it yet.
-            Wait::Upgrade | Wait::Response => self.control.wrote_at(),
-            Wait::Body if is_held_up(entry, context.relay) => now,
-            Wait::Body => now - deadline.limit,
-        };
-        if from + deadline.limit > now {
-            deadline.restart(from);
-            return None;
-        }
-        let wait = deadline.wait;
-        self.deadline = None;
-        self.report_timeout(wait, context);
-        // What comes now cannot be distinguished from the answer to the next request.
-        Some(ConnectionError::Timeout(wait).into())
-    }
-
-    /// Starts the timer when the peer takes nothing more, and stops it when it does again.
-    fn watch_peer(&mut self, context: &Context<'_, K>) {
-        let Some(limit) = context.options.tcp.send_timeout else { return };
-        match self.control.blocked_at() {
-            None => self.stalled = None,
-            Some(written) if self.stalled.is_none() => self.stalled = Some((written, alarm(limit))),
-            Some(_) => {}
+    /// Reports to those who wait which parts of bodies are sent.
+    fn report_sent(&mut self, context: &mut Context<'_, K>) {
+        if !self.receipts.is_empty() {
+            self.receipts.wrote(self.writer.written());
+            self.receipts.report(false, context.sink);
         }
     }
 
-    /// Where nothing could be reported and now it can, the peer was held back: its time for the next part of the body begins
-    /// only now.
-    fn watch_receiver(&mut self, context: &Context<'_, K>) {
-        let held_up = self.streams.active().is_some_and(|(entry, _)| is_held_up(entry, context.relay));
-        let cancelled = self.streams.active().is_some_and(|(entry, _)| entry.cancelled);
-        if std::mem::replace(&mut self.held_up, held_up)
-            && !held_up
-            && !cancelled
-            && let Some(deadline) = &mut self.deadline
-            && deadline.wait == Wait::Body
-        {
-            deadline.restart(Instant::now());
-        }
-    }
-
-    /// The timer has expired: whether the peer has taken nothing in its time.
-    fn is_stalled(&mut self) -> bool {
-        let before = self.stalled.take().map(|(written, _)| written);
-        before.is_some() && before == self.control.blocked_at()
+    /// Whether nothing of what is received could be reported.
+    fn is_held_up(&self, relay: &Window) -> bool {
+        let Some((entry, exchange)) = self.streams.active().filter(|(entry, _)| !entry.cancelled) else { return false };
+        relay.is_exhausted() || exchange.stage == exchange::Stage::Body && entry.credit.is_held_up()
     }
 }
 
@@ -362,18 +424,9 @@ fn is_held_up<K: Sink>(entry: &Entry<K>, relay: &Window) -> bool {
     !entry.cancelled && (relay.is_exhausted() || entry.credit.is_held_up())
 }
 
-fn builder(options: &HttpOptions) -> Builder {
-    let mut builder = Builder::new();
-    builder
-        .max_headers(options.max_headers as usize)
-        .max_header_size(options.max_header_block_size)
-        .max_buf_size(options.max_header_block_size.saturating_add(1).max(READ_BUFFER))
-        .title_case_headers(options.title_case_headers);
-    builder
-}
-
 fn limits(options: &HttpOptions) -> Limits {
-    Limits { informs: options.max_informs, bytes: options.max_header_block_size, lines: options.max_headers }
+    let (bytes, trailers) = (options.max_header_block_size, options.max_trailer_block_size);
+    Limits { informs: options.max_informs, bytes, lines: options.max_headers, trailers }
 }
 
 #[cfg(test)]

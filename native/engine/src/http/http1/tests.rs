@@ -341,4 +341,8 @@ async fn a_user_who_drops_the_handle_closes_the_connection() {
 }
 
 mod limits;
+mod pipeline;
+mod receipts;
 mod requests;
+mod steps;
+mod whole;

@@ -202,3 +202,19 @@ async fn only_so_many_names_are_remembered_and_the_old_ones_are_forgotten() {
     gate.resolver.0.lock().remember("one".into(), found, Duration::ZERO);
     assert_eq!(gate.resolver.0.lock().remembered.len(), 1);
 }
+
+#[test]
+fn a_lack_of_descriptors_counts_whatever_else_the_system_says() {
+    let failed =
+        |errno: Option<i32>| Err(errno.map_or_else(|| io::Error::other("no name"), io::Error::from_raw_os_error));
+    for errno in [None, Some(busy())] {
+        assert!(matches!(answer(failed(errno), || Some(24)), Answer::System(24)));
+    }
+    assert!(matches!(answer(failed(Some(busy())), || None), Answer::System(number) if number == busy()));
+    assert!(matches!(answer(failed(None), || None), Answer::NotFound));
+}
+
+/// What pthreads may leave behind on the way.
+fn busy() -> i32 {
+    rustix::io::Errno::BUSY.raw_os_error()
+}

@@ -11,6 +11,17 @@ impl TlsError {
         Self { alert: "internal_error", text: "the keys must not be used any more, and TLS 1.2 has no others".into() }
     }
 
+    /// The fault of a client behind an error. Few read it, so that it has no sentences of its own.
+    pub(super) fn of_client(error: &Error) -> Self {
+        let Self { alert, text } = Self::from(error);
+        let text = match error {
+            Error::AlertReceived(_) => format!("the client sent the alert {alert}"),
+            _ => text.replace("the server", "the client"),
+        };
+        let alert = if let Error::NoCertificatesPresented = error { "certificate_required" } else { alert };
+        Self { alert, text }
+    }
+
     /// The host's name cannot be a server's.
     pub(super) fn bad_name(host: &str) -> Self {
         Self { alert: "unrecognized_name", text: format!("{host} is no name that a server can have a certificate for") }

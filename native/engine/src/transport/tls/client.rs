@@ -13,7 +13,7 @@ use rustls::{ClientConfig, KeyLog, KeyLogFile, SignatureScheme, SupportedProtoco
 use super::roots::{self, Anchors};
 use super::signatures;
 use super::verifier::Verifier;
-use super::x509::Certificate;
+use super::x509::{Certificate, Purpose};
 use super::{Identity, Key, Name, Roots, TlsOptions};
 
 /// How many configurations are kept though no connection uses them, so that their sessions can be resumed.
@@ -55,7 +55,7 @@ pub struct TlsClient {
 static CLIENTS: Mutex<VecDeque<Arc<TlsClient>>> = Mutex::new(VecDeque::new());
 
 /// Writes to the file that the environment variable SSLKEYLOGFILE names, if it is set.
-static KEY_LOG: LazyLock<Arc<dyn KeyLog>> = LazyLock::new(|| Arc::new(KeyLogFile::new()));
+pub(super) static KEY_LOG: LazyLock<Arc<dyn KeyLog>> = LazyLock::new(|| Arc::new(KeyLogFile::new()));
 
 /// How many configurations are kept.
 #[cfg(test)]
@@ -97,6 +97,15 @@ impl TlsClient {
         Ok(client)
     }
 
+    /// The same, but that this is the one protocol to be offered (ALPN, RFC 7301). It shares what can be resumed.
+    #[must_use]
+    pub fn with_alpn(&self, protocol: &[u8]) -> Arc<Self> {
+        let (mut options, mut config) = (self.options.clone(), ClientConfig::clone(&self.config));
+        options.alpn = vec![protocol.to_vec()];
+        config.alpn_protocols.clone_from(&options.alpn);
+        Arc::new(Self { options, anchors: self.anchors.clone(), config: Arc::new(config) })
+    }
+
     pub(super) fn config(&self) -> Arc<ClientConfig> {
         Arc::clone(&self.config)
     }
@@ -107,7 +116,7 @@ impl TlsClient {
 }
 
 fn config(options: &TlsOptions, system: Option<Anchors>) -> Result<ClientConfig, TlsOptionError> {
-    let provider = provider(options)?;
+    let provider = provider(options.ciphers.as_deref(), options.groups.as_deref())?;
     let algorithms = signatures::algorithms();
     let anchors = match &options.roots {
         _ if !options.verify => None,
@@ -119,11 +128,12 @@ fn config(options: &TlsOptions, system: Option<Anchors>) -> Result<ClientConfig,
         checks_name: options.name != Name::Disabled,
         further_names: options.further_names.iter().map(further_name).collect::<Result<_, _>>()?,
         depth: options.depth,
+        purpose: Purpose::Server,
         schemes: schemes(options, &algorithms)?,
         algorithms,
     };
     let builder = ClientConfig::builder_with_provider(Arc::new(provider))
-        .with_protocol_versions(&versions(options))
+        .with_protocol_versions(&versions(options.tls12, options.tls13))
         .map_err(|error| TlsOptionError { option: "versions", text: error.to_string() })?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier));
@@ -148,21 +158,24 @@ fn further_name(name: &String) -> Result<ServerName<'static>, TlsOptionError> {
     ServerName::try_from(name.strip_suffix('.').unwrap_or(name)).map(|name| name.to_owned()).map_err(bad)
 }
 
-fn versions(options: &TlsOptions) -> Vec<&'static SupportedProtocolVersion> {
-    let versions = [(options.tls13, &version::TLS13), (options.tls12, &version::TLS12)];
+pub(super) fn versions(tls12: bool, tls13: bool) -> Vec<&'static SupportedProtocolVersion> {
+    let versions = [(tls13, &version::TLS13), (tls12, &version::TLS12)];
     versions.into_iter().filter(|(wanted, _)| *wanted).map(|(_, version)| version).collect()
 }
 
-/// Those of ring's algorithms that the options name, in their order.
-fn provider(options: &TlsOptions) -> Result<CryptoProvider, TlsOptionError> {
+/// Those of ring's algorithms that are named, in their order.
+pub(super) fn provider(
+    ciphers: Option<&[String]>,
+    groups: Option<&[String]>,
+) -> Result<CryptoProvider, TlsOptionError> {
     let mut provider = ring::default_provider();
-    if let Some(names) = &options.ciphers {
+    if let Some(names) = ciphers {
         // rustls puts a prefix of its own before the names of RFC 8446.
         provider.cipher_suites = pick("ciphers", names, &provider.cipher_suites, |suite| {
             format!("{:?}", suite.suite()).replacen("TLS13_", "TLS_", 1)
         })?;
     }
-    if let Some(names) = &options.groups {
+    if let Some(names) = groups {
         provider.kx_groups =
             pick("groups", names, &provider.kx_groups, |group| format!("{:?}", group.name()).to_lowercase())?;
     }
@@ -215,7 +228,15 @@ struct Identities(Vec<Arc<CertifiedKey>>);
 
 impl Identities {
     fn new(identities: &[Identity]) -> Result<Self, TlsOptionError> {
-        identities.iter().map(certified_key).collect::<Result<_, _>>().map(Self)
+        let certified = identities.iter().map(|Identity { chain, key }| {
+            let key = match key {
+                Key::Pkcs1(der) => PrivateKeyDer::Pkcs1(der.clone().into()),
+                Key::Sec1(der) => PrivateKeyDer::Sec1(der.clone().into()),
+                Key::Pkcs8(der) => PrivateKeyDer::Pkcs8(der.clone().into()),
+            };
+            certified_key("identities", chain, &key)
+        });
+        certified.collect::<Result<_, _>>().map(Self)
     }
 }
 
@@ -229,17 +250,17 @@ impl ResolvesClientCert for Identities {
     }
 }
 
-fn certified_key(identity: &Identity) -> Result<Arc<CertifiedKey>, TlsOptionError> {
-    let chain = identity.chain.iter().map(|certificate| CertificateDer::from(certificate.clone())).collect();
-    let key = match &identity.key {
-        Key::Pkcs1(der) => PrivateKeyDer::Pkcs1(der.clone().into()),
-        Key::Sec1(der) => PrivateKeyDer::Sec1(der.clone().into()),
-        Key::Pkcs8(der) => PrivateKeyDer::Pkcs8(der.clone().into()),
-    };
-    let bad = |text: &str| TlsOptionError { option: "identities", text: text.into() };
-    let key = ring::sign::any_supported_type(&key).map_err(|_| bad("a key cannot be used"))?;
-    // Whoever asks for the certificate decides whether to trust it: here it need only have a key.
-    let first = identity.chain.first().and_then(|certificate| Certificate::read(certificate));
+/// A certificate of this side's, with its key, which the option names.
+pub(super) fn certified_key(
+    option: &'static str,
+    chain: &[Vec<u8>],
+    key: &PrivateKeyDer<'_>,
+) -> Result<Arc<CertifiedKey>, TlsOptionError> {
+    let bad = |text: &str| TlsOptionError { option, text: text.into() };
+    let key = ring::sign::any_supported_type(key).map_err(|_| bad("a key cannot be used"))?;
+    // Whoever gets the certificate decides whether to trust it: here it need only have a key.
+    let first = chain.first().and_then(|certificate| Certificate::read(certificate));
+    let chain = chain.iter().map(|certificate| CertificateDer::from(certificate.clone())).collect();
     let public = first.and_then(|certificate| certificate.public_key());
     match (key.public_key(), public) {
         (_, None) => Err(bad("a certificate cannot be decoded")),

@@ -9,7 +9,7 @@ use webpki::{EndEntityCert, Error};
 
 use super::alert::words;
 use super::verifier::{MIN_RSA_BITS, Objection, Refusal};
-use super::x509::{self, Certificate, date, distinguished_name, rsa_bits};
+use super::x509::{self, Certificate, Purpose, date, distinguished_name, rsa_bits};
 
 /// How many certificates are followed: one more than webpki takes.
 const MAX_PATH: usize = 8;
@@ -112,7 +112,7 @@ impl Presented<'_> {
                 )
             }
             Error::RequiredEkuNotFoundContext(_) | Error::EmptyEkuExtension => {
-                (is_at_fault(&|_, one| !one.is_for_servers()), "is not meant for servers".into())
+                (is_at_fault(&|_, one| !one.is_for(Purpose::Server)), "is not meant for servers".into())
             }
             Error::UnknownIssuer => self.unknown_issuer(path),
             Error::BadDerTime => {

@@ -1,27 +1,24 @@
 //! The handshake of TLS, on any byte stream.
 
-use std::sync::Arc;
-
-use rustls::client::UnbufferedClientConnection;
-use rustls::pki_types::ServerName;
+use rustls::Error;
 use rustls::unbuffered::{ConnectionState, UnbufferedStatus};
-use rustls::{ClientConfig, Error};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::output::Output;
+use super::side::Side;
 use super::stream::{MAX_PARTIAL, TlsByteStream};
 use super::verifier;
-use crate::error::{ConnectError, TlsError, is_cut};
+use crate::error::{ConnectError, is_cut};
 use crate::transport::ByteStream;
 
 /// A handshake under way.
-struct Handshake {
-    connection: UnbufferedClientConnection,
-    /// The server's name, which the texts of its errors begin with.
+struct Handshake<C> {
+    side: C,
+    /// The server's name at a client, which the texts of its errors begin with.
     host: Box<str>,
     /// Received, and not processed yet.
     partial: Vec<u8>,
-    /// Data that a server has sent right behind its part of the handshake.
+    /// Data that the peer has sent right behind its part of the handshake.
     plain: Vec<u8>,
     outgoing: Output,
 }
@@ -30,24 +27,24 @@ struct Handshake {
 enum Next {
     /// rustls is asked again: it has more to say.
     Process,
-    /// The server's answer is awaited.
+    /// The peer's answer is awaited.
     Receive,
     /// Nothing: the handshake is complete.
     Complete,
-    /// Nothing: the server has ended the connection.
+    /// Nothing: the peer has ended the connection.
     Closed,
 }
 
-/// Shakes hands with the server behind `io`.
+/// Shakes hands with the peer behind `io`.
 ///
 /// # Errors
 /// See [`ConnectError`].
-pub(super) async fn shake_hands<S: ByteStream>(
+pub(super) async fn shake_hands<S: ByteStream, C: Side>(
     mut io: S,
-    config: Arc<ClientConfig>,
-    name: ServerName<'static>,
-) -> Result<TlsByteStream<S>, ConnectError> {
-    let mut handshake = Handshake::new(config, name)?;
+    side: C,
+    host: Box<str>,
+) -> Result<TlsByteStream<S, C>, ConnectError> {
+    let mut handshake = Handshake { side, host, partial: Vec::new(), plain: Vec::new(), outgoing: Output::new() };
     loop {
         match handshake.process() {
             Ok(Next::Process) => {}
@@ -57,13 +54,13 @@ pub(super) async fn shake_hands<S: ByteStream>(
             }
             Ok(Next::Complete) => {
                 handshake.write(&mut io).await?;
-                let Handshake { connection, host, mut partial, plain, .. } = handshake;
+                let Handshake { side, host, mut partial, plain, .. } = handshake;
                 partial.shrink_to_fit();
-                return Ok(TlsByteStream::new(io, connection, host, partial, plain.into()));
+                return Ok(TlsByteStream::new(io, side, host, partial, plain.into()));
             }
             Ok(Next::Closed) => return Err(ConnectError::Closed),
             Err(error) => {
-                // The server gets an alert, if it still listens.
+                // The peer gets an alert, if it still listens.
                 let _ = io.write_all(handshake.outgoing.bytes()).await;
                 return Err(error);
             }
@@ -71,23 +68,17 @@ pub(super) async fn shake_hands<S: ByteStream>(
     }
 }
 
-impl Handshake {
-    fn new(config: Arc<ClientConfig>, name: ServerName<'static>) -> Result<Self, ConnectError> {
-        let host: Box<str> = name.to_str().into();
-        let connection = UnbufferedClientConnection::new(config, name).map_err(|error| failed(&error, &host, None))?;
-        Ok(Self { connection, host, partial: Vec::new(), plain: Vec::new(), outgoing: Output::new() })
-    }
-
+impl<C: Side> Handshake<C> {
     /// Lets rustls do one step with what has been received.
     fn process(&mut self) -> Result<Next, ConnectError> {
         verifier::take_problem();
-        let UnbufferedStatus { discard, state } = self.connection.process_tls_records(&mut self.partial);
+        let UnbufferedStatus { discard, state } = self.side.process(&mut self.partial);
         let next = match state {
             Ok(ConnectionState::EncodeTlsData(data)) => {
                 self.outgoing.encode(data);
                 Ok(Next::Process)
             }
-            // The bytes are written before the server's answer is awaited.
+            // The bytes are written before the peer's answer is awaited.
             Ok(ConnectionState::TransmitTlsData(data)) => {
                 data.done();
                 Ok(Next::Process)
@@ -101,10 +92,11 @@ impl Handshake {
             Ok(ConnectionState::WriteTraffic(_)) => Ok(Next::Complete),
             Ok(ConnectionState::PeerClosed | ConnectionState::Closed) => Ok(Next::Closed),
             Ok(_) => Ok(Next::Receive),
-            Err(error) => Err(failed(&error, &self.host, verifier::take_problem())),
+            Err(error) => Err(self.failed(&error, verifier::take_problem())),
         };
         self.partial.drain(..discard);
-        next.inspect_err(|_| self.outgoing.encode_last(&mut self.connection))
+        self.side.learn();
+        next.inspect_err(|_| self.outgoing.encode_last(&mut self.side))
     }
 
     async fn write(&mut self, io: &mut impl ByteStream) -> Result<(), ConnectError> {
@@ -114,7 +106,7 @@ impl Handshake {
         };
         match written.await {
             Err(error) if !is_cut(&error) => Err(error.into()),
-            // A server that refuses the connection has sent an alert before it closed, which is still to be read.
+            // A peer that refuses the connection has sent an alert before it closed, which is still to be read.
             _ => {
                 self.outgoing.clear();
                 Ok(())
@@ -124,7 +116,7 @@ impl Handshake {
 
     async fn read(&mut self, io: &mut impl ByteStream) -> Result<(), ConnectError> {
         if self.partial.len() >= MAX_PARTIAL {
-            return Err(failed(&Error::PeerSentOversizedRecord, &self.host, None));
+            return Err(self.failed(&Error::PeerSentOversizedRecord, None));
         }
         match io.read_buf(&mut self.partial).await {
             Ok(0) => Err(ConnectError::Closed),
@@ -133,8 +125,8 @@ impl Handshake {
             Err(error) => Err(error.into()),
         }
     }
-}
 
-fn failed(error: &Error, host: &str, problem: Option<String>) -> ConnectError {
-    TlsError::from(error).during_handshake(host, problem).into()
+    fn failed(&self, error: &Error, problem: Option<String>) -> ConnectError {
+        C::fault(error, &self.host, problem).into()
+    }
 }

@@ -1,4 +1,4 @@
-//! TLS on a byte stream, by rustls. The server is verified before any data is sent.
+//! TLS on a byte stream, by rustls, from either end. A client verifies the server before any data is sent.
 
 mod alert;
 mod client;
@@ -7,6 +7,8 @@ mod handshake;
 mod output;
 mod path;
 mod roots;
+mod server;
+mod side;
 mod signatures;
 mod stream;
 mod verifier;
@@ -15,11 +17,14 @@ mod x509;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
+use rustls::client::UnbufferedClientConnection;
 use rustls::pki_types::ServerName;
 
 #[cfg(test)]
 use self::client::clients;
 pub use self::client::{TlsClient, TlsClientError, TlsOptionError};
+pub use self::server::{ClientAuth, ServerCertificate, ServerSide, TlsPeer, TlsServer, TlsServerOptions, accept};
+use self::side::Side;
 pub use self::stream::TlsByteStream;
 use super::{ByteStream, within};
 use crate::error::ConnectError;
@@ -114,7 +119,10 @@ pub async fn connect<S: ByteStream>(
     timeout: Option<Duration>,
 ) -> Result<TlsByteStream<S>, ConnectError> {
     let name = server_name(host, client.name())?;
-    within(timeout, handshake::shake_hands(io, client.config(), name)).await
+    let host: Box<str> = name.to_str().into();
+    let side = UnbufferedClientConnection::new(client.config(), name);
+    let side = side.map_err(|error| UnbufferedClientConnection::fault(&error, &host, None))?;
+    within(timeout, handshake::shake_hands(io, side, host)).await
 }
 
 /// A name without its final dot (RFC 6066, 3), or an address, for which no name is sent.

@@ -1,10 +1,8 @@
 //! Bytes that rustls encodes or encrypts, on their way to the stream below.
 
-use rustls::client::{ClientConnectionData, UnbufferedClientConnection};
 use rustls::unbuffered::{ConnectionState, EncodeError, EncodeTlsData, EncryptError, WriteTraffic};
 
-/// What encrypts data for the server.
-pub(super) type Traffic<'a> = WriteTraffic<'a, ClientConnectionData>;
+use super::side::Side;
 
 /// Bytes to be written. The buffer is longer than the part in use, so that it need not be cleared each time.
 #[derive(Default)]
@@ -55,7 +53,7 @@ impl Output {
     }
 
     /// Appends a message of rustls's own, as part of a handshake.
-    pub(super) fn encode(&mut self, mut data: EncodeTlsData<'_, ClientConnectionData>) {
+    pub(super) fn encode<D>(&mut self, mut data: EncodeTlsData<'_, D>) {
         let required = |error: &EncodeError| match error {
             EncodeError::InsufficientSize(size) => Some(size.required_size),
             EncodeError::AlreadyEncoded => None,
@@ -64,10 +62,10 @@ impl Output {
         let _ = self.append(|room| data.encode(room), required);
     }
 
-    /// Appends rustls's last messages after a fault of the server's: nothing is received any more.
-    pub(super) fn encode_last(&mut self, connection: &mut UnbufferedClientConnection) {
-        while connection.wants_write() {
-            match connection.process_tls_records(&mut []).state {
+    /// Appends rustls's last messages after a fault of the peer's: nothing is received any more.
+    pub(super) fn encode_last(&mut self, side: &mut impl Side) {
+        while side.common().wants_write() {
+            match side.process(&mut []).state {
                 Ok(ConnectionState::EncodeTlsData(data)) => self.encode(data),
                 _ => return,
             }
@@ -78,10 +76,10 @@ impl Output {
     ///
     /// # Errors
     /// The connection's keys must not be used any more.
-    pub(super) fn encrypt(
+    pub(super) fn encrypt<D>(
         &mut self,
-        traffic: &mut Traffic<'_>,
-        mut write: impl FnMut(&mut Traffic<'_>, &mut [u8]) -> Result<usize, EncryptError>,
+        traffic: &mut WriteTraffic<'_, D>,
+        mut write: impl FnMut(&mut WriteTraffic<'_, D>, &mut [u8]) -> Result<usize, EncryptError>,
     ) -> Result<(), EncryptError> {
         let required = |error: &EncryptError| match error {
             EncryptError::InsufficientSize(size) => Some(size.required_size),

@@ -7,14 +7,16 @@ use std::cell::RefCell;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::thread::LocalKey;
 
 use bytes::{Buf, Bytes};
 use rustls::Error;
 use rustls::client::UnbufferedClientConnection;
-use rustls::unbuffered::{ConnectionState, EncryptError, UnbufferedStatus};
+use rustls::unbuffered::{ConnectionState, EncryptError, UnbufferedStatus, WriteTraffic};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::output::{Output, Traffic};
+use super::output::Output;
+use super::side::Side;
 use crate::error::{TlsError, Truncated};
 use crate::transport::ByteStream;
 
@@ -33,23 +35,32 @@ const LARGE_RECORD: usize = 4 * 1024;
 pub(super) const MAX_PARTIAL: usize = 128 * 1024;
 
 thread_local! {
-    /// The input of the read under way: the bytes kept from the read before, then the new ones.
-    static INPUT: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
-    /// The output of the write under way.
-    static OUTPUT: RefCell<Output> = const { RefCell::new(Output::new()) };
+    /// The input of the reads under way: the bytes kept from the read before, then the new ones. There are several where
+    /// TLS is spoken inside of TLS.
+    static INPUT: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+    /// The output of the writes under way.
+    static OUTPUT: RefCell<Vec<Output>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Lends a buffer that nobody else on this thread has just now.
+fn with_buffer<T: Default, R>(buffers: &'static LocalKey<RefCell<Vec<T>>>, work: impl FnOnce(&mut T) -> R) -> R {
+    let mut buffer = buffers.with_borrow_mut(Vec::pop).unwrap_or_default();
+    let result = work(&mut buffer);
+    buffers.with_borrow_mut(|buffers| buffers.push(buffer));
+    result
 }
 
 /// A TLS connection. When it is dropped, it sends a close_notify (RFC 8446, 6.1), if the stream below takes that at
 /// once. Its errors are those of the stream below, [`TlsError`] and [`Truncated`].
-pub struct TlsByteStream<S: ByteStream> {
+pub struct TlsByteStream<S: ByteStream, C: Side = UnbufferedClientConnection> {
     io: S,
     /// In a box, because the stream moves from one stage of a connection to the next.
-    tls: Box<Tls>,
+    tls: Box<Tls<C>>,
 }
 
-struct Tls {
-    connection: UnbufferedClientConnection,
-    /// The server's name, which the texts of its errors begin with.
+struct Tls<C> {
+    side: C,
+    /// The server's name at a client, which the texts of its errors begin with.
     host: Box<str>,
     /// Received, and not decrypted yet.
     partial: Vec<u8>,
@@ -70,11 +81,11 @@ struct Tls {
     closed: bool,
 }
 
-fn close_notify(traffic: &mut Traffic<'_>, room: &mut [u8]) -> Result<usize, EncryptError> {
+fn close_notify<D>(traffic: &mut WriteTraffic<'_, D>, room: &mut [u8]) -> Result<usize, EncryptError> {
     traffic.queue_close_notify(room)
 }
 
-impl Tls {
+impl<C: Side> Tls<C> {
     /// Appends to `output` what `write` encrypts.
     ///
     /// # Errors
@@ -82,14 +93,14 @@ impl Tls {
     fn encrypt(
         &mut self,
         output: &mut Output,
-        write: impl FnMut(&mut Traffic<'_>, &mut [u8]) -> Result<usize, EncryptError>,
+        write: impl FnMut(&mut WriteTraffic<'_, C::Data>, &mut [u8]) -> Result<usize, EncryptError>,
     ) -> io::Result<()> {
         if self.failed.is_some() {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
         loop {
             // It holds no whole record, but rustls may have begun with a message in it.
-            match self.connection.process_tls_records(&mut self.partial).state {
+            match self.side.process(&mut self.partial).state {
                 Ok(ConnectionState::EncodeTlsData(data)) => output.encode(data),
                 Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
                 Ok(ConnectionState::WriteTraffic(mut traffic)) => {
@@ -108,7 +119,7 @@ impl Tls {
         let (mut done, mut plain, mut records) = (0, 0, 0);
         let mut outgoing = Output::new();
         loop {
-            let UnbufferedStatus { discard, state } = self.connection.process_tls_records(&mut input[done..]);
+            let UnbufferedStatus { discard, state } = self.side.process(&mut input[done..]);
             let more = match state {
                 Ok(ConnectionState::ReadTraffic(mut traffic)) => {
                     while let Some(Ok(record)) = traffic.next_record() {
@@ -132,8 +143,8 @@ impl Tls {
                 }
                 Ok(_) => false,
                 Err(error) => {
-                    self.failed = Some(TlsError::from(&error).with_host(&self.host));
-                    outgoing.encode_last(&mut self.connection);
+                    self.failed = Some(C::fault(&error, &self.host, None));
+                    outgoing.encode_last(&mut self.side);
                     false
                 }
             };
@@ -153,17 +164,11 @@ impl Tls {
     }
 }
 
-impl<S: ByteStream> TlsByteStream<S> {
+impl<S: ByteStream, C: Side> TlsByteStream<S, C> {
     /// The stream after its handshake: `partial` has been received and not decrypted yet, `plain` has been decrypted.
-    pub(super) fn new(
-        io: S,
-        connection: UnbufferedClientConnection,
-        host: Box<str>,
-        partial: Vec<u8>,
-        plain: Bytes,
-    ) -> Self {
+    pub(super) fn new(io: S, side: C, host: Box<str>, partial: Vec<u8>, plain: Bytes) -> Self {
         let tls = Tls {
-            connection,
+            side,
             host,
             partial,
             large: false,
@@ -177,10 +182,14 @@ impl<S: ByteStream> TlsByteStream<S> {
         Self { io, tls: Box::new(tls) }
     }
 
+    pub(super) fn side_mut(&mut self) -> &mut C {
+        &mut self.tls.side
+    }
+
     /// The protocol that the server has chosen, if it has chosen one (ALPN, RFC 7301).
     #[must_use]
     pub fn alpn(&self) -> Option<&[u8]> {
-        self.tls.connection.alpn_protocol()
+        self.tls.side.common().alpn_protocol()
     }
 
     /// Writes what has been encrypted.
@@ -200,9 +209,9 @@ impl<S: ByteStream> TlsByteStream<S> {
     fn poll_encrypt(
         &mut self,
         cx: &mut Context<'_>,
-        write: impl FnMut(&mut Traffic<'_>, &mut [u8]) -> Result<usize, EncryptError>,
+        write: impl FnMut(&mut WriteTraffic<'_, C::Data>, &mut [u8]) -> Result<usize, EncryptError>,
     ) -> Poll<io::Result<()>> {
-        OUTPUT.with_borrow_mut(|output| {
+        with_buffer(&OUTPUT, |output| {
             output.clear();
             self.tls.encrypt(output, write)?;
             let output = output.bytes();
@@ -224,11 +233,11 @@ impl<S: ByteStream> TlsByteStream<S> {
 
     /// Reads once and lends the decrypted data to `take`. Returns how many bytes of data there were.
     fn poll_decrypt(&mut self, cx: &mut Context<'_>, take: &mut dyn FnMut(&[u8])) -> Poll<io::Result<usize>> {
-        INPUT.with_borrow_mut(|input| {
+        with_buffer(&INPUT, |input| {
             let chunk = if self.tls.large { LARGE_CHUNK } else { CHUNK };
             let kept = self.tls.partial.len();
             if kept > MAX_PARTIAL {
-                let error = TlsError::from(&Error::PeerSentOversizedRecord).with_host(&self.tls.host);
+                let error = C::fault(&Error::PeerSentOversizedRecord, &self.tls.host, None);
                 return Poll::Ready(Err(io::Error::other(error)));
             }
             if input.len() < kept + chunk {
@@ -250,7 +259,7 @@ impl<S: ByteStream> TlsByteStream<S> {
     }
 }
 
-impl<S: ByteStream> ByteStream for TlsByteStream<S> {
+impl<S: ByteStream, C: Side> ByteStream for TlsByteStream<S, C> {
     fn reads_in_place(&self) -> bool {
         false
     }
@@ -293,7 +302,7 @@ impl<S: ByteStream> ByteStream for TlsByteStream<S> {
     }
 }
 
-impl<S: ByteStream> AsyncRead for TlsByteStream<S> {
+impl<S: ByteStream, C: Side> AsyncRead for TlsByteStream<S, C> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.tls.plain.is_empty() {
@@ -319,7 +328,7 @@ impl<S: ByteStream> AsyncRead for TlsByteStream<S> {
 
 /// Bytes count as written when the stream below has taken all of their encrypted form, so that a caller may rely on it.
 /// Until then the write is pending, and must be repeated with the same bytes.
-impl<S: ByteStream> AsyncWrite for TlsByteStream<S> {
+impl<S: ByteStream, C: Side> AsyncWrite for TlsByteStream<S, C> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         ready!(this.poll_send(cx))?;
@@ -356,7 +365,7 @@ impl<S: ByteStream> AsyncWrite for TlsByteStream<S> {
     }
 }
 
-impl<S: ByteStream> Drop for TlsByteStream<S> {
+impl<S: ByteStream, C: Side> Drop for TlsByteStream<S, C> {
     fn drop(&mut self) {
         let mut notify = Output::new();
         if !self.tls.closed {

@@ -17,9 +17,9 @@ use tokio_rustls::{TlsAcceptor, server};
 use super::*;
 use crate::error::{ConnectionError, DownReason};
 
-type Authority = CertifiedIssuer<'static, KeyPair>;
+pub(super) type Authority = CertifiedIssuer<'static, KeyPair>;
 
-fn authority(name: &str) -> Authority {
+pub(super) fn authority(name: &str) -> Authority {
     CertifiedIssuer::self_signed(authority_params(name), KeyPair::generate().unwrap()).unwrap()
 }
 
@@ -29,7 +29,7 @@ fn authority_params(name: &str) -> CertificateParams {
     params
 }
 
-fn named(name: &str, hosts: &[&str]) -> CertificateParams {
+pub(super) fn named(name: &str, hosts: &[&str]) -> CertificateParams {
     let hosts: Vec<String> = hosts.iter().map(|host| (*host).to_owned()).collect();
     let mut params = CertificateParams::new(hosts).unwrap();
     params.distinguished_name = DistinguishedName::new();
@@ -38,7 +38,7 @@ fn named(name: &str, hosts: &[&str]) -> CertificateParams {
 }
 
 /// A server's certificate and key: issued by the authority, and as the function makes it.
-fn issued(authority: &Authority, change: impl FnOnce(&mut CertificateParams)) -> (Vec<u8>, Vec<u8>) {
+pub(super) fn issued(authority: &Authority, change: impl FnOnce(&mut CertificateParams)) -> (Vec<u8>, Vec<u8>) {
     let mut params = named("a server", &["localhost", "127.0.0.1"]);
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     change(&mut params);
@@ -58,7 +58,7 @@ fn server_config_of(chain: Vec<Vec<u8>>, key: Vec<u8>) -> ServerConfig {
     builder.with_no_client_auth().with_single_cert(chain, PrivateKeyDer::Pkcs8(key.into())).unwrap()
 }
 
-fn trusting(authority: &Authority) -> TlsOptions {
+pub(super) fn trusting(authority: &Authority) -> TlsOptions {
     TlsOptions {
         verify: true,
         roots: Roots::These(vec![authority.der().to_vec()]),
@@ -240,7 +240,7 @@ async fn a_chain_may_have_as_many_certificates_between_its_ends_as_depth_says() 
 }
 
 /// A certificate, which the authority has signed if it says so, and its key.
-fn ca(subject: &str, issuer: &Authority) -> Authority {
+pub(super) fn ca(subject: &str, issuer: &Authority) -> Authority {
     CertifiedIssuer::signed_by(authority_params(subject), KeyPair::generate().unwrap(), issuer).unwrap()
 }
 
@@ -434,4 +434,19 @@ fn what_cannot_be_honoured_is_named() {
     let stranger = Key::Pkcs8(KeyPair::generate().unwrap().serialize_der());
     let identity = Identity { chain: vec![certificate], key: stranger };
     assert_eq!(option(TlsOptions { identities: vec![identity], ..trusting(&root) }), "identities");
+}
+
+#[tokio::test]
+async fn one_protocol_alone_can_be_offered_with_all_else_the_same() {
+    let root = authority("a root");
+    let mut config = server_config(issued(&root, |_| ()));
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let client = TlsClient::new(TlsOptions { alpn: vec![b"h2".to_vec()], ..trusting(&root) }).unwrap();
+    for (client, chosen) in [(client.with_alpn(b"http/1.1"), &b"http/1.1"[..]), (client, b"h2")] {
+        let (near, far) = tokio::io::duplex(64 * 1024);
+        let (server, client) = tokio::join!(acceptor.accept(far), connect(near, "localhost", &client, None));
+        assert_eq!(client.unwrap().alpn(), Some(chosen));
+        assert_eq!(server.unwrap().get_ref().1.alpn_protocol(), Some(chosen));
+    }
 }

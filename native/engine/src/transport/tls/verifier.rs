@@ -1,4 +1,4 @@
-//! Whether a server's certificate proves its name.
+//! Whether a server's certificate proves its name, and whether a client's is trusted.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -7,13 +7,16 @@ use std::time::Duration;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls13_signature_with_raw_key};
 use rustls::pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, TrustAnchor, UnixTime};
-use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, PeerMisbehaved, SignatureScheme};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::{
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, PeerMisbehaved, SignatureScheme,
+};
 use webpki::{EndEntityCert, KeyUsage, RawPublicKeyEntity};
 
 use super::fault::Presented;
 use super::path;
 use super::roots::Anchors;
-use super::x509::{Certificate, rsa_bits};
+use super::x509::{Certificate, Purpose, rsa_bits};
 
 thread_local! {
     /// The sentence for the last certificate that was refused. rustls's errors have no place for it.
@@ -34,8 +37,10 @@ pub(super) struct Verifier {
     pub(super) checks_name: bool,
     /// Other names that it must be for as well.
     pub(super) further_names: Vec<ServerName<'static>>,
-    /// The most certificates between the server's and the root's.
+    /// The most certificates between the peer's and the root's.
     pub(super) depth: u8,
+    /// Whose certificates they are.
+    pub(super) purpose: Purpose,
     pub(super) algorithms: WebPkiSupportedAlgorithms,
     pub(super) schemes: Vec<SignatureScheme>,
 }
@@ -93,16 +98,30 @@ impl From<Objection> for CertificateError {
     }
 }
 
+/// The most bytes of the roots' names that a client is sent.
+const MAX_HINTS: usize = 16 * 1024;
+
 /// The shortest modulus that ring verifies signatures with.
 pub(super) const MIN_RSA_BITS: usize = 2048;
 
 impl Verifier {
+    /// For clients, which have no names to prove.
+    pub(super) fn of_clients(
+        anchors: Anchors,
+        depth: u8,
+        algorithms: WebPkiSupportedAlgorithms,
+        schemes: Vec<SignatureScheme>,
+    ) -> Self {
+        let (purpose, further_names) = (Purpose::Client, Vec::new());
+        Self { anchors: Some(anchors), checks_name: false, further_names, depth, purpose, algorithms, schemes }
+    }
+
     fn check(
         &self,
         anchors: &Anchors,
         end_entity: &CertificateDer<'_>,
         intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
+        server_name: Option<&ServerName<'_>>,
         now: UnixTime,
     ) -> Result<(), CertificateError> {
         let result = match EndEntityCert::try_from(end_entity) {
@@ -113,8 +132,11 @@ impl Verifier {
             Err(error) => Err(error.into()),
         };
         result.map_err(|refusal| {
-            let presented = Presented { end_entity, others: intermediates, anchors, algorithms: &self.algorithms };
-            PROBLEM.set(Some(presented.describe(&refusal)));
+            // To describe it takes signatures more, which a server does not check for strangers.
+            if let Purpose::Server = self.purpose {
+                let presented = Presented { end_entity, others: intermediates, anchors, algorithms: &self.algorithms };
+                PROBLEM.set(Some(presented.describe(&refusal)));
+            }
             refusal.into()
         })
     }
@@ -124,7 +146,7 @@ impl Verifier {
         &self,
         end_entity: &CertificateDer<'_>,
         certificate: &EndEntityCert<'_>,
-        server_name: &ServerName<'_>,
+        server_name: Option<&ServerName<'_>>,
         now: UnixTime,
     ) -> Result<(), Refusal> {
         let read = Certificate::read(end_entity).ok_or(webpki::Error::BadDer)?;
@@ -138,7 +160,7 @@ impl Verifier {
         if now.as_secs() > not_after {
             return Err(webpki::Error::CertExpired { time: now, not_after: since_1970(not_after) }.into());
         }
-        if !read.is_for_servers() {
+        if !read.is_for(self.purpose) {
             return Err(webpki::Error::EmptyEkuExtension.into());
         }
         if has_weak_key(end_entity) {
@@ -153,7 +175,7 @@ impl Verifier {
         end_entity: &CertificateDer<'_>,
         certificate: &EndEntityCert<'_>,
         intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
+        server_name: Option<&ServerName<'_>>,
         now: UnixTime,
     ) -> Result<(), Refusal> {
         let candidates = path::candidates(certificate, intermediates, anchors)?;
@@ -178,7 +200,7 @@ impl Verifier {
         anchors: &Anchors,
         certificate: &EndEntityCert<'_>,
         intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
+        server_name: Option<&ServerName<'_>>,
         now: UnixTime,
     ) -> Result<(), webpki::Error> {
         let check = |path: &webpki::VerifiedPath<'_>| {
@@ -187,14 +209,21 @@ impl Verifier {
             }
             Ok(())
         };
-        let usage = KeyUsage::server_auth();
+        let usage = match self.purpose {
+            Purpose::Server => KeyUsage::server_auth(),
+            Purpose::Client => KeyUsage::client_auth(),
+        };
         let algorithms = self.algorithms.all;
         certificate.verify_for_usage(algorithms, anchors, intermediates, now, usage, None, Some(&check))?;
         self.check_name(certificate, server_name)
     }
 
-    fn check_name(&self, certificate: &EndEntityCert<'_>, server_name: &ServerName<'_>) -> Result<(), webpki::Error> {
-        let mut names = self.checks_name.then_some(server_name).into_iter().chain(&self.further_names);
+    fn check_name(
+        &self,
+        certificate: &EndEntityCert<'_>,
+        server_name: Option<&ServerName<'_>>,
+    ) -> Result<(), webpki::Error> {
+        let mut names = server_name.filter(|_| self.checks_name).into_iter().chain(&self.further_names);
         names.try_for_each(|name| certificate.verify_is_valid_for_subject_name(name))
     }
 
@@ -259,7 +288,7 @@ impl ServerCertVerifier for Verifier {
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         if let Some(anchors) = &self.anchors {
-            self.check(anchors, end_entity, intermediates, server_name, now)?;
+            self.check(anchors, end_entity, intermediates, Some(server_name), now)?;
         }
         Ok(ServerCertVerified::assertion())
     }
@@ -300,6 +329,69 @@ impl ServerCertVerifier for Verifier {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.schemes.clone()
+    }
+}
+
+/// What of a client's certificate is checked, and whether there must be one.
+#[derive(Debug)]
+pub(super) struct ClientVerifier {
+    verifier: Verifier,
+    mandatory: bool,
+    /// The names of the roots, which help a client to choose a certificate.
+    hints: Vec<DistinguishedName>,
+}
+
+impl ClientVerifier {
+    pub(super) fn new(verifier: Verifier, mandatory: bool) -> Self {
+        let names = verifier.anchors.iter().flat_map(|anchors| anchors.iter());
+        let hints: Vec<_> = names.map(|anchor| DistinguishedName::in_sequence(&anchor.subject)).collect();
+        // More than this would not fit into their message, and any client can do without.
+        let fit = hints.iter().map(|hint| hint.as_ref().len()).sum::<usize>() <= MAX_HINTS;
+        Self { verifier, mandatory, hints: if fit { hints } else { Vec::new() } }
+    }
+}
+
+impl ClientCertVerifier for ClientVerifier {
+    fn client_auth_mandatory(&self) -> bool {
+        self.mandatory
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &self.hints
+    }
+
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        if let Some(anchors) = &self.verifier.anchors {
+            self.verifier.check(anchors, end_entity, intermediates, None, now)?;
+        }
+        Ok(ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        ServerCertVerifier::verify_tls12_signature(&self.verifier, message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        ServerCertVerifier::verify_tls13_signature(&self.verifier, message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.verifier.schemes.clone()
     }
 }
 

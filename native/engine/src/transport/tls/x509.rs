@@ -37,8 +37,16 @@ mod extension {
     pub(super) const EXTENDED_KEY_USAGE: &[u8] = &[0x55, 0x1d, 37];
 }
 
-/// id-kp-serverAuth (RFC 5280, 4.2.1.12).
+/// id-kp-serverAuth and id-kp-clientAuth (RFC 5280, 4.2.1.12).
 const SERVER_AUTH: &[u8] = b"\x2b\x06\x01\x05\x05\x07\x03\x01";
+const CLIENT_AUTH: &[u8] = b"\x2b\x06\x01\x05\x05\x07\x03\x02";
+
+/// Whose certificate it is to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    Server,
+    Client,
+}
 
 /// A certificate (RFC 5280, 4.1). Sequences are without their outermost tag.
 #[derive(Clone, Copy)]
@@ -154,11 +162,15 @@ impl<'a> Certificate<'a> {
         self.extension(extension::NAME_CONSTRAINTS).is_some()
     }
 
-    /// Whether it may be a server's, or vouch for one.
-    pub(super) fn is_for_servers(&self) -> bool {
+    /// Whether it may be such a peer's, or vouch for one.
+    pub(super) fn is_for(&self, purpose: Purpose) -> bool {
+        let wanted = match purpose {
+            Purpose::Server => SERVER_AUTH,
+            Purpose::Client => CLIENT_AUTH,
+        };
         let Some(purposes) = self.extension(extension::EXTENDED_KEY_USAGE) else { return true };
         let purposes = element(purposes).map_or(&[][..], |(_, purposes, _)| purposes);
-        elements(purposes).any(|(_, purpose)| purpose == SERVER_AUTH)
+        elements(purposes).any(|(_, purpose)| purpose == wanted)
     }
 
     /// The hosts that it is for, as people write them.

@@ -2,17 +2,20 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | `negotiation` | the offer, and the check of the answer |
+//! | `negotiation` | the offer, the answer, and the check of the answer |
 //! | `inflater` | the context that the peer's messages are decompressed with |
 //! | `deflater` | the context that ours are compressed with |
+//! | `alone` | messages without a context, compressed once for many |
 //!
 //! A context is made at its first use. Where no context takeover was agreed on, it is given back after each message,
 //! so that an idle connection holds none.
 
+mod alone;
 mod deflater;
 mod inflater;
 mod negotiation;
 
+pub use alone::Alone;
 pub use deflater::Deflater;
 pub use inflater::{Inflated, Inflater};
 pub use negotiation::Agreed;

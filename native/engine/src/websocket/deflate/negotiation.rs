@@ -1,4 +1,4 @@
-//! The offer, and the check of the answer (RFC 7692, 7.1).
+//! The offer, the answer, and the check of the answer (RFC 7692, 7.1).
 
 use crate::error::HandshakeError;
 use crate::options::DeflateOptions;
@@ -15,11 +15,11 @@ const MAX_BITS: u8 = 15;
 pub struct Agreed {
     /// The server compresses each message by itself.
     pub server_no_context_takeover: bool,
-    /// We do.
+    /// The client does.
     pub client_no_context_takeover: bool,
     /// The server's window, in bits.
     pub server_max_window_bits: u8,
-    /// Our window, in bits.
+    /// The client's window, in bits.
     pub client_max_window_bits: u8,
     pub(super) level: u8,
     pub(super) mem_level: u8,
@@ -100,6 +100,57 @@ impl DeflateOptions {
     }
 }
 
+impl DeflateOptions {
+    /// Takes one extension of a client's offer, if it is this one and can be had: what is agreed on, and the answer.
+    pub(crate) fn answer(&self, offer: &str) -> Option<(Agreed, String)> {
+        let mut parts = offer.split(';').map(str::trim);
+        if parts.next() != Some(NAME) {
+            return None;
+        }
+        let mut found = Parameters::default();
+        for parameter in parts {
+            found.read_offered(parameter).ok()?;
+        }
+        let at_most = |bits: Option<u8>| bits.unwrap_or(MAX_BITS);
+        let client_most = at_most(self.client_max_window_bits);
+        // A client that does not offer it knows no smaller window (RFC 7692, 7.1.2.2).
+        if client_most < MAX_BITS && found.client_max_window_bits.is_none() {
+            return None;
+        }
+        let agreed = Agreed {
+            // The server may ask for these where the client has not (RFC 7692, 7.1.1).
+            server_no_context_takeover: found.server_no_context_takeover || self.server_no_context_takeover,
+            client_no_context_takeover: found.client_no_context_takeover || self.client_no_context_takeover,
+            server_max_window_bits: at_most(found.server_max_window_bits).min(at_most(self.server_max_window_bits)),
+            client_max_window_bits: at_most(found.client_max_window_bits).min(client_most),
+            level: self.level,
+            mem_level: self.mem_level,
+        };
+        let answer = agreed.answer(&found);
+        Some((agreed, answer))
+    }
+}
+
+impl Agreed {
+    /// The answer to an offer with these parameters.
+    fn answer(&self, found: &Parameters) -> String {
+        let mut answer = String::from(NAME);
+        if self.server_no_context_takeover {
+            answer.push_str("; server_no_context_takeover");
+        }
+        if self.client_no_context_takeover {
+            answer.push_str("; client_no_context_takeover");
+        }
+        if found.server_max_window_bits.is_some() || self.server_max_window_bits < MAX_BITS {
+            answer.push_str(&format!("; server_max_window_bits={}", self.server_max_window_bits));
+        }
+        if found.client_max_window_bits.is_some() {
+            answer.push_str(&format!("; client_max_window_bits={}", self.client_max_window_bits));
+        }
+        answer
+    }
+}
+
 #[derive(Default)]
 struct Parameters {
     server_no_context_takeover: bool,
@@ -109,6 +160,15 @@ struct Parameters {
 }
 
 impl Parameters {
+    /// One parameter of an offer, in which the client's window may stand without a value: any will do.
+    fn read_offered(&mut self, parameter: &str) -> Result<(), ()> {
+        match (parameter, self.client_max_window_bits) {
+            ("client_max_window_bits", None) => self.client_max_window_bits = Some(MAX_BITS),
+            _ => self.read(parameter)?,
+        }
+        Ok(())
+    }
+
     /// One parameter: known, once, and with a value or without as it must be.
     fn read(&mut self, parameter: &str) -> Result<(), ()> {
         let (name, value) = match parameter.split_once('=') {

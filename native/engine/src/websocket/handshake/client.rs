@@ -1,8 +1,9 @@
 //! The client's half of the opening handshake (RFC 6455, 4.1): the headers that ask, and the check of the answer.
 
 use http::header::{
-    CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS,
-    SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_ACCEPT,
+    SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, TE, TRANSFER_ENCODING,
+    UPGRADE,
 };
 use tungstenite::handshake::client::generate_key;
 use tungstenite::handshake::derive_accept_key;
@@ -13,10 +14,25 @@ use crate::options::DeflateOptions;
 use crate::options::WsOptions;
 use crate::websocket::deflate::Agreed;
 
+/// Headers of the user's that an extended CONNECT has no room for (RFC 9113, 8.2.2): the first by its nature, the others since
+/// they are for one connection.
+static NOT_OVER_HTTP2: [HeaderName; 9] = [
+    HOST,
+    CONNECTION,
+    UPGRADE,
+    TRANSFER_ENCODING,
+    CONTENT_LENGTH,
+    TE,
+    SEC_WEBSOCKET_KEY,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+];
+
 /// What was asked, to check the answer against.
 #[derive(Debug)]
 pub struct Asked {
-    accept: String,
+    /// The answer to the key; an extended CONNECT has none.
+    accept: Option<String>,
     subprotocols: Vec<String>,
     deflate: Option<DeflateOptions>,
 }
@@ -38,13 +54,7 @@ pub fn request_headers(
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
     headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
     headers.insert(SEC_WEBSOCKET_KEY, HeaderValue::from_str(&key)?);
-    let subprotocols = subprotocols(options, &user);
-    if !subprotocols.is_empty() {
-        headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_str(&subprotocols.join(", "))?);
-    }
-    if let Some(deflate) = &options.compress {
-        headers.insert(SEC_WEBSOCKET_EXTENSIONS, HeaderValue::from_str(&deflate.offer())?);
-    }
+    let subprotocols = offer(options, &user, &mut headers)?;
     for (name, value) in user {
         if name == HOST {
             headers.insert(name, value);
@@ -52,8 +62,47 @@ pub fn request_headers(
             headers.try_append(name, value)?;
         }
     }
-    let accept = derive_accept_key(key.as_bytes());
+    let accept = Some(derive_accept_key(key.as_bytes()));
     Ok((headers, Asked { accept, subprotocols, deflate: options.compress.clone() }))
+}
+
+/// The headers of an extended CONNECT (RFC 8441, 5), which has no key, and nothing that concerns one connection alone: the
+/// handshake's own, then the user's. Their host is left out, since `:authority` says it.
+///
+/// # Errors
+/// When a header can't be sent: a subprotocol can't stand in one, or they are too many.
+pub fn connect_headers(
+    options: &WsOptions,
+    user: Vec<(HeaderName, HeaderValue)>,
+) -> Result<(HeaderMap, Asked), http::Error> {
+    let mut headers = HeaderMap::try_with_capacity(user.len().saturating_add(3))?;
+    headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+    let subprotocols = offer(options, &user, &mut headers)?;
+    let named: Vec<_> =
+        user.iter().filter(|(name, _)| name == CONNECTION).flat_map(|(_, value)| elements(value)).collect();
+    let of_connection = |name: &HeaderName| named.iter().any(|named| name.as_str().eq_ignore_ascii_case(named));
+    for (name, value) in &user {
+        if name != SEC_WEBSOCKET_PROTOCOL && !NOT_OVER_HTTP2.contains(name) && !of_connection(name) {
+            headers.try_append(name, value.clone())?;
+        }
+    }
+    Ok((headers, Asked { accept: None, subprotocols, deflate: options.compress.clone() }))
+}
+
+/// Offers the subprotocols, which it returns, and the extension.
+fn offer(
+    options: &WsOptions,
+    user: &[(HeaderName, HeaderValue)],
+    headers: &mut HeaderMap,
+) -> Result<Vec<String>, http::Error> {
+    let subprotocols = subprotocols(options, user);
+    if !subprotocols.is_empty() {
+        headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_str(&subprotocols.join(", "))?);
+    }
+    if let Some(deflate) = &options.compress {
+        headers.insert(SEC_WEBSOCKET_EXTENSIONS, HeaderValue::from_str(&deflate.offer())?);
+    }
+    Ok(subprotocols)
 }
 
 /// What is offered: the subprotocols of the options, and those that the user's headers add to them.
@@ -68,11 +117,19 @@ fn subprotocols(options: &WsOptions, user: &[(HeaderName, HeaderValue)]) -> Vec<
     names
 }
 
-/// Checks the headers of a 101 response.
+/// Checks the headers of a 101 response, or of the 2xx that answers an extended CONNECT.
 ///
 /// # Errors
 /// The first thing that is wrong with them.
 pub fn check_response(asked: &Asked, headers: &HeaderMap) -> Result<Chosen, HandshakeError> {
+    if let Some(accept) = &asked.accept {
+        check_switch(accept, headers)?;
+    }
+    Ok(Chosen { subprotocol: check_subprotocol(asked, headers)?, deflate: check_extensions(asked, headers)? })
+}
+
+/// What a 101 response alone says.
+fn check_switch(expected: &str, headers: &HeaderMap) -> Result<(), HandshakeError> {
     if !tokens(headers, &UPGRADE).any(|token| token.eq_ignore_ascii_case("websocket")) {
         return Err(HandshakeError::Upgrade);
     }
@@ -80,10 +137,10 @@ pub fn check_response(asked: &Asked, headers: &HeaderMap) -> Result<Chosen, Hand
         return Err(HandshakeError::Connection);
     }
     let accept = headers.get(SEC_WEBSOCKET_ACCEPT).ok_or(HandshakeError::MissingAccept)?;
-    if accept.as_bytes() != asked.accept.as_bytes() {
+    if accept.as_bytes() != expected.as_bytes() {
         return Err(HandshakeError::WrongAccept);
     }
-    Ok(Chosen { subprotocol: check_subprotocol(asked, headers)?, deflate: check_extensions(asked, headers)? })
+    Ok(())
 }
 
 /// One of the subprotocols asked for, or none.
@@ -140,7 +197,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(UPGRADE, HeaderValue::from_static("WebSocket"));
         headers.insert(CONNECTION, HeaderValue::from_static("keep-alive, Upgrade"));
-        headers.insert(SEC_WEBSOCKET_ACCEPT, HeaderValue::from_str(&asked.accept).unwrap());
+        headers.insert(SEC_WEBSOCKET_ACCEPT, HeaderValue::from_str(asked.accept.as_deref().unwrap()).unwrap());
         for (name, value) in more {
             headers.insert(HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_str(value).unwrap());
         }
@@ -217,6 +274,31 @@ mod tests {
         assert_eq!(with(&asked_nothing, "permessage-deflate"), extension("permessage-deflate"));
         assert_eq!(with(&asked_deflate, "permessage-deflate, x-snap"), extension("x-snap"));
         assert_eq!(with(&asked_deflate, "permessage-deflate, permessage-deflate"), extension("permessage-deflate"));
+    }
+
+    #[test]
+    fn an_extended_connect_has_no_key_and_nothing_for_one_connection_alone() {
+        let user = ["host", "connection", "x-hop", "upgrade", "te", "content-length", "keep-alive", "x-one"];
+        let value = |name| if name == "connection" { "upgrade, X-Hop" } else { "1" };
+        let user = user.map(|name| (HeaderName::from_static(name), HeaderValue::from_static(value(name)))).to_vec();
+        let options = WsOptions {
+            subprotocols: vec!["a".into(), "b".into()],
+            compress: Some(DeflateOptions::default()),
+            ..WsOptions::default()
+        };
+        let (headers, asked) = connect_headers(&options, user).unwrap();
+        let names: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
+        assert_eq!(names, ["sec-websocket-version", "sec-websocket-protocol", "sec-websocket-extensions", "x-one"]);
+        let answer = |name, value: &'static str| HeaderMap::from_iter([(name, HeaderValue::from_static(value))]);
+        assert_eq!(check_response(&asked, &HeaderMap::new()), Ok(Chosen::default()));
+        let chosen = check_response(&asked, &answer(SEC_WEBSOCKET_PROTOCOL, "b")).unwrap();
+        assert_eq!(chosen.subprotocol.as_deref(), Some("b"));
+        let chosen = check_response(&asked, &answer(SEC_WEBSOCKET_EXTENSIONS, "permessage-deflate")).unwrap();
+        assert!(chosen.deflate.is_some());
+        let wrong = check_response(&asked, &answer(SEC_WEBSOCKET_PROTOCOL, "c"));
+        assert_eq!(wrong, Err(HandshakeError::Subprotocol("c".into())));
+        let wrong = check_response(&asked, &answer(SEC_WEBSOCKET_EXTENSIONS, "x-snap"));
+        assert_eq!(wrong, Err(HandshakeError::Extension("x-snap".into())));
     }
 
     #[test]

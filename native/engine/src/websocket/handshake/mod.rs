@@ -3,10 +3,12 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`client`] | the headers that ask for a WebSocket, and the check of the answer |
+//! | [`server`] | what answers the key, and the choice among the extensions that are offered |
 
 pub mod client;
+pub mod server;
 
-pub use client::{Asked, check_response, request_headers};
+pub use client::{Asked, check_response, connect_headers, request_headers};
 
 use super::deflate::Agreed;
 

@@ -8,6 +8,7 @@ use super::super::deflate::Agreed;
 use super::super::frame::MAX_CONTROL_PAYLOAD;
 use super::super::inbound::{ControlPayload, Inbound, Received};
 use super::super::role::Role;
+use super::super::watched::Seen;
 use super::{DRAINED_MESSAGE, INFLATION, MAX_ANSWERS, MAX_DRAINED, MESSAGES, Phase, Reading, SETTLE, Session, Setting};
 use crate::error::{ConnectionError, DownReason};
 use crate::event::{Event, Message};
@@ -67,6 +68,11 @@ impl<P: Payload> Reader<P> {
         self.turn > 0
     }
 
+    /// See [`Inbound::limit`].
+    pub(super) fn limit(&mut self, max_frame_size: Option<Option<u64>>, max_message_size: Option<Option<u64>>) {
+        self.inbound.limit(max_frame_size, max_message_size);
+    }
+
     pub(super) fn keep(&mut self, bytes: Bytes) {
         self.bytes_received += bytes.len() as u64;
         if self.kept.is_empty() {
@@ -74,6 +80,16 @@ impl<P: Payload> Reader<P> {
         } else {
             self.kept.extend_from_slice(&bytes);
         }
+    }
+
+    /// See [`Inbound::watch`].
+    pub(super) fn watch(&mut self) {
+        self.inbound.watch();
+    }
+
+    /// See [`Inbound::take_seen`].
+    pub(super) fn take_seen(&mut self) -> Vec<Seen> {
+        self.inbound.take_seen()
     }
 
     pub(super) fn take_counts(&mut self) -> (u64, Received) {
@@ -90,21 +106,25 @@ impl<K: Sink> Session<K> {
     /// Whether the receiver, or the relay to it, must first show that it keeps up. It is then given nothing
     /// more, not even what one read has brought with what it was given: that may be thousands of messages, or inflate to
     /// a thousand times its size.
-    fn awaits_grant(&self, context: &Context<'_, K>) -> bool {
+    pub(super) fn awaits_grant(&self, context: &Context<'_, K>) -> bool {
         self.credit.awaits_grant() || context.relay.is_exhausted()
     }
 
-    /// Whether nothing more is decoded for now.
+    /// Whether nothing more is decoded for now. Where the connection is the WebSocket, the number of messages that the
+    /// user has allowed is looked at between reads alone, as in gun.
     fn is_held_up(&self, context: &Context<'_, K>) -> bool {
-        self.reader.turn == 0 || self.awaits_grant(context)
+        let is_spent = !self.alone && matches!(self.reader.peer, Peer::Sends) && self.credit.is_spent();
+        self.reader.turn == 0 || is_spent || self.awaits_grant(context)
     }
 
     /// Whether reading is not paused.
     pub(super) fn may_read(&self, context: &Context<'_, K>) -> bool {
         match self.phase {
             Phase::Open | Phase::Closing => {
-                let wanted = matches!(self.reader.peer, Peer::HasClosed { .. }) || !self.credit.is_spent();
-                wanted && !self.awaits_grant(context)
+                // A close of ours is answered, whether the user wants messages or not.
+                let is_paused = self.credit.is_spent() || self.is_open() && !self.settings.active;
+                let has_closed = matches!(self.reader.peer, Peer::HasClosed { .. });
+                (has_closed || !is_paused) && !self.awaits_grant(context)
             }
             Phase::Settling(_) => false,
             Phase::Answering | Phase::Failing(_) | Phase::Failed(_) => true,
@@ -140,6 +160,11 @@ impl<K: Sink> Session<K> {
         self.reader.inbound.wanted()
     }
 
+    /// How many bytes have been received and are kept, since they may not be decoded yet.
+    pub(crate) fn kept(&self) -> usize {
+        self.reader.kept.len()
+    }
+
     /// So many bytes of the turn are used up.
     pub fn spend_turn(&mut self, n: usize) {
         self.reader.turn = self.reader.turn.saturating_sub(n);
@@ -173,7 +198,11 @@ impl<K: Sink> Session<K> {
     /// `n` bytes have been read into what [`Session::direct`] gave.
     pub fn advance(&mut self, n: usize, context: &mut Context<'_, K>) -> ControlFlow<DownReason> {
         self.count(n);
-        match self.reader.inbound.advance(n) {
+        let advanced = self.reader.inbound.advance(n);
+        if self.watch.is_some() {
+            self.report_seen(context);
+        }
+        match advanced {
             Ok(Some(message)) => self.deliver(message, context),
             Ok(None) => {}
             Err(error) => return self.fail(error, context),
@@ -239,6 +268,9 @@ impl<K: Sink> Session<K> {
             if self.reader.inbound.is_spent() {
                 self.reader.turn = 0;
             }
+            if self.watch.is_some() {
+                self.report_seen(context);
+            }
             match next {
                 Ok(None) => return ControlFlow::Continue(consumed),
                 Ok(Some(message)) => self.deliver(message, context),
@@ -250,7 +282,7 @@ impl<K: Sink> Session<K> {
     }
 
     fn deliver(&mut self, message: Message<'_, K::Payload>, context: &mut Context<'_, K>) {
-        let closes = matches!(message, Message::Close(_));
+        let close = if let Message::Close(close) = &message { Some(close.map(|(code, _)| code)) } else { None };
         let silent = match &message {
             Message::Ping(payload) => {
                 if self.is_open() {
@@ -258,18 +290,27 @@ impl<K: Sink> Session<K> {
                 }
                 self.settings.silence_pings
             }
-            Message::Pong(_) => self.settings.silence_pings,
+            Message::Pong(payload) => {
+                let is_own = self.settings.silence_own_pongs && self.life.is_answer(payload);
+                is_own || self.settings.silence_pings
+            }
             _ => false,
         };
         if !silent {
             self.report_message(message, context);
         }
-        if closes {
+        if let Some(code) = close {
+            self.close_code = code;
             if self.is_open() {
-                self.outbound.push_close(1000);
+                self.outbound.push_close_answer(code);
             }
             self.close(Phase::Answering, context);
         }
+    }
+
+    /// What came with the handshake: it is decoded when the session has its turn.
+    pub fn receive_later(&mut self, bytes: Bytes) {
+        self.reader.keep(bytes);
     }
 
     fn report_message(&mut self, message: Message<'_, K::Payload>, context: &mut Context<'_, K>) {
@@ -279,6 +320,7 @@ impl<K: Sink> Session<K> {
         }
         self.credit.spend(len);
         self.spend_turn(self.reader.message);
+        self.reported = true;
         context.sink.event(Event::Message { stream: &self.stream, message });
         if let Some((messages, bytes)) = self.credit.ask() {
             context.sink.event(Event::FlowCheck { stream: &self.stream, messages, bytes });

@@ -20,9 +20,10 @@ fn limited(stream: u32, body: Body) -> StreamCommand<Recorder> {
         target: Uri::from_static("/"),
         headers: Vec::new(),
         body,
-        flow: Flow::Unlimited,
+        flow: None,
         response_timeout: Some(TEN_SECONDS),
         body_timeout: Some(TEN_SECONDS),
+        timeout: None,
     }))
 }
 
@@ -182,7 +183,7 @@ async fn the_peer_is_not_late_while_it_takes_the_request_or_is_not_read_or_waits
     // Nobody reads what it sends.
     let (mut client, mut peer) = connected(options(), BUFFER);
     let StreamCommand::Request(mut request) = limited(1, empty()) else { unreachable!() };
-    request.flow = Flow::Messages(1);
+    request.flow = Some(Flow::Messages(1));
     client.handle.send(StreamCommand::Request(request));
     peer.request().await;
     peer.write("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\na").await;
@@ -201,7 +202,7 @@ async fn the_time_for_the_next_part_of_a_body_begins_when_the_receiver_allows_it
     const WINDOW: usize = 4 * 1024 * 1024;
     let (mut client, mut peer) = connected(options(), BUFFER);
     let StreamCommand::Request(mut request) = limited(1, empty()) else { unreachable!() };
-    request.flow = Flow::Auto;
+    request.flow = Some(Flow::Auto);
     client.handle.send(StreamCommand::Request(request));
     peer.request().await;
     peer.write(format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", WINDOW + 1)).await;
@@ -224,7 +225,7 @@ async fn to_allow_more_than_is_needed_gives_the_peer_no_more_time() {
     for answered in [false, true] {
         let (mut client, mut peer) = connected(options(), BUFFER);
         let StreamCommand::Request(mut request) = limited(1, empty()) else { unreachable!() };
-        request.flow = Flow::Messages(1);
+        request.flow = Some(Flow::Messages(1));
         client.handle.send(StreamCommand::Request(request));
         peer.request().await;
         if answered {

@@ -17,9 +17,10 @@ pub(super) fn request(stream: u32, method: Method, body: Body) -> StreamCommand<
         target,
         headers: Vec::new(),
         body,
-        flow: Flow::Unlimited,
+        flow: None,
         response_timeout: None,
         body_timeout: None,
+        timeout: None,
     }))
 }
 
@@ -29,7 +30,7 @@ pub(super) fn get(stream: u32) -> StreamCommand<Recorder> {
 
 pub(super) fn body(stream: u32, data: &'static str, fin: Fin) -> StreamCommand<Recorder> {
     let data = Bytes::from_static(data.as_bytes());
-    StreamCommand::Data(Box::new(RequestData { stream, caller: CALLER, data, fin: fin == Fin::Fin }))
+    StreamCommand::Data(Box::new(RequestData { stream, caller: CALLER, data, fin: fin == Fin::Fin, receipt: None }))
 }
 
 #[tokio::test(start_paused = true)]
@@ -111,7 +112,7 @@ async fn what_waits_to_be_sent_is_limited_and_accounted_for() {
 async fn an_exhausted_flow_holds_the_server_back() {
     let (mut client, mut peer) = connected(options(), 1000);
     let StreamCommand::Request(mut request) = get(1) else { unreachable!() };
-    request.flow = Flow::Messages(1);
+    request.flow = Some(Flow::Messages(1));
     client.handle.send(StreamCommand::Request(request));
     peer.request().await;
     let flood = tokio::spawn(async move {
@@ -227,7 +228,7 @@ async fn a_bare_line_feed_in_the_head_is_an_error() {
 #[tokio::test(start_paused = true)]
 async fn trailers_over_their_limit_are_an_error() {
     for len in [9_990, 10_000, 100_001] {
-        let (mut client, mut peer) = connected(options(), BUFFER);
+        let (mut client, mut peer) = connected(options(), 1 << 20);
         client.handle.send(get(1));
         peer.request().await;
         let trailer = "a".repeat(len);
@@ -360,7 +361,7 @@ async fn a_receiver_of_a_response_is_asked_under_auto_and_cancelled_streams_are_
     let (mut client, mut peer) = connected(options(), 1 << 20);
     for stream in [1, 2] {
         let StreamCommand::Request(mut request) = get(stream) else { unreachable!() };
-        request.flow = Flow::Auto;
+        request.flow = Some(Flow::Auto);
         client.handle.send(StreamCommand::Request(request));
     }
     respond_in_chunks(&mut peer, 5000).await;
@@ -417,13 +418,13 @@ async fn what_a_read_brought_before_a_fault_or_the_end_is_told_before_it() {
 
 #[tokio::test(start_paused = true)]
 async fn a_ping_ends_http_and_is_refused_where_it_would_mean_nothing() {
-    let ping = || Command::Ping(Box::new(crate::command::Ping { caller: CALLER, name: 9 }));
+    let ping = || Command::Ping(Box::new(crate::command::Ping { tunnel: None, caller: CALLER, name: 9 }));
     let (mut client, mut peer) = connected(options(), BUFFER);
     client.handle.send(get(1));
     peer.request().await;
     client.handle.send(ping());
     let reason = Reason::PingUnsupported;
-    client.expect_only(&[Told::Control(9), Told::Closed(1, reason.clone()), Told::Down(Http, reason, vec![1])]).await;
+    client.expect_only(&[Told::PingEnds(9), Told::Closed(1, reason.clone()), Told::Down(Http, reason, vec![1])]).await;
     let refused = Told::BadState(CALLER, crate::error::BadState::Ping);
     let (mut client, mut peer) = connected(options(), BUFFER);
     client.handle.send(get(1));

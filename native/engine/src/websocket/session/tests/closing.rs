@@ -65,6 +65,18 @@ async fn what_waited_to_be_sent_leaves_before_the_answer_to_the_servers_close() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_takes_many_turns_to_write_leaves_before_the_answer_to_the_servers_close() {
+    const LEN: usize = 8 << 20;
+    let (mut client, mut peer) = open(options(), 2 * LEN).await;
+    client.send_for(1, vec![Item::Large(Opcode::Binary, vec![1; LEN])]);
+    peer.write(frame(Opcode::Close, b"")).await;
+    client.expect_only(&[Told::Close(STREAM, None), Told::Sent(1), down(Reason::Normal)]).await;
+    assert!(peer.frame().await == (Opcode::Binary, vec![1; LEN]));
+    peer.expect_close(1000).await;
+    peer.expect_end().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_server_that_closes_and_then_takes_nothing_is_left_after_closing_timeout() {
     let (mut client, mut peer) = open(closing_timeout(Some(3 * SECOND)), 100).await;
     client.send(vec![Item::Large(Opcode::Binary, vec![1; 100_000])]);

@@ -9,8 +9,7 @@ use super::super::{EndReason, Ended, Reading, Session};
 use crate::command::{Item, Outgoing, Reply};
 use crate::error::{DownReason, ProtocolError};
 use crate::event::{Data, Event, Message, StreamError};
-use crate::options::DeflateOptions;
-use crate::options::{ConnectOptions, Endpoint, HttpOptions, Steps, TcpOptions, WsOptions};
+use crate::options::{DeflateOptions, WsOptions};
 use crate::protocol::Lender;
 use crate::sink::Sink;
 use crate::websocket::frame::{Opcode, append_masked, encode_as, encode_close_as};
@@ -84,19 +83,7 @@ impl Notes {
 }
 
 pub(super) fn lender() -> Lender<Notes> {
-    let options = ConnectOptions {
-        endpoint: Endpoint::Tcp { host: "localhost".into(), port: 80 },
-        authority: "localhost".into(),
-        connect_timeout: None,
-        domain_lookup_timeout: None,
-        tls_handshake_timeout: None,
-        observed: Steps::NONE,
-        reconnects: false,
-        tcp: TcpOptions::default(),
-        http: HttpOptions::default(),
-        ws: WsOptions::default(),
-    };
-    Lender::new(options, Notes::default())
+    Lender::new(None, Notes::default())
 }
 
 /// What both ends have agreed on: nothing, or to compress, in this way.
@@ -118,7 +105,18 @@ pub(super) struct End {
 
 impl End {
     pub(super) fn new(role: Role, stream: u32, chosen: &Chosen, alone: bool, lender: &mut Lender<Notes>) -> Self {
-        let options = WsOptions { silence_pings: false, ..WsOptions::default() };
+        Self::with(&WsOptions::default(), role, stream, chosen, alone, lender)
+    }
+
+    fn with(
+        options: &WsOptions,
+        role: Role,
+        stream: u32,
+        chosen: &Chosen,
+        alone: bool,
+        lender: &mut Lender<Notes>,
+    ) -> Self {
+        let options = WsOptions { silence_pings: false, ..options.clone() };
         let session = Session::new(stream, role, &options, chosen, alone, &mut lender.lend());
         Self { role, stream, session: Some(session), ended: None, wire: Vec::new() }
     }
@@ -150,8 +148,8 @@ impl End {
             left -= now;
         }
         session.publish(lender.lend().status);
-        if left > 0 && session.ends_when_written() {
-            self.end(DownReason::Normal, lender);
+        if let Some(reason) = session.end_when_written() {
+            self.end(reason, lender);
         }
         left < most
     }
@@ -245,9 +243,14 @@ pub(super) struct Pair {
 
 impl Pair {
     pub(super) fn new(chosen: &Chosen) -> Self {
+        Self::with(chosen, &WsOptions::default())
+    }
+
+    /// The server has these options.
+    pub(super) fn with(chosen: &Chosen, options: &WsOptions) -> Self {
         let (mut of_client, mut of_server) = (lender(), lender());
         let client = End::new(Role::Client, 1, chosen, true, &mut of_client);
-        let server = End::new(Role::Server, 2, chosen, true, &mut of_server);
+        let server = End::with(options, Role::Server, 2, chosen, true, &mut of_server);
         Self { client, server, of_client, of_server }
     }
 

@@ -6,9 +6,10 @@ use proptest::sample::Index;
 
 use super::super::EndReason;
 use super::ends::*;
-use crate::command::Item;
+use crate::command::{Item, Tune};
 use crate::error::{DownReason, ProtocolError};
-use crate::websocket::frame::Opcode;
+use crate::options::WsOptions;
+use crate::websocket::frame::{Opcode, encode_as};
 use crate::websocket::role::Role;
 
 /// What one end does.
@@ -18,6 +19,7 @@ enum Step {
     Ping(Vec<u8>),
     Write(usize),
     Read(usize),
+    Deflate(bool),
     Close,
 }
 
@@ -48,6 +50,7 @@ fn steps() -> impl Strategy<Value = Step> {
         2 => prop::collection::vec(any::<u8>(), 0..=125).prop_map(Step::Ping),
         8 => sizes().prop_map(Step::Write),
         8 => sizes().prop_map(Step::Read),
+        2 => any::<bool>().prop_map(Step::Deflate),
         1 => Just(Step::Close),
     ]
 }
@@ -94,6 +97,11 @@ fn step(pair: &mut Pair, role: Role, step: Step, sent: &mut Sent) {
         Step::Read(most) => {
             pair.read(role, most);
         }
+        Step::Deflate(on) => {
+            if let Some(session) = &mut end.session {
+                session.tune(&Tune { deflate: Some(on), ..Tune::default() });
+            }
+        }
         Step::Close => {
             // What stands behind it is not sent.
             let items = vec![end.close(1000), end.encoded(Opcode::Text, b"never")];
@@ -115,11 +123,14 @@ fn apart(seen: Vec<Seen>) -> (Vec<Seen>, Vec<Vec<u8>>) {
     (messages, pongs)
 }
 
-/// What one end has sent and what it was told of that, against what the other has received.
-fn check(pair: &mut Pair, role: Role, sent: &Sent) {
+/// What one end has sent and what it was told of that, against what the other has received. Where that one was `left`, the
+/// other does not await what it sent last.
+fn check(pair: &mut Pair, role: Role, sent: &Sent, left: bool) {
     let (end, lender, other) = pair.side(role);
-    let told = lender.sink().0.iter().filter(|(_, seen)| matches!(seen, Seen::Sent(_)));
-    assert!(told.eq(&sent.receipts.iter().map(|number| (None, Seen::Sent(*number))).collect::<Vec<_>>()));
+    let told: Vec<_> = lender.sink().0.iter().filter(|(_, seen)| matches!(seen, Seen::Sent(_))).collect();
+    assert!(left || told.len() == sent.receipts.len());
+    let expected: Vec<_> = sent.receipts.iter().map(|number| (None, Seen::Sent(*number))).collect();
+    assert!(told.iter().copied().eq(expected.iter().take(told.len())));
     let (_, pongs) = apart(lender.sink().of(end.stream));
     let pings = sent.messages.iter().filter_map(|sent| if let Seen::Ping(ping) = sent { Some(ping) } else { None });
     assert!(pings.take(pongs.len()).eq(pongs.iter()), "pings are answered in order");
@@ -131,7 +142,8 @@ fn check(pair: &mut Pair, role: Role, sent: &Sent) {
     });
     let (stream, other) = (other.stream, role.peer());
     let (received, _) = apart(pair.side(other).1.sink().of(stream));
-    assert!(received == sent.messages, "{received:?} is not {:?}", sent.messages);
+    let expected = if left { sent.messages.get(..received.len()) } else { Some(&sent.messages[..]) };
+    assert!(Some(&received[..]) == expected, "{received:?} is not {:?}", sent.messages);
 }
 
 proptest! {
@@ -146,8 +158,9 @@ proptest! {
             Some("; client_max_window_bits=8"),
         ]),
         closes_first: bool,
+        linger: bool,
     ) {
-        let mut pair = Pair::new(&chosen(compression));
+        let mut pair = Pair::with(&chosen(compression), &WsOptions { linger, ..WsOptions::default() });
         let (mut of_client, mut of_server) = (Sent::default(), Sent::default());
         for (by_client, done) in steps {
             let (role, sent) =
@@ -157,8 +170,8 @@ proptest! {
         let (role, sent) = if closes_first { (Role::Client, &mut of_client) } else { (Role::Server, &mut of_server) };
         step(&mut pair, role, Step::Close, sent);
         pair.settle();
-        check(&mut pair, Role::Client, &of_client);
-        check(&mut pair, Role::Server, &of_server);
+        check(&mut pair, Role::Client, &of_client, !linger && of_server.closed);
+        check(&mut pair, Role::Server, &of_server, false);
     }
 
     #[test]
@@ -197,6 +210,67 @@ proptest! {
     }
 }
 
+/// A session that has written the first of two messages to its last byte, and has not been asked for more.
+fn written() -> Pair {
+    let mut pair = Pair::new(&chosen(None));
+    let (client, lender, _) = pair.side(Role::Client);
+    for receipt in 1..=2 {
+        let item = client.encoded(Opcode::Text, b"twelve bytes");
+        client.send(Some(receipt), vec![item], lender);
+        if receipt == 1 {
+            client.write(2 + 4 + 12, lender);
+        }
+    }
+    assert_eq!(lender.sink().0, []);
+    pair
+}
+
+#[test]
+fn what_has_been_written_when_the_session_ends_is_reported_as_sent() {
+    let mut pair = written();
+    pair.client.cut(&mut pair.of_client);
+    assert_eq!(pair.of_client.sink().0, [(None, Seen::Sent(1)), (None, Seen::NotSent(2))]);
+    assert_eq!(pair.of_client.queued(None), 0);
+}
+
+#[test]
+fn what_has_been_written_when_the_peer_takes_no_more_is_reported_as_sent() {
+    let mut pair = written();
+    pair.client.session.as_mut().unwrap().drop_unsent(&mut pair.of_client.lend());
+    assert_eq!(pair.of_client.sink().0, [(None, Seen::Sent(1)), (None, Seen::NotSent(2))]);
+    assert_eq!(pair.of_client.queued(None), 0);
+}
+
+#[test]
+fn a_session_whose_answer_to_a_close_is_not_written_to_its_end_goes_on() {
+    let mut pair = Pair::new(&chosen(None));
+    let (server, lender, _) = pair.side(Role::Server);
+    server.read(&[0x88, 0x82, 0, 0, 0, 0, 0x0f, 0xa0], lender);
+    for _ in 0..2 {
+        server.write(3, lender);
+    }
+    assert!(server.ended.is_some());
+    assert_eq!(server.wire, [0x88, 2, 0x0f, 0xa0]);
+}
+
+#[test]
+fn a_server_echoes_the_code_of_a_close_and_a_client_answers_with_1000() {
+    for code in [None, Some(4000), Some(1001)] {
+        for (role, answer) in [(Role::Client, Some(1000)), (Role::Server, code)] {
+            let mut pair = Pair::new(&chosen(None));
+            let (peer, lender, _) = pair.side(role.peer());
+            let mut empty = Vec::new();
+            encode_as(peer.role, &mut empty, Opcode::Close, false, b"");
+            let close = code.map_or(Item::Close(empty), |code| peer.close(code));
+            peer.send(None, vec![close], lender);
+            pair.settle();
+            let (peer, lender, end) = pair.side(role.peer());
+            assert!(peer.ended.is_some() && end.ended.is_some());
+            assert_eq!(lender.sink().of(peer.stream), [Seen::Close(answer)]);
+        }
+    }
+}
+
 #[test]
 fn a_mask_where_there_must_be_none_and_none_where_there_must_be_one_are_faults() {
     let frames = [(Role::Client, &[0x81, 0x81, 1, 2, 3, 4, 0][..]), (Role::Server, &[0x81, 1, b'a'])];
@@ -212,6 +286,23 @@ fn a_mask_where_there_must_be_none_and_none_where_there_must_be_one_are_faults()
         assert!(end.ended.is_some() && other.ended.is_some());
         let (other, lender, _) = pair.side(role.peer());
         assert_eq!(lender.sink().of(other.stream), [Seen::Close(Some(1002))]);
+    }
+}
+
+#[test]
+fn a_server_calls_bad_compressed_data_a_fault_of_the_protocol_and_a_client_calls_it_bad_data() {
+    for (role, code) in [(Role::Client, 1007), (Role::Server, 1002)] {
+        let mut pair = Pair::new(&chosen(Some("")));
+        let (peer, lender, _) = pair.side(role.peer());
+        let mut frame = Vec::new();
+        encode_as(peer.role, &mut frame, Opcode::Binary, true, &[0xff; 4]);
+        peer.send(None, vec![Item::Encoded(1, frame)], lender);
+        pair.settle();
+        let (end, lender, _) = pair.side(role);
+        end.session.as_mut().unwrap().settled(&lender.lend());
+        pair.settle();
+        let (peer, lender, _) = pair.side(role.peer());
+        assert_eq!(lender.sink().of(peer.stream), [Seen::Close(Some(code))]);
     }
 }
 

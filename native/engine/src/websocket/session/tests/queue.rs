@@ -1,7 +1,7 @@
 //! What waits to be sent is accounted for, and limited.
 
 use crate::account::QueueFull;
-use crate::command::{COMMAND, Command, ITEM, Item, Outgoing, Reply, StreamCommand};
+use crate::command::{COMMAND, ITEM, Item, Outgoing, Reply, StreamCommand};
 use crate::error::BadState;
 use crate::options::DeflateOptions;
 use crate::options::{ConnectOptions, WsOptions};
@@ -174,8 +174,6 @@ async fn a_call_that_finds_nothing_waiting_needs_room_for_its_bytes_alone() {
 async fn frames_that_join_others_count_for_their_bytes_and_whoever_waits_for_a_receipt_for_a_command() {
     let (mut client, mut peer) = open(options(), 10).await;
     let Item::Encoded(1, ping) = item(Opcode::Ping, b"") else { unreachable!() };
-    // Or else the sender would write the first of them itself.
-    client.handle.send(Command::RelayGrant);
     for _ in 0..3 {
         client.handle.try_send_frames(None, CALLER, 1, &ping).unwrap();
     }

@@ -1,9 +1,9 @@
 //! What goes each way is counted.
 
 use crate::command::Item;
+use crate::event::Stats;
 use crate::options::DeflateOptions;
 use crate::options::WsOptions;
-use crate::status::Stats;
 use crate::testing::*;
 use crate::websocket::frame::Opcode;
 

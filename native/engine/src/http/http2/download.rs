@@ -1,0 +1,126 @@
+//! The body of a response: it is taken from h2 as it comes, and waits here where its receiver must ask for more first. The
+//! peer may send as much as its window allows; the window opens again by as much as was reported.
+
+use std::collections::VecDeque;
+use std::task::{Context, Poll};
+
+use bytes::{Bytes, BytesMut};
+use h2::RecvStream;
+use http::HeaderMap;
+
+/// How many parts wait as they came. Those behind them are joined, if they are small: a part has its price beside its bytes.
+const PARTS: usize = 32;
+
+/// How large parts are that are joined.
+const JOINT: usize = 4096;
+
+/// A body under way.
+pub(super) struct Download {
+    recv: RecvStream,
+    parts: VecDeque<Bytes>,
+    /// What comes behind them.
+    joint: BytesMut,
+    /// The bytes of all that waits.
+    len: usize,
+    end: Option<End>,
+}
+
+/// How it has ended.
+enum End {
+    /// With its last part.
+    Fin,
+    Trailers(HeaderMap),
+    Failed(h2::Error),
+}
+
+/// What has come of it.
+pub(super) enum Came {
+    Data { data: Bytes, fin: bool },
+    Trailers(HeaderMap),
+    Failed(h2::Error),
+}
+
+impl Download {
+    pub(super) fn new(recv: RecvStream) -> Self {
+        Self { recv, parts: VecDeque::new(), joint: BytesMut::new(), len: 0, end: None }
+    }
+
+    /// What comes next. While it is `held_up` nothing is given but what came before an error, and the error.
+    pub(super) fn poll(&mut self, held_up: bool, cx: &mut Context<'_>) -> Poll<Came> {
+        self.fill(cx);
+        if held_up && !matches!(self.end, Some(End::Failed(_))) {
+            return Poll::Pending;
+        }
+        self.next()
+    }
+
+    fn next(&mut self) -> Poll<Came> {
+        let data = match self.parts.pop_front() {
+            Some(data) => data,
+            None if !self.joint.is_empty() => self.joint.split().freeze(),
+            None => {
+                return match self.end.take() {
+                    None => Poll::Pending,
+                    Some(End::Fin) => Poll::Ready(Came::Data { data: Bytes::new(), fin: true }),
+                    Some(End::Trailers(trailers)) => Poll::Ready(Came::Trailers(trailers)),
+                    Some(End::Failed(error)) => Poll::Ready(Came::Failed(error)),
+                };
+            }
+        };
+        self.len = self.len.saturating_sub(data.len());
+        // Where the stream has ended h2 has no window any more.
+        let _ = self.recv.flow_control().release_capacity(data.len());
+        let is_last = self.parts.is_empty() && self.joint.is_empty();
+        let fin = self.end.take_if(|end| is_last && matches!(end, End::Fin)).is_some();
+        Poll::Ready(Came::Data { data, fin })
+    }
+
+    /// How many bytes wait, and hold the peer back from sending as many.
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    fn fill(&mut self, cx: &mut Context<'_>) {
+        while self.end.is_none() {
+            match self.recv.poll_data(cx) {
+                Poll::Pending => return,
+                Poll::Ready(Some(Ok(data))) => {
+                    self.push(data);
+                    if self.recv.is_end_stream() {
+                        self.end = Some(End::Fin);
+                    }
+                }
+                Poll::Ready(Some(Err(error))) => self.end = Some(End::Failed(error)),
+                Poll::Ready(None) => {
+                    self.end = self.poll_trailers(cx);
+                    // They are there when the data have ended.
+                    if self.end.is_none() {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    fn poll_trailers(&mut self, cx: &mut Context<'_>) -> Option<End> {
+        match self.recv.poll_trailers(cx) {
+            Poll::Pending => None,
+            Poll::Ready(Ok(Some(trailers))) => Some(End::Trailers(trailers)),
+            Poll::Ready(Ok(None)) => Some(End::Fin),
+            Poll::Ready(Err(error)) => Some(End::Failed(error)),
+        }
+    }
+
+    fn push(&mut self, data: Bytes) {
+        self.len = self.len.saturating_add(data.len());
+        let joins = self.parts.len() >= PARTS && self.joint.len() + data.len() <= JOINT;
+        if joins {
+            self.joint.extend_from_slice(&data);
+            return;
+        }
+        if !self.joint.is_empty() {
+            self.parts.push_back(self.joint.split().freeze());
+        }
+        self.parts.push_back(data);
+    }
+}
