@@ -76,7 +76,8 @@ failed() {
 
 # What the benchmarks need, and what scripts/setup.sh looks for before the tests.
 packages() {
-    printf 'erlang-base,erlang-dev,elixir,openssl,gcc,g++,libc6-dev,binutils,python3-pip,libjs-jquery,libjs-jquery-tablesorter'
+    printf 'erlang-base,erlang-dev,elixir,openssl,gcc,g++,libc6-dev,binutils,python3-pip,python3-websockets'
+    printf ',libjs-jquery,libjs-jquery-tablesorter'
     printf ',erlang-%s' asn1 crypto dialyzer edoc eunit inets parsetools public-key runtime-tools ssl syntax-tools tools xmerl
 }
 

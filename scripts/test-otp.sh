@@ -25,7 +25,9 @@ cargo build --locked --package gun_rs_testserver
 
 OTP_BUILD=$PWD/_build/on-otp$otp
 export OTP_BUILD
-# The brokers need libraries that are not in there: their suites are skipped.
-mkdir -p "$OTP_BUILD/peers/mosquitto" "$OTP_BUILD/peers/erlang-os-mon"
+# The servers need libraries that are not in there: what needs them is skipped.
+for program in mosquitto etcd-server nginx tinyproxy-bin microsocks erlang-os-mon dependents; do
+    mkdir -p "$OTP_BUILD/peers/$program"
+done
 ln -sfn /peers/lib "$OTP_BUILD/peers/lib"
 exec scripts/otp-root.sh "$otp" run scripts/test.sh "$@"

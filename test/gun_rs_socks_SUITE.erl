@@ -247,7 +247,8 @@ secrets(Config) ->
 		_ = gen_statem:cast(ConnPid, crash),
 		ok = do_without_secret(?EXPECT({'DOWN', MRef, process, ConnPid, R}, R))
 	end || Opts <- [#{protocols => [{socks, Socks}]}, #{protocols => [socks], socks_opts => Socks}]],
-	ConnPid = open(element(2, Connect = proxies:start(connect, #{do => close}))),
+	Connect = {_, Port} = proxies:start(connect, #{do => close}),
+	ConnPid = open(Port),
 	StreamRef = gun_rs:connect(ConnPid, #{host => "localhost", port => 80, username => "me", password => ?SECRET}),
 	ok = do_without_secret(?EXPECT({gun_error, ConnPid, StreamRef, E}, E)),
 	ok = logger:set_primary_config(level, Level),

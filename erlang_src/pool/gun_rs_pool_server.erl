@@ -172,7 +172,8 @@ now_ms() ->
 %% Callers that wait.
 
 enqueue(From={Caller, _}, Ms, Pool=#pool{config=#{key := Key}, native=Native, queue=Queue0}) ->
-	Marks = [Ref = monitor(process, Caller), erlang:start_timer(Ms, self(), checkout)],
+	Ref = monitor(process, Caller),
+	Marks = [Ref, erlang:start_timer(Ms, self(), checkout)],
 	case gun_rs_pool_queue:in(From, Marks, Queue0) of
 		{ok, Queue} ->
 			ok = gun_rs_pool_telemetry:waits(Ref, Key, Caller),
