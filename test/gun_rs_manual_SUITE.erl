@@ -19,7 +19,7 @@ init_per_suite(Config) ->
 	true = unlink(ProxyPid),
 	[
 		{proxy, Proxy},
-		{dir, do_manual_dir(filename:dirname(code:which(?MODULE)))}, {listeners, [Listener, UnixListener]}, {port, Port},
+		{dir, filename:join(gun_rs_test:root(), "doc/manual")}, {listeners, [Listener, UnixListener]}, {port, Port},
 		{path, Path}, {refused, Refused}, {refused_port, RefusedPort}
 		|Config
 	].
@@ -29,15 +29,6 @@ end_per_suite(Config) ->
 	proxies:stop(config(proxy, Config)),
 	_ = file:delete(config(path, Config)),
 	gun_rs_test:release_port(config(refused, Config)).
-
-%% The root is where the manual is; the compiled suite is somewhere below it.
-do_manual_dir(Dir) ->
-	Manual = filename:join(Dir, "doc/manual"),
-	case {filelib:is_dir(Manual), filename:dirname(Dir)} of
-		{true, _} -> Manual;
-		{false, Dir} -> error(no_manual);
-		{false, Parent} -> do_manual_dir(Parent)
-	end.
 
 %% Beside what the other suites ask for, the front page, and one event.
 routes() ->
@@ -61,12 +52,12 @@ page_of_each_function(Config) ->
 	Names = lists:sort([list_to_atom(Name) || "gun_rs." ++ Name <- do_pages("gun_rs.*", Config)]),
 	_ = [begin
 		Page = do_page("gun_rs." ++ atom_to_list(Name), Config),
-		{Name, Headings} = {Name, do_headings(Page)},
+		{Name, Headings} = {Name, doc_pages:headings(Page)},
 		Headings = ["Name", "Description", "Arguments", "Return value", "Changelog", "Examples", "See also"],
 		Title = iolist_to_binary(["# gun_rs:", atom_to_list(Name), "\n\n## Name\n\ngun_rs:", atom_to_list(Name), " - "]),
 		{Name, match} = {Name, do_begins(Page, Title)},
 		Arities = lists:sort([Arity || {N, Arity} <- Exports, N =:= Name]),
-		{Name, Arities} = {Name, do_arities(Name, do_section("Description", Page))}
+		{Name, Arities} = {Name, do_arities(Name, doc_pages:section("Description", Page))}
 	end || Name <- Names].
 
 page_of_each_message(Config) ->
@@ -76,7 +67,7 @@ page_of_each_message(Config) ->
 	Names = lists:sort([list_to_atom(Name) || Name <- do_pages("gun_*", Config) -- ["gun_rs_pool"|do_pages("gun_rs.*", Config)]]),
 	_ = [begin
 		Page = do_page(atom_to_list(Name), Config),
-		{Name, Headings} = {Name, do_headings(Page)},
+		{Name, Headings} = {Name, doc_pages:headings(Page)},
 		Headings = ["Name", "Description", "Elements", "Shapes in each dialect", "Changelog", "Examples", "See also"],
 		Title = iolist_to_binary(["# ", atom_to_list(Name), "\n\n## Name\n\n", atom_to_list(Name), " - "]),
 		{Name, match} = {Name, do_begins(Page, Title)},
@@ -86,19 +77,19 @@ page_of_each_message(Config) ->
 index(Config) ->
 	doc("The index links to each page."),
 	Index = do_page("index", Config),
-	Linked = lists:usort([hd(string:split(Link, "#")) || Link <- do_links(Index)]),
+	Linked = lists:usort([hd(string:split(Link, "#")) || Link <- doc_pages:links(Index)]),
 	[] = (filelib:wildcard("*.md", config(dir, Config)) -- ["index.md"]) -- Linked.
 
 versions(Config) ->
 	doc("The index names the release that the manual describes, and each page those that have changed what it describes."),
 	{ok, Changes} = file:read_file(filename:join(config(dir, Config), "../../CHANGELOG.md")),
-	[Latest|_] = Releases = do_matches("^## (\\d.*)$", Changes),
+	[Latest|_] = Releases = doc_pages:matches("^## (\\d.*)$", Changes),
 	{ok, Latest} = application:get_key(gun_rs, vsn),
 	{ok, Cargo} = file:read_file(filename:join(config(dir, Config), "../../Cargo.toml")),
-	[Latest] = do_matches("^version = \"(.*)\"$", Cargo),
-	[Latest] = do_matches("^This manual describes gun_rs ([\\d.]+\\d), ", do_page("index", Config)),
+	[Latest] = doc_pages:matches("^version = \"(.*)\"$", Cargo),
+	[Latest] = doc_pages:matches("^This manual describes gun_rs ([\\d.]+\\d), ", do_page("index", Config)),
 	_ = [begin
-		Told = do_matches("^- \\*\\*(.*)\\*\\*: ", do_section("Changelog", do_page(Page, Config))),
+		Told = doc_pages:matches("^- \\*\\*(.*)\\*\\*: ", doc_pages:section("Changelog", do_page(Page, Config))),
 		{Page, [_|_]} = {Page, Told},
 		%% The oldest first; what no release has yet comes last.
 		{Page, Told} = {Page, [Release || Release <- lists:reverse(["Unreleased"|Releases]), lists:member(Release, Told)]}
@@ -110,15 +101,16 @@ links(Config) ->
 	Dir = config(dir, Config),
 	[] = [{Name, Link} ||
 		Name <- filelib:wildcard("*.md", Dir),
-		Link <- do_links(do_read(Name, Dir)),
-		not do_is_there(Link, Name, Dir)].
+		Link <- doc_pages:links(do_read(Name, Dir)),
+		not doc_pages:is_there(Link, filename:join(Dir, Name))].
 
 options(Config) ->
 	doc("Each option of each map stands in its table, with the default that it has."),
 	Page = do_page("opts", Config),
 	{ok, Open = #{http_opts := Http, http2_opts := Http2, raw_opts := Raw, ws_opts := Ws}} = gun_rs_options:open("localhost", 80, #{}),
 	_ = [begin
-		Rows = [{do_atom(Option), Default} || [Option, _, Default, _] <- do_table(do_section(atom_to_list(Map), Page))],
+		Rows = [{do_atom(Option), Default} ||
+			[Option, _, Default, _] <- doc_pages:table(doc_pages:section(atom_to_list(Map), Page))],
 		{Map, Keys} = {Map, lists:sort([Option || {Option, _} <- Rows])},
 		Keys = do_keys_of_type(Map),
 		Keys = lists:sort(element(1, gun_rs_option_table:keys(Table))),
@@ -219,7 +211,7 @@ do_mailbox() ->
 
 %% The variables of a shape stand for anything.
 do_matcher(Shape) ->
-	{value, Matcher, _} = do_eval("fun(" ++ Shape ++ ") -> true; (_) -> false end."),
+	{value, Matcher, _} = doc_pages:eval("fun(" ++ Shape ++ ") -> true; (_) -> false end."),
 	Matcher.
 
 %% Examples.
@@ -227,65 +219,18 @@ do_matcher(Shape) ->
 erlang_examples(Config) ->
 	doc("The Erlang examples run."),
 	Examples = do_examples("erlang", Config),
-	Failed = [{Name, Reason} || {Name, Example} <- Examples, Reason <- do_run_erlang(Example)],
+	Failed = [{Name, Reason} || {Name, Example} <- Examples, Reason <- doc_pages:run_erlang(Example)],
 	[] = Failed,
 	ct:comment("~b examples", [length(Examples)]).
-
-%% An end is normal where the example ends; a connection that it leaves ends with it.
-do_run_erlang(Example) ->
-	{Pid, MRef} = spawn_monitor(fun() -> do_eval(Example) end),
-	receive
-		{'DOWN', MRef, process, Pid, normal} -> [];
-		{'DOWN', MRef, process, Pid, Reason} -> [Reason]
-	after ?WAIT ->
-		exit(Pid, kill),
-		[timeout]
-	end.
 
 elixir_examples(Config) ->
 	doc("The Elixir examples run, and each has an Erlang one beside it."),
 	Examples = do_examples("elixir", Config),
 	Names = [Name || {Name, _} <- do_examples("erlang", Config)],
 	Names = [Name || {Name, _} <- Examples],
-	case os:find_executable("elixir") of
-		false -> {skip, "there is no elixir"};
-		Elixir -> do_run_elixir(Elixir, Examples, Config)
-	end.
-
-%% All of them in one VM, each in a process of its own.
-do_run_elixir(Elixir, Examples, Config) ->
-	Dir = filename:join(config(priv_dir, Config), "elixir"),
-	ok = filelib:ensure_dir(filename:join(Dir, "file")),
-	ok = file:write_file(filename:join(Dir, "run"), [
-		"{:ok, _} = Application.ensure_all_started(:gun_rs)\n"
-		"for file <- Enum.sort(Path.wildcard(Path.join(hd(System.argv()), \"*.exs\"))) do\n"
-		"  task = Task.async(fn ->\n"
-		"    try do\n"
-		"      Code.eval_file(file)\n"
-		"    catch\n"
-		"      kind, reason -> IO.puts(\"FAILED #{Path.basename(file)}: #{kind} #{inspect(reason)}\")\n"
-		"    end\n"
-		"  end)\n"
-		"  Task.await(task, 30_000)\n"
-		"end\n"
-		"IO.puts(\"THE END\")\n"
-	]),
-	_ = [ok = file:write_file(filename:join(Dir, Name ++ ".exs"), Example) || {Name, Example} <- Examples],
-	Port = open_port({spawn_executable, Elixir}, [
-		{args, ["-pa", filename:dirname(code:which(gun_rs)), filename:join(Dir, "run"), Dir]},
-		stream, binary, exit_status, stderr_to_stdout, hide
-	]),
-	{Status, Output} = do_output(Port, <<>>),
-	ct:log("~ts", [Output]),
-	nomatch = re:run(Output, "FAILED.*", [{capture, first, list}]),
-	{match, _} = re:run(Output, "THE END"),
-	0 = Status,
-	ct:comment("~b examples", [length(Examples)]).
-
-do_output(Port, Output) ->
-	receive
-		{Port, {data, Data}} -> do_output(Port, <<Output/binary, Data/binary>>);
-		{Port, {exit_status, Status}} -> {Status, Output}
+	case doc_pages:run_elixir(Examples, filename:join(config(priv_dir, Config), "elixir")) of
+		ok -> ct:comment("~b examples", [length(Examples)]);
+		Skip -> Skip
 	end.
 
 %% Every page's, with the addresses of this run.
@@ -298,20 +243,13 @@ do_examples(Language, Config) ->
 	],
 	lists:append([begin
 		Page = do_read(File, config(dir, Config)),
-		Examples = [lists:foldl(fun({From, To}, Example) ->
-			lists:flatten(string:replace(Example, From, To, all))
-		end, Found, Addresses) || Found <- do_matches("(?s)```" ++ Language ++ "\\n(.*?)```", Page)],
+		Examples = [doc_pages:replace(Found, Addresses) || Found <- doc_pages:examples(Language, Page)],
 		%% None stands outside of its section.
 		{File, Count} = {File, length(Examples)},
-		Count = length(do_matches("(?s)```" ++ Language ++ "\\n(.*?)```", do_section("Examples", Page))),
+		Count = length(doc_pages:examples(Language, doc_pages:section("Examples", Page))),
 		{File, true} = {File, Count > 0 orelse lists:member(File, ["index.md", "opts.md"])},
 		[{lists:concat([filename:rootname(File), "-", N]), lists:nth(N, Examples)} || N <- lists:seq(1, Count)]
 	end || File <- filelib:wildcard("*.md", config(dir, Config))]).
-
-do_eval(Source) ->
-	{ok, Tokens, _} = erl_scan:string(Source),
-	{ok, Exprs} = erl_parse:parse_exprs(Tokens),
-	{value, _, _} = erl_eval:exprs(Exprs, #{}).
 
 %% Reading pages.
 
@@ -325,16 +263,6 @@ do_read(File, Dir) ->
 do_pages(Wildcard, Config) ->
 	[filename:rootname(File) || File <- filelib:wildcard(Wildcard ++ ".md", config(dir, Config))].
 
-do_headings(Page) ->
-	do_matches("^## (.*)$", Page).
-
-%% Empty where there is none.
-do_section(Heading, Page) ->
-	case do_matches("(?s)^## " ++ Heading ++ "\\n(.*?)(?=^## |\\z)", Page) of
-		[Section] -> Section;
-		[] -> ""
-	end.
-
 do_begins(Page, Prefix) ->
 	case string:prefix(Page, Prefix) of
 		nomatch -> nomatch;
@@ -347,57 +275,22 @@ do_arities(Name, Section) ->
 		{ok, Tokens, _} = erl_scan:string(Call ++ "."),
 		{ok, [{call, _, {atom, _, Name}, Args}]} = erl_parse:parse_exprs(Tokens),
 		length(Args)
-	end || Call <- do_matches("^    (.*)$", Section)]).
+	end || Call <- doc_pages:matches("^    (.*)$", Section)]).
 
 %% Each dialect, as they stand there, with its shapes.
 do_shapes(Page) ->
-	Rows = do_table(do_section("Shapes in each dialect", Page)),
-	[{list_to_atom(Dialect), do_matches("`({.*?})`", Shape)} ||
+	Rows = doc_pages:table(doc_pages:section("Shapes in each dialect", Page)),
+	[{list_to_atom(Dialect), doc_pages:matches("`({.*?})`", Shape)} ||
 		[Dialects, Shape] <- Rows,
 		Dialect <- string:lexemes(Dialects, ", ")].
-
-%% The rows of the tables in a section, without their heads.
-do_table(Section) ->
-	Rows = [[string:trim(Cell) || Cell <- string:split(Row, " | ", all)] || Row <- do_matches("^\\| (.*) \\|$", Section)],
-	tl(Rows).
-
-do_links(Page) ->
-	Links = do_matches("\\]\\(([^)\\s]+)\\)", Page),
-	[Link || Link <- Links, string:prefix(Link, "https://") =:= nomatch].
-
-do_is_there(Link, Name, Dir) ->
-	{File, Anchor} = case string:split(Link, "#") of
-		[[], A] -> {Name, A};
-		[F, A] -> {F, A};
-		[F] -> {F, undefined}
-	end,
-	case file:read_file(filename:join(Dir, File)) of
-		{ok, _} when Anchor =:= undefined -> true;
-		{ok, Page} -> lists:member(Anchor, [do_anchor(Heading) || Heading <- do_matches("^#+ (.*)$", Page)]);
-		{error, _} -> false
-	end.
-
-%% As the usual renderers make it of a heading.
-do_anchor(Heading) ->
-	lists:append([case C of
-		$\s -> "-";
-		_ when C >= $a, C =< $z; C >= $0, C =< $9; C =:= $_; C =:= $- -> [C];
-		_ -> ""
-	end || C <- string:lowercase(Heading)]).
 
 do_atom("`" ++ Quoted) ->
 	list_to_atom(lists:droplast(Quoted)).
 
 do_term(Cell) ->
-	[Term] = do_matches("^`(.*)`$", Cell),
-	{value, Value, _} = do_eval(Term ++ "."),
+	[Term] = doc_pages:matches("^`(.*)`$", Cell),
+	{value, Value, _} = doc_pages:eval(Term ++ "."),
 	Value.
-
-do_matches(Regexp, Subject) ->
-	case re:run(Subject, Regexp, [global, multiline, {capture, all_but_first, list}]) of
-		{match, Matches} -> lists:append(Matches);
-		nomatch -> []
-	end.
 
 %% Reading code.
 
