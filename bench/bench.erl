@@ -2,7 +2,8 @@
 %%
 %% Each measurement has a client of its own, a node or a program; the servers stay. A workload's limit is the slower of
 %% what the wire takes, with a plain Rust client, and, for what is received, of what the VM takes, with messages from a
-%% native thread. The figures are medians. What gun_rs does as a server is in bench_server, beside Cowboy.
+%% native thread. The figures are medians. What gun_rs does as a server is in bench_server, beside Cowboy. A checkout of a
+%% pool has no limit beside it: nothing goes over the wire.
 -module(bench).
 
 -export([main/1]).
@@ -15,8 +16,10 @@ main([Rounds, Scale, File|Names]) ->
 	{ok, _} = application:ensure_all_started(crypto),
 	All = workloads(list_to_integer(Scale)),
 	_ = [bench_run:stop("bench: there is no workload ~s~n", [Name]) || Name <- Names -- [name(Workload) || Workload <- All]],
+	Plain = serve([]),
 	Servers = #{
-		"" => serve([]),
+		"" => Plain,
+		"pool_" => Plain,
 		"tls_" => serve(["--tls", bench_run:env("BENCH_CERT"), bench_run:env("BENCH_KEY")]),
 		"deflate_" => serve(["--deflate"]),
 		%% Windows as large as those of gun and gun_rs.
@@ -36,7 +39,7 @@ name(#{prefix := Prefix, name := Name}) -> Prefix ++ Name.
 
 workloads(Scale) ->
 	Clients = [{gun, Prefix, Name, Do, Connections, Count, Size}
-		|| Prefix <- ["", "tls_", "deflate_", "http2_"], {Name, Do, Connections, Count, Size} <- workloads_with(Prefix)],
+		|| Prefix <- ["", "tls_", "deflate_", "http2_", "pool_"], {Name, Do, Connections, Count, Size} <- workloads_with(Prefix)],
 	Servers = [{cowboy, Prefix, Name, Do, Connections, Count, Size}
 		|| {Prefix, Name, Do, Connections, Count, Size} <- bench_server:workloads()],
 	[scaled(Scale, #{beside => Other, prefix => Prefix, name => Name, do => Do, connections => Connections,
@@ -71,7 +74,14 @@ workloads_with("http2_") ->
 		{"get_1k_100", http2_get_100, 1, 50000, 1024},
 		{"down_1g", http2_down, 1, 1024, 16#100000},
 		{"up_1g", http2_up, 1, 1024, 16#100000}
-	] ++ [{"echo_1k", http2_echo, 1, 50000, 1024} || not bench_conn:is_gun_1()].
+	] ++ [{"echo_1k", http2_echo, 1, 50000, 1024} || not bench_conn:is_gun_1()];
+%% gun 1 has no pools. The connections are those of the pool.
+workloads_with("pool_") ->
+	[{Name, Do, Connections, 200000, 0} || not bench_conn:is_gun_1(), {Name, Do, Connections} <- [
+		{"checkout", checkout, 1},
+		{"checkout_50", checkout, 50},
+		{"checkout_50_callers", checkout_each, 50}
+	]].
 
 %% There is enough to receive for some half a second: in the first milliseconds of a flood the VM still takes memory
 %% from the system.
@@ -113,6 +123,7 @@ scaled(Scale, Workload = #{connections := Connections0, count := Count}) ->
 	Workload#{connections := Connections, count := max(1, Count * Scale div 100 div Connections) * Connections}.
 
 clients(#{do := recv}) -> [gun_rs, gun, rust, vm];
+clients(#{prefix := "pool_"}) -> [gun_rs, gun];
 clients(_) -> [gun_rs, gun, rust].
 
 %% The clients take turns, so that what else the machine does befalls them alike.

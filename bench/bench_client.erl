@@ -64,6 +64,8 @@ do(Client, Target, Workload = #{do := Do}) when Do =:= echo_many; Do =:= paced; 
 	bench_many:run(Client, Target, Workload);
 do(Client, Target, Workload = #{do := Do}) when Do =:= beside_recv; Do =:= beside_send ->
 	bench_others:run(Client, Target, Workload);
+do(Client, Target, Workload = #{do := Do}) when Do =:= checkout; Do =:= checkout_each ->
+	bench_pool:run(Client, Target, Workload);
 do(Client, Target, Workload) ->
 	bench_http2:run(Client, Target, Workload).
 

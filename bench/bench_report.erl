@@ -29,9 +29,13 @@ tell(Result = {Workload = #{beside := cowboy}, _}) ->
 	io:format("bench ~s gun_rs=~s cowboy=~s ratio=~.2f~s~n", [name(Workload), show(Ours), show(Cowboys), Ratio,
 		[io_lib:format(" ~s_~s=~s", [Key, Server, show(Figure)]) || {Key, Server, Figure} <- besides(Result)]]);
 tell(Result = {Workload, _}) ->
-	#{gun_rs := Ours, gun := Guns, limit := Limit, vs_gun := VsGun, vs_limit := VsLimit} = compared(Result),
-	io:format("bench ~s gun_rs=~s gun=~s limit=~s vs_gun=~.2f vs_limit=~.2f~s~n",
-		[name(Workload), show(Ours), show(Guns), show(Limit), VsGun, VsLimit,
+	Compared = #{gun_rs := Ours, gun := Guns, vs_gun := VsGun} = compared(Result),
+	{Limit, ToLimit} = case Compared of
+		#{limit := L, vs_limit := VsLimit} -> {[" limit=", show(L)], io_lib:format(" vs_limit=~.2f", [VsLimit])};
+		_ -> {"", ""}
+	end,
+	io:format("bench ~s gun_rs=~s gun=~s~s vs_gun=~.2f~s~s~n",
+		[name(Workload), show(Ours), show(Guns), Limit, VsGun, ToLimit,
 			[io_lib:format(" ~s_~s=~s", [Key, Client, show(Figure)]) || {Key, Client, Figure} <- besides(Result)]]).
 
 tables(Results) ->
@@ -53,14 +57,18 @@ client_tables(Results) ->
 	["| workload | unit | gun_rs | gun | limit | to gun | to the limit | CPU us, gun_rs | CPU us, gun | CPU us, limit |\n"
 		"|---|---|---:|---:|---:|---:|---:|---:|---:|---:|\n",
 	[begin
-		#{gun_rs := Ours, gun := Guns, limit := Limit, vs_gun := VsGun, vs_limit := VsLimit} = compared(Result),
-		Cpus = [cell(cpu, Figures) || Figures <- clients(Result)],
-		io_lib:format("| ~s | ~s | ~s | ~s | ~s | ~.1f x | ~.2f x | ~s |~n",
-			[name(Workload), unit(Workload), show(Ours), show(Guns), show(Limit), VsGun, VsLimit, lists:join(" | ", Cpus)])
+		Compared = #{gun_rs := Ours, gun := Guns, vs_gun := VsGun} = compared(Result),
+		ToLimit = case Compared of
+			#{vs_limit := VsLimit} -> io_lib:format("~.2f x", [VsLimit]);
+			_ -> "-"
+		end,
+		Cpus = cells(cpu, Result),
+		io_lib:format("| ~s | ~s | ~s | ~s | ~s | ~.1f x | ~s | ~s |~n", [name(Workload), unit(Workload), show(Ours),
+			show(Guns), cell(limit, Compared), VsGun, ToLimit, lists:join(" | ", Cpus)])
 	end || Result = {Workload, _} <- Results],
 	"\n| workload | besides | gun_rs | gun | limit |\n|---|---|---:|---:|---:|\n",
 	[io_lib:format("| ~s | ~s | ~s |~n", [name(Workload), Key,
-			lists:join(" | ", [cell(Key, Figures) || Figures <- clients(Result)])])
+			lists:join(" | ", cells(Key, Result))])
 		|| Result = {Workload, _} <- Results, Key <- keys(Result) -- [cpu]]].
 
 write(File, Results) ->
@@ -84,14 +92,17 @@ unit(#{unit := Unit}) -> Unit.
 compared({Workload, #{gun_rs := #{figure := Ours}, cowboy := #{figure := Cowboys}}}) ->
 	#{gun_rs => Ours, cowboy => Cowboys, ratio => ratio(Workload, Ours, Cowboys)};
 compared(Result = {Workload, _}) ->
-	[Ours, Guns, Limit] = [Figure || #{figure := Figure} <- clients(Result)],
-	#{gun_rs => Ours, gun => Guns, limit => Limit,
-		vs_gun => ratio(Workload, Ours, Guns), vs_limit => ratio(Workload, Ours, Limit)}.
+	[Ours, Guns|Limits] = [Figure || #{figure := Figure} <- clients(Result)],
+	Compared = #{gun_rs => Ours, gun => Guns, vs_gun => ratio(Workload, Ours, Guns)},
+	case Limits of
+		[Limit] -> Compared#{limit => Limit, vs_limit => ratio(Workload, Ours, Limit)};
+		[] -> Compared
+	end.
 
 ratio(#{do := Do}, Ours, Theirs) when Do =:= connect; Do =:= load_upgrades -> Ours / max(0.001, Theirs);
 ratio(_, Ours, Theirs) -> Theirs / max(0.001, Ours).
 
-%% Those of gun_rs, of gun, and of what is the limit.
+%% Those of gun_rs, of gun, and of what is the limit, where there is one.
 clients({_, #{gun_rs := Ours, cowboy := Cowboys}}) ->
 	[Ours, Cowboys];
 clients({_, #{gun_rs := Ours, gun := Guns, rust := Rust, vm := Vm}}) ->
@@ -101,7 +112,9 @@ clients({_, #{gun_rs := Ours, gun := Guns, rust := Rust, vm := Vm}}) ->
 	end,
 	[Ours, Guns, Slower];
 clients({_, #{gun_rs := Ours, gun := Guns, rust := Rust}}) ->
-	[Ours, Guns, Rust].
+	[Ours, Guns, Rust];
+clients({_, #{gun_rs := Ours, gun := Guns}}) ->
+	[Ours, Guns].
 
 %% What else is known of them.
 besides(Result) ->
@@ -109,11 +122,17 @@ besides(Result) ->
 		{#{beside := cowboy}, _} -> [gun_rs, cowboy];
 		_ -> [gun_rs, gun, limit]
 	end,
-	Clients = lists:zip(Names, clients(Result)),
+	Found = clients(Result),
+	Clients = lists:zip(lists:sublist(Names, length(Found)), Found),
 	[{Key, Client, Figure} || Key <- keys(Result), {Client, #{Key := Figure}} <- Clients].
 
 keys(Result) ->
 	lists:usort([Key || Figures <- clients(Result), Key <- maps:keys(Figures), Key =/= figure]).
+
+%% In the columns of gun_rs, gun, and the limit.
+cells(Key, Result) ->
+	Found = [cell(Key, Figures) || Figures <- clients(Result)],
+	Found ++ ["-" || _ <- lists:seq(length(Found) + 1, 3)].
 
 cell(Key, Figures) ->
 	case Figures of

@@ -406,7 +406,8 @@ is_public_suffix(_Domain) -> ?NOT_LOADED.
 -spec server_tls(map()) -> {ok, server_tls()} | {error, {Key :: atom(), Text :: string()} | Posix :: atom()}.
 server_tls(_Options) -> ?NOT_LOADED.
 %% @doc Listens. Listener, a process, receives `{gun_rs_native, {accepted, Served, Peer, Id, Request}}'
-%% with the first request of each connection, and `{gun_rs_native, {accept_failed, ok | Posix}}'. First is
+%% with the first request of each connection (Peer has its `ages'
+%% in ns, `{Accepted, Begun, Up}', beside what handlers see), and `{gun_rs_native, {accept_failed, ok | Posix}}'. First is
 %% the first of the listeners that have been in this one's place, or itself.
 -spec server_listen(Listener :: pid(), First :: pid(), Options :: map(), server_tls() | undefined)
 	-> {ok, listener(), sockname()} | {error, Posix :: atom()}.

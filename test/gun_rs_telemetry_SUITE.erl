@@ -361,6 +361,47 @@ server(_) ->
 	{_, #{status := 404}} = do_end([gun_rs, server, request, stop], ?FUNCTION_NAME, ref),
 	gun_rs_server:stop_listener(?FUNCTION_NAME).
 
+server_connections(Config) ->
+	doc("A connection of a listener tells with its first request, once, how it was accepted and shook hands."),
+	ok = do_attach(),
+	#{good := #{certfile := CertFile, keyfile := KeyFile}} = config(certs, Config),
+	Env = #{env => #{dispatch => []}},
+	{ok, _} = gun_rs_server:start_clear(tcp, [{port, 0}], Env),
+	{ok, _} = gun_rs_server:start_tls(tls, [{port, 0}, {certfile, CertFile}, {keyfile, KeyFile}], Env),
+	_ = [begin
+		Before = erlang:monotonic_time(),
+		{ok, ConnPid} = gun_rs:open("localhost", gun_rs_server:get_port(Ref),
+			#{transport => Ref, tls_opts => [{verify, verify_none}], protocols => [http]}),
+		{ok, http} = gun_rs:await_up(ConnPid, ?WAIT),
+		{400, _, _} = answer(ConnPid, gun_rs:get(ConnPid, "/one")),
+		#{monotonic_time := Accepted, system_time := _} = do_start([gun_rs, server, connect], #{ref => Ref}),
+		{#{monotonic_time := Up, duration := Whole}, #{protocol := http, peer := {{127, 0, 0, 1}, _}}} =
+			do_end([gun_rs, server, connect, stop], Ref, ref),
+		true = Before =< Accepted andalso Accepted =< Up andalso Up =< erlang:monotonic_time() andalso Whole >= 0,
+		_ = [begin
+			#{monotonic_time := Begun} = do_start([gun_rs, server, tls], #{ref => tls}),
+			{#{monotonic_time := Up, duration := Handshake}, #{alpn := _}} = do_end([gun_rs, server, tls, stop], tls, ref),
+			true = Accepted =< Begun andalso Handshake =< Whole
+		end || Ref =:= tls],
+		_ = do_start([gun_rs, server, request], #{path => <<"/one">>}),
+		{400, _, _} = answer(ConnPid, gun_rs:get(ConnPid, "/two")),
+		_ = do_start([gun_rs, server, request], #{path => <<"/two">>}),
+		{_, _} = do_end([gun_rs, server, request, stop], Ref, ref),
+		{_, _} = do_end([gun_rs, server, request, stop], Ref, ref),
+		ok = gun_rs:close(ConnPid),
+		[] = do_of_server(connect) ++ do_of_server(tls),
+		gun_rs_server:stop_listener(Ref)
+	end || Ref <- [tcp, tls]],
+	ok.
+
+%% What else has been executed of this by a listener.
+do_of_server(Span) ->
+	receive
+		Event = {telemetry, [gun_rs, server, Span, _], _, _} -> [Event]
+	after 0 ->
+		[]
+	end.
+
 without_telemetry(Config) ->
 	doc("Without telemetry nothing is loaded, kept or observed."),
 	false = gun_rs_telemetry:is_on(),

@@ -33,7 +33,7 @@ start(Served, Id, Request) ->
 init(Served=#{conn := Conn, ref := Ref}, Id, Request) ->
 	ok = gun_rs_label:set(fun() -> {gun_rs, served, Ref} end),
 	case gun_rs_native:served_own(Conn) of
-		ok -> request(Id, Request, follow(Served));
+		ok -> request(Id, Request, follow(gun_rs_server_telemetry:connected(Served)));
 		gone -> exit(normal)
 	end.
 

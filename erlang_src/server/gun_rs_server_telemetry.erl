@@ -2,6 +2,7 @@
 %% of the connection, which has one request at a time.
 -module(gun_rs_server_telemetry).
 
+-export([connected/1]).
 -export([request/2]).
 -export([answered/1]).
 -export([done/1]).
@@ -9,9 +10,40 @@
 -export([ws_ended/3]).
 -export([died/2]).
 
+-define(CONNECT, [gun_rs, server, connect]).
+-define(TLS, [gun_rs, server, tls]).
 -define(REQUEST, [gun_rs, server, request]).
 -define(UPGRADE, [gun_rs, server, ws_upgrade]).
 -define(WS, [gun_rs, server, ws]).
+
+%% @doc The connection has a process, now that its first request has come. How it came up is told after the event.
+-spec connected(Served) -> Served when Served :: map().
+connected(Served=#{ref := Ref, peer := Peer0}) ->
+	{Ages, Peer} = maps:take(ages, Peer0),
+	Metadata = #{ref => Ref, peer => maps:get(peer, Peer, undefined)},
+	_ = [came_up(Ages, Metadata, Peer, Served) || gun_rs_telemetry:is_on()],
+	Served#{peer := Peer}.
+
+%% Ages are in nanoseconds.
+came_up({Accepted, Begun, Up}, Metadata, Peer, #{config := #{transport := Transport}}) ->
+	Now = {erlang:monotonic_time(), erlang:system_time()},
+	ok = told_start(?CONNECT, Accepted, Now, Metadata),
+	_ = [begin
+		ok = told_start(?TLS, Begun, Now, Metadata),
+		told_stop(?TLS, Begun, Up, Now, Metadata#{alpn => maps:get(alpn, Peer, undefined)})
+	end || #{tls := Tls} <- [Transport], Tls =/= undefined],
+	told_stop(?CONNECT, Accepted, Up, Now, Metadata#{protocol => http}).
+
+told_start(Name, Age, {Monotonic, System}, Metadata) ->
+	Ago = native(Age),
+	gun_rs_telemetry:execute(Name ++ [start], #{monotonic_time => Monotonic - Ago, system_time => System - Ago}, Metadata).
+
+told_stop(Name, Begun, Ended, {Monotonic, _}, Metadata) ->
+	Measurements = #{monotonic_time => Monotonic - native(Ended), duration => native(Begun - Ended)},
+	gun_rs_telemetry:execute(Name ++ [stop], Measurements, Metadata).
+
+native(Nanoseconds) ->
+	erlang:convert_time_unit(Nanoseconds, nanosecond, native).
 
 %% @doc A request has come. What is returned is for done/1.
 -spec request(Request :: map(), Served) -> Served when Served :: map().

@@ -151,10 +151,18 @@ compile(File, Dir) ->
 	end,
 	<<"FOR1", _:32, "BEAM", Chunks/binary>> = Beam,
 	{debug_info_v1, erl_abstract_code, {Forms, _}} = binary_to_term(chunk(<<"Dbgi">>, Chunks)),
-	case compile:forms(Forms, [return]) of
+	case compile:forms(older(Forms), [return]) of
 		{ok, Module, New, _} -> ok =:= file:write_file(filename:join(Dir, atom_to_list(Module) ++ ".beam"), New);
 		{error, _, _} -> false
 	end.
+
+%% OTP 25 has no comprehensions that make maps; what it has instead is the same.
+older({mc, Anno, {map_field_assoc, _, Key, Value}, Qualifiers}) ->
+	Pairs = {lc, Anno, {tuple, Anno, [older(Key), older(Value)]}, older(Qualifiers)},
+	{call, Anno, {remote, Anno, {atom, Anno, maps}, {atom, Anno, from_list}}, [Pairs]};
+older(Form) when is_tuple(Form) -> list_to_tuple(older(tuple_to_list(Form)));
+older([Form|Forms]) -> [older(Form)|older(Forms)];
+older(Form) -> Form.
 
 %% beam_lib of an older OTP does not know the atoms of a newer one.
 chunk(Name, <<Name:4/binary, Size:32, Data:Size/binary, _/binary>>) ->

@@ -16,7 +16,8 @@ routes() ->
 		{"/grpc/error", ?MODULE, grpc_error},
 		{"/3/device/:token", ?MODULE, push},
 		{"/gateway", ?MODULE, gateway},
-		{"/xmpp", ?MODULE, xmpp}
+		{"/xmpp", ?MODULE, xmpp},
+		{"/amqp/:port", ?MODULE, amqp}
 	].
 
 %% basic-auth: of joe, whose secret is open.
@@ -58,7 +59,12 @@ init(Req, gateway) ->
 	{cowboy_websocket, Req, gateway};
 init(Req0, xmpp) ->
 	[<<"xmpp">>|_] = cowboy_req:parse_header(<<"sec-websocket-protocol">>, Req0),
-	{cowboy_websocket, cowboy_req:set_resp_header(<<"sec-websocket-protocol">>, <<"xmpp">>, Req0), xmpp}.
+	{cowboy_websocket, cowboy_req:set_resp_header(<<"sec-websocket-protocol">>, <<"xmpp">>, Req0), xmpp};
+%% amqp/PORT: AMQP over WebSocket, for a server that speaks it on TCP on that port.
+init(Req, amqp) ->
+	Port = binary_to_integer(cowboy_req:binding(port, Req)),
+	{cowboy_websocket, cowboy_req:set_resp_header(<<"sec-websocket-protocol">>, <<"amqp">>, Req), {amqp, Port},
+		#{idle_timeout => infinity, max_frame_size => 16000000, max_message_size => 16000000}}.
 
 pieces(Req0) ->
 	case cowboy_req:read_body(Req0, #{length => 1, period => 30000}) of
@@ -88,7 +94,10 @@ websocket_init(gateway) ->
 	ok = zlib:deflateInit(Z),
 	{[{binary, packed(Z, #{op => 10, heartbeat_interval => 41250})}], {gateway, Z}};
 websocket_init(xmpp) ->
-	{[], xmpp}.
+	{[], xmpp};
+websocket_init({amqp, Port}) ->
+	{ok, Socket} = gen_tcp:connect({127, 0, 0, 1}, Port, [binary, {active, once}, {nodelay, true}, {send_timeout, 30000}]),
+	{[], {amqp, Socket}}.
 
 websocket_handle({binary, Data}, State={gateway, Z}) ->
 	case binary_to_term(Data) of
@@ -102,9 +111,17 @@ websocket_handle({text, <<"<close", _/binary>>}, xmpp) ->
 	{[{text, <<"<close xmlns='urn:ietf:params:xml:ns:xmpp-framing'/>">>}, {close, 1000, <<>>}], xmpp};
 websocket_handle({text, Stanza}, xmpp) ->
 	{[{text, Stanza}], xmpp};
+websocket_handle({binary, Data}, State={amqp, Socket}) ->
+	_ = gen_tcp:send(Socket, Data),
+	{[], State};
 websocket_handle(_, State) ->
 	{[], State}.
 
+websocket_info({tcp, Socket, Data}, State={amqp, Socket}) ->
+	_ = inet:setopts(Socket, [{active, once}]),
+	{[{binary, Data}], State};
+websocket_info({tcp_closed, Socket}, State={amqp, Socket}) ->
+	{[{close, 1011, <<"The broker is gone.">>}], State};
 websocket_info(_, State) ->
 	{[], State}.
 

@@ -1,5 +1,4 @@
-%% What ehttpc does with gun: its calls, its options, and the messages that it matches. Its way through a proxy, connect
-%% and the option tunnel, has a place of its own below.
+%% What ehttpc does with gun: its calls, its options, and the messages that it matches.
 -module(ehttpc_SUITE).
 -include("dependents.hrl").
 
@@ -110,6 +109,43 @@ goes_down(Config) ->
 	Killed = ?EXPECT({gun_down, ConnPid, http, _, K}, K),
 	[] = Killed -- Refs,
 	?EXPECT({'EXIT', ConnPid, {shutdown, _}}).
+
+proxy(Config) ->
+	ct:comment("With a proxy, connect asks for the origin, gun_tunnel_up has the tunnel, and each request names it."),
+	Proxy = {Pid, Port} = proxies:start(connect, #{}),
+	ConnPid = do_open([{http, Port}|lists:keydelete(http, 1, Config)]),
+	Origin = #{host => "127.0.0.1", port => config(http, Config), username => <<"me">>, password => <<"secret">>},
+	Asked = gun:connect(ConnPid, Origin),
+	?EXPECT({gun_response, ConnPid, Asked, fin, 200, _}),
+	Tunnel = ?EXPECT({gun_tunnel_up, ConnPid, T, http}, T),
+	Head = ?EXPECT({proxy, Pid, {asked, H}}, H),
+	{match, _} = re:run(Head, "proxy-authorization: Basic bWU6c2VjcmV0"),
+	ReqOpts = #{tunnel => Tunnel},
+	Refs = [{N, gun:post(ConnPid, <<"/echo">>, [], integer_to_binary(N), ReqOpts)} || N <- lists:seq(1, 100)],
+	_ = [begin
+		Body = integer_to_binary(N),
+		{200, Body} = do_answer(ConnPid, Ref)
+	end || {N, Ref} <- Refs],
+	Expired = gun:get(ConnPid, <<"/pieces?count=100&size=100000">>, [], ReqOpts),
+	?EXPECT({gun_response, ConnPid, Expired, nofin, 200, _}),
+	ok = gun:cancel(ConnPid, Expired),
+	{200, _} = do_answer(ConnPid, gun:delete(ConnPid, <<"/request">>, [], ReqOpts)),
+	do_close(ConnPid),
+	proxies:stop(Proxy).
+
+proxy_refuses(Config) ->
+	ct:comment("A proxy that refuses says so by its status, and the connection stays for the rest of its answer."),
+	_ = [begin
+		Proxy = {_, Port} = proxies:start(connect, #{do => {answer, ["HTTP/1.1 ", Status, " No\r\ncontent-length: 2\r\n\r\nno"]}}),
+		ConnPid = do_open([{http, Port}|lists:keydelete(http, 1, Config)]),
+		Asked = gun:connect(ConnPid, #{host => "127.0.0.1", port => config(http, Config)}),
+		Number = list_to_integer(Status),
+		?EXPECT({gun_response, ConnPid, Asked, nofin, Number, _}),
+		?EXPECT({gun_data, ConnPid, Asked, fin, <<"no">>}),
+		do_close(ConnPid),
+		proxies:stop(Proxy)
+	end || Status <- ["407", "403"]],
+	ok.
 
 refused(_) ->
 	ct:comment("Nobody listens: the exit has the reason, at once."),

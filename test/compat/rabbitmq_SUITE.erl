@@ -3,22 +3,16 @@
 -module(rabbitmq_SUITE).
 -include("dependents.hrl").
 
--define(PLUGINS, "rabbitmq/usr/lib/rabbitmq/lib/rabbitmq_server-*/plugins").
-
 groups() ->
 	[{mqtt, [mqtt_publishes, mqtt_many, mqtt_ends]}, {stomp, [stomp_publishes, stomp_errors, stomp_heartbeats]}].
 
-init_per_suite(Config0) ->
-	Config = dependents:start(Config0),
-	Peers = filename:join(gun_rs_test:root(), "_build/peers"),
-	case {filelib:wildcard(filename:join(Peers, ?PLUGINS)), filelib:wildcard(filename:join(Peers, "erlang-os-mon/usr/lib/erlang/lib"))} of
-		{[Plugins], [OsMon]} -> do_start(Plugins, OsMon, Config);
-		_ -> {skip, "No RabbitMQ for this OTP is in _build/peers."}
-	end.
+init_per_suite(Config) ->
+	dependents_rabbitmq:start([
+		{Name, lists:concat(["web_", Name, ".tcp.ip = 127.0.0.1\nweb_", Name, ".tcp.port = ~b\n"])} || Name <- [mqtt, stomp]
+	], [rabbitmq_web_mqtt, rabbitmq_web_stomp], dependents:start(Config)).
 
 end_per_suite(Config) ->
-	_ = other_servers:stop(config(rabbitmq, Config)),
-	ok = gun_rs_test:stop_distribution(config(distribution, Config)),
+	ok = dependents_rabbitmq:stop(Config),
 	dependents:stop(Config).
 
 init_per_group(Group, Config) ->
@@ -26,52 +20,6 @@ init_per_group(Group, Config) ->
 
 end_per_group(_, _) ->
 	ok.
-
-%% It is not installed, and writes nowhere but in the suite's folder.
-do_start(Plugins, OsMon, Config) ->
-	Distribution = gun_rs_test:start_distribution(),
-	[Mqtt, Stomp, Dist] = [other_servers:free_port() || _ <- [mqtt, stomp, dist]],
-	Dir = filename:join(config(priv_dir, Config), "rabbitmq"),
-	Mine = filename:join(Dir, "plugins"),
-	ok = filelib:ensure_dir(filename:join(Mine, "x")),
-	%% Those that are missing something that Debian has in other packages.
-	_ = [ok = file:make_symlink(Plugin, filename:join(Mine, filename:basename(Plugin)))
-		|| Plugin <- filelib:wildcard(filename:join(Plugins, "*-[0-9]*")),
-			nomatch =:= re:run(Plugin, "auth_backend|peer_discovery", [{capture, none}])],
-	Conf = fun(Name) -> filename:join(Dir, Name) end,
-	ok = file:write_file(Conf("enabled_plugins"), "[rabbitmq_web_mqtt,rabbitmq_web_stomp]."),
-	ok = file:write_file(Conf("rabbitmq.conf"), [
-		"listeners.tcp = none\nmqtt.listeners.tcp = none\nstomp.listeners.tcp = none\nlog.console = true\nlog.file = false\n",
-		[["web_", Name, ".tcp.ip = 127.0.0.1\nweb_", Name, ".tcp.port = ", integer_to_list(Port), "\n"]
-			|| {Name, Port} <- [{"mqtt", Mqtt}, {"stomp", Stomp}]]
-	]),
-	Env = [Name ++ "=" ++ Value || {Name, Value} <- [
-		{"ERL_EPMD_ADDRESS", "127.0.0.1"},
-		{"ERL_LIBS", OsMon},
-		{"HOME", Dir},
-		{"RABBITMQ_ALLOW_INPUT", "true"},
-		{"RABBITMQ_CONF_ENV_FILE", "/dev/null"},
-		{"RABBITMQ_CONFIG_FILE", Conf("rabbitmq.conf")},
-		{"RABBITMQ_DIST_PORT", integer_to_list(Dist)},
-		{"RABBITMQ_ENABLED_PLUGINS_FILE", Conf("enabled_plugins")},
-		{"RABBITMQ_FEATURE_FLAGS_FILE", Conf("feature_flags")},
-		{"RABBITMQ_LOG_BASE", Conf("log")},
-		{"RABBITMQ_MNESIA_BASE", Conf("mnesia")},
-		{"RABBITMQ_NODENAME", lists:concat(["gun_rs_", Dist, "@localhost"])},
-		{"RABBITMQ_PID_FILE", Conf("pid")},
-		{"RABBITMQ_PLUGINS_DIR", Mine}
-	]],
-	Script = filename:join(filename:dirname(Plugins), "sbin/rabbitmq-server"),
-	Server = other_servers:start(os:find_executable("env"), Env ++ ["sh", Script, "-noinput"], []),
-	%% It takes its time.
-	true = gun_rs_test:eventually(fun() -> lists:all(fun do_listens/1, [Mqtt, Stomp]) end, 120000),
-	[{rabbitmq, Server}, {distribution, Distribution}, {mqtt, Mqtt}, {stomp, Stomp}|Config].
-
-do_listens(Port) ->
-	case gen_tcp:connect({127, 0, 0, 1}, Port, []) of
-		{ok, Socket} -> gen_tcp:close(Socket) =:= ok;
-		{error, _} -> false
-	end.
 
 do_open(Config, Subprotocol) ->
 	{ok, ConnPid} = gun:open("127.0.0.1", config(port, Config), #{

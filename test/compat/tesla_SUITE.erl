@@ -1,5 +1,4 @@
-%% What Tesla's adapter does with gun: its calls, its options, and the messages that it matches. Its ways through a proxy,
-%% connect/2 and socks_opts, are not here yet.
+%% What Tesla's adapter does with gun: its calls, its options, and the messages that it matches.
 -module(tesla_SUITE).
 -include("dependents.hrl").
 
@@ -132,6 +131,66 @@ failures(Config) ->
 		ct:log("~p", [Reason])
 	end || {Host, P} <- [{"localhost", Port}, {"name.invalid", 80}]],
 	gun_rs_test:release_port(Socket).
+
+%% What the adapter says of the origin behind a proxy: with TLS it asks for HTTP/2.
+do_origin(Config) ->
+	Origin = #{host => "localhost", port => config(port, Config)},
+	case config(opts, Config) of
+		#{transport := tls, tls_opts := TlsOpts} -> Origin#{protocols => [http2], transport => tls, tls_opts => TlsOpts};
+		_ -> Origin
+	end.
+
+proxy_of_socks(Config) ->
+	ct:comment("Behind a proxy that speaks SOCKS requests are made as without one, at once after gun_up."),
+	Proxy = {Pid, Port} = proxies:start(socks, #{}),
+	{ok, ConnPid} = gun:open("localhost", Port, #{protocols => [socks], socks_opts => (do_origin(Config))#{version => 5}}),
+	{ok, socks} = gun:await_up(ConnPid),
+	_ = monitor(process, ConnPid),
+	StreamRef = gun:request(ConnPid, <<"POST">>, "/request", [], <<"body">>, #{reply_to => self()}),
+	{ok, 200, _, Answer} = do_response(ConnPid, StreamRef),
+	#{method := <<"POST">>, body := <<"body">>} = binary_to_term(Answer),
+	OriginPort = config(port, Config),
+	?EXPECT({proxy, Pid, {asked, {"localhost", OriginPort}}}),
+	ok = gun:close(ConnPid),
+	?EXPECT({'DOWN', _, _, ConnPid, shutdown}),
+	proxies:stop(Proxy).
+
+proxy_of_socks_with_a_password(Config) ->
+	ct:comment("The adapter gives its proxy_auth as gun does not take it, nor does gun_rs: the caller is told."),
+	Auth = {username_password, <<"me">>, <<"secret">>},
+	{error, {options, {socks, {auth, hidden}}}} = gun:open("localhost", 1080,
+		#{protocols => [socks], socks_opts => (do_origin(Config))#{version => 5, auth => Auth}}),
+	{error, {options, {socks, {version, 4}}}} = gun:open("localhost", 1080,
+		#{protocols => [socks], socks_opts => (do_origin(Config))#{version => 4}}).
+
+proxy_of_http(Config) ->
+	ct:comment("The tunnel comes up. The adapter's request doesn't name it: gun 2 crashes, and here it gets an error."),
+	Proxy = {_, Port} = proxies:start(connect, #{}),
+	{ok, ConnPid} = gun:open("localhost", Port, #{}),
+	{ok, http} = gun:await_up(ConnPid),
+	Tunnel = gun:connect(ConnPid, (do_origin(Config))#{username => <<"me">>, password => <<"secret">>}),
+	{response, fin, 200, _} = gun:await(ConnPid, Tunnel),
+	StreamRef = gun:request(ConnPid, <<"GET">>, "/request", [], <<>>, #{reply_to => self()}),
+	{error, {badstate, _}} = do_response(ConnPid, StreamRef),
+	Protocol = config(protocol, Config),
+	{up, Protocol} = gun:await(ConnPid, Tunnel, ?WAIT),
+	Named = gun:request(ConnPid, <<"GET">>, "/request", [], <<>>, #{reply_to => self(), tunnel => Tunnel}),
+	{ok, 200, _, _} = do_response(ConnPid, Named),
+	ok = gun:close(ConnPid),
+	proxies:stop(Proxy).
+
+proxy_refuses(Config) ->
+	ct:comment("A proxy that refuses does so with a body, as the adapter expects of 403 and 407."),
+	_ = [begin
+		Proxy = {_, Port} = proxies:start(connect, #{do => {answer, ["HTTP/1.1 ", Status, " No\r\ncontent-length: 2\r\n\r\nno"]}}),
+		{ok, ConnPid} = gun:open("localhost", Port, #{}),
+		{ok, _} = gun:await_up(ConnPid),
+		Number = list_to_integer(Status),
+		{response, nofin, Number, _} = gun:await(ConnPid, gun:connect(ConnPid, do_origin(Config))),
+		ok = gun:close(ConnPid),
+		proxies:stop(Proxy)
+	end || Status <- ["407", "403"]],
+	ok.
 
 wrong_name(Config) ->
 	ct:comment("A certificate for another name than the fun is given is refused, as the fun would."),

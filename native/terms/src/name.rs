@@ -30,6 +30,7 @@ names! {
     Active "active"
     Address "address"
     AddressTypeNotSupported "address_type_not_supported"
+    Ages "ages"
     Alpn "alpn"
     Any "any"
     Auth "auth"

@@ -1,8 +1,10 @@
 //! What a listener and the processes of its connections receive.
 
+use std::time::Instant;
+
 use gun_rs_engine::error::{DownReason, ProtocolError};
 use gun_rs_engine::event::StreamError;
-use gun_rs_engine::server::Peer;
+use gun_rs_engine::server::{Peer, Times};
 use gun_rs_engine::{Message, RequestBody, ServedRequest};
 use http::Version;
 
@@ -131,7 +133,10 @@ impl<T: Terms> Served<T> {
         let certificate = tls.and_then(|tls| tls.certificate.as_deref()).map(|der| terms.binary(der));
         let sni = tls.and_then(|tls| tls.server_name.as_deref()).map(|name| terms.binary(name.as_bytes()));
         let alpn = tls.and_then(|tls| tls.alpn.as_deref()).map(|name| terms.binary(name));
+        let (now, Times { accepted, begun, up }) = (Instant::now(), peer.times);
+        let age = |at| u64::try_from(now.saturating_duration_since(at).as_nanos()).unwrap_or(u64::MAX);
         terms.map([
+            (Name::Ages, terms.tuple([accepted, begun, up].map(|at| terms.integer(age(at))))),
             (Name::Peer, self.address(peer.remote)),
             (Name::Sock, self.address(peer.local)),
             (Name::Cert, terms.optional(certificate)),

@@ -1,11 +1,12 @@
 //! One connection that was accepted: from its socket to the task that serves it.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::runtime::Handle as Runtime;
 
 use super::counts::Ticket;
-use super::{Accept, Peer, Shared};
+use super::{Accept, Peer, Shared, Times};
 use crate::http::served::Served;
 use crate::task::serve;
 use crate::transport::listen::Accepted;
@@ -21,10 +22,10 @@ pub(super) fn start<A: Accept>(
 ) {
     let (shared, ticket) = (Arc::clone(shared), Arc::new(ticket));
     let (options, end) = (shared.serve(), Arc::clone(&ticket));
-    let max_send_queue = options.max_send_queue;
+    let (max_send_queue, at) = (options.max_send_queue, Instant::now());
     let opening = Box::pin({
         let ticket = Arc::clone(&ticket);
-        async move { open(accepted, &shared, &ticket).await }
+        async move { open(accepted, at, &shared, &ticket).await }
     });
     let begin = move |(io, peer), handle| {
         let sink = accept.connection(handle, peer);
@@ -34,12 +35,13 @@ pub(super) fn start<A: Accept>(
 }
 
 /// The byte stream, and who is at its other end; nothing if the client is gone, or its TLS handshake fails.
-async fn open(accepted: Accepted, shared: &Shared, ticket: &Ticket) -> Option<(Io, Peer)> {
-    let remote = accepted.remote();
+async fn open(accepted: Accepted, at: Instant, shared: &Shared, ticket: &Ticket) -> Option<(Io, Peer)> {
+    let (remote, begun) = (accepted.remote(), Instant::now());
     let (io, local) = accepted.into_stream(&shared.tcp).ok()?;
-    let Some(server) = shared.tls() else { return Some((io, Peer { remote, local, tls: None })) };
+    let peer = |tls| Peer { remote, local, tls, times: Times { accepted: at, begun, up: Instant::now() } };
+    let Some(server) = shared.tls() else { return Some((io, peer(None))) };
     match tls::accept(io, &server, shared.handshake_timeout).await {
-        Ok((io, client)) => Some((Box::new(io), Peer { remote, local, tls: Some(client) })),
+        Ok((io, client)) => Some((Box::new(io), peer(Some(client)))),
         Err(_) => {
             ticket.fail_handshake();
             None

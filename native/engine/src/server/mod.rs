@@ -18,7 +18,7 @@ mod counts;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle as Runtime;
 
@@ -85,6 +85,19 @@ pub struct Peer {
     pub local: Option<SocketAddr>,
     /// What it has said in the TLS handshake, if there was one.
     pub tls: Option<TlsPeer>,
+    /// When it has come.
+    pub times: Times,
+}
+
+/// How a connection came up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Times {
+    /// It was accepted.
+    pub accepted: Instant,
+    /// Its task has begun, with the TLS handshake if there is one.
+    pub begun: Instant,
+    /// It can have requests.
+    pub up: Instant,
 }
 
 /// A listener. When it is dropped, it is closed.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use gun_rs_engine::WsOptions;
-use gun_rs_engine::server::ListenOptions;
+use gun_rs_engine::server::{ListenOptions, Times};
 use gun_rs_engine::transport::tls::{ClientAuth, ServerCertificate, TlsServer, TlsServerOptions};
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
@@ -73,6 +73,8 @@ fn a_client_that_has_shaken_hands_is_served_and_what_it_said_is_known() {
     let peer = conn.peer.tls.clone().unwrap();
     assert_eq!(peer.server_name.as_deref(), Some("one.test"));
     assert_eq!((peer.alpn.as_deref(), peer.certificate), (Some(&b"http/1.1"[..]), None));
+    let Times { accepted, begun, up } = conn.peer.times;
+    assert!(accepted <= begun && begun < up);
     let page = "a".repeat(1_000_000);
     conn.page(conn.request().id, &page);
     until(&mut client, "\r\n\r\n");
