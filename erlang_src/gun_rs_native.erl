@@ -7,7 +7,7 @@
 
 %% Of the library and its threads.
 -export([load_error/0, runtime_start/1, runtime_stop/1, runtime_is_running/0, stats/0, tls_config/1,
-	is_public_suffix/1]).
+	is_public_suffix/1, proxy_is_excepted/2]).
 %% Of connections.
 -export([conn_new/5, conn_new_dirty/5, conn_connect/2, conn_shutdown/2, conn_end/1, conn_set_owner/2, conn_ping/4,
 	conn_state/1, conn_stats/1, conn_list/0, conn_silence/1, is_conn/1, conn_dialect/1, debug_panic/1, relay_grant/1]).
@@ -31,7 +31,7 @@
 	http_data_dirty/5, http_cancel/3, stream_info/3, update_flow/3, ws_upgrade/6, ws_upgrade_dirty/6, ws_send/4,
 	ws_send_dirty/4, ws_send_receipt/4, ws_send_receipt_dirty/4, ws_check/1, ws_check_dirty/1, flow_grant/2,
 	relay_grant/1, ws_settled/2, pool_new/0, pool_set/3, pool_take/1, pool_next/1, pool_waiting/2, pool_pick/1,
-	pool_streams/1, lease_drop/1, is_public_suffix/1, server_tls/1, server_listen/4, server_suspend/1,
+	pool_streams/1, lease_drop/1, is_public_suffix/1, proxy_is_excepted/2, server_tls/1, server_listen/4, server_suspend/1,
 	server_resume/1, server_close/1, server_set_max_connections/2, server_set_tls/2, server_set_serve/2,
 	server_info/1, served_own/1, served_pids/1, served_respond/6, served_respond_dirty/6, served_data/4,
 	served_data_dirty/4, served_inform/4, served_trailers/3, served_read/3, served_accept/6, served_ws_send/2,
@@ -41,7 +41,6 @@
 -export_type([conn/0, tls_config/0, pool/0, lease/0, server_tls/0, listener/0, served/0, headers/0, responded/0,
 	response_body/0, handler/0, stream_ref/0, refused/0, request/0, limits/0, requested/0, protocol/0, sockname/0,
 	next/0, event/0]).
-
 -on_load(load/0).
 
 -opaque conn() :: reference().
@@ -49,7 +48,6 @@
 %% A pool, and the place of one stream on one of its connections.
 -opaque pool() :: reference().
 -opaque lease() :: reference().
-
 %% A listener, its TLS, and a connection that it has accepted; the last two of these are closed when nobody
 %% has them any more.
 -opaque server_tls() :: reference().
@@ -400,6 +398,9 @@ lease_drop(_Lease) -> ?NOT_LOADED.
 %% are none. A dot at the end counts for nothing, nor does the case of letters.
 -spec is_public_suffix(Domain :: binary()) -> boolean().
 is_public_suffix(_Domain) -> ?NOT_LOADED.
+%% @doc Whether these rules of NO_PROXY except the host.
+-spec proxy_is_excepted(Rules :: binary(), Host :: binary()) -> boolean().
+proxy_is_excepted(_Rules, _Host) -> ?NOT_LOADED.
 %% Listeners. What they are given has been checked, and is complete (gun_rs_server_options).
 
 %% @doc The configuration of TLS for these options, as tls_config/1.
@@ -472,7 +473,6 @@ served_ws_send(_Served, _Frames) -> ?NOT_LOADED.
 -spec served_ws_send_dirty(served(), Frames :: term())
 	-> ok | gone | send_queue_full | iodata | {invalid, Frame :: term(), Text :: string()}.
 served_ws_send_dirty(_Served, _Frames) -> ?NOT_LOADED.
-
 %% @doc Changes `active', `deflate', `idle_timeout' or `max_frame_size' of the WebSocket.
 -spec served_ws_tune(served(), map()) -> ok | gone.
 served_ws_tune(_Served, _Options) -> ?NOT_LOADED.

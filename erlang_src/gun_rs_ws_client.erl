@@ -124,7 +124,9 @@ check(Opts) ->
 	{error, {options, Opts}}.
 
 -spec handle_continue(open, #client{}) -> {noreply, #client{}} | {stop, term(), #client{}}.
-handle_continue(open, Client=#client{url = Url, opts = Opts}) ->
+handle_continue(open, Client0=#client{url = Url, opts = Opts}) ->
+	%% They are needed once, and may have secrets.
+	Client = Client0#client{opts = #{}},
 	Given = maps:get(open, Opts, #{}),
 	Retry = #{
 		retry => maps:get(retries, Opts, ?RETRIES),

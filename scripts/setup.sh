@@ -28,7 +28,7 @@ main() {
     if [ "$1" = test ]; then
         check_cargo_components
         have_peers || unpack_peers
-        for program in mosquitto etcd-server nginx tinyproxy-bin microsocks; do
+        for program in mosquitto etcd-server nginx tinyproxy-bin microsocks squid dante-server; do
             have_program "$program" || unpack_program "$program"
         done
         # The broker that carries gun and Cowboy needs it, and is started for its WebSockets.

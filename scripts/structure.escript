@@ -26,7 +26,7 @@ floors("native/bridge/src") ->
 	[
 		{"the library", ["lib"]},
 		{"the functions that Erlang calls", ["nifs"]},
-		{"what they find", ["registry", "runtime", "tls", "suffixes"]},
+		{"what they find", ["registry", "runtime", "tls", "suffixes", "no_proxy"]},
 		{"events become messages", ["sink", "served"]},
 		{"frames that wait for others", ["outbox"]},
 		{"who receives them", ["route"]},

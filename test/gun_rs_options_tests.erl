@@ -37,6 +37,7 @@ valid_open() ->
 		{dialect, [gun_2, gun_1, gun_1_pre, gun_0]},
 		{domain_lookup_timeout, [infinity, 0, 1, 5000, ?MAX_MS]},
 		{notify_retries, [true, false]},
+		{proxy, [environment]},
 		{retry, [0, 1, 5, 1 bsl 70]},
 		{retry_fun, [fun(N, _) -> #{retries => N - 1, timeout => 0} end, fun maps:get/2]},
 		{retry_timeout, [0, 1, 5000, ?MAX_MS]},
@@ -83,6 +84,7 @@ invalid_open() ->
 		{event_handler, [gun_rs_default_event_h, {"module", 1}, undefined]},
 		%% Of gun, and not built yet.
 		{http2_opts, [[], undefined, 1]},
+		{proxy, [undefined, none, 1, "localhost:3128", <<"ftp://localhost">>, "http://localhost:0"]},
 		{raw_opts, [[], undefined, 1]},
 		{socks_opts, [[], undefined]},
 		%% Unknown.
@@ -146,6 +148,7 @@ open_fills_in_every_default_test() ->
 		opts => #{},
 		port => 8080,
 		protocols => [http],
+		proxy => undefined,
 		raw_opts => #{flow => infinity, max_send_queue => infinity},
 		retry => 5,
 		retry_backoff => undefined,
@@ -1007,6 +1010,7 @@ native_open_is_complete_test() ->
 		first => http,
 		raw_opts => #{flow => infinity, max_send_queue => infinity},
 		socks => undefined,
+		proxy => undefined,
 		http2_inside => gun_rs_option_table:native(http2, http2_defaults()),
 		http => #{closing_timeout => 15000, flow => infinity, keepalive => infinity,
 			max_header_block_size => 100000, max_headers => 512, max_informs => 100, max_send_queue => infinity,

@@ -4,6 +4,7 @@
 -export([find/1]).
 -export([free_port/0]).
 -export([start/3]).
+-export([start_with_libraries/3]).
 -export([stop/1]).
 
 -include("gun_rs_test.hrl").
@@ -42,6 +43,11 @@ start(File, Args, Ports) ->
 		{'DOWN', MRef, process, Holder, Reason} ->
 			error({File, Reason})
 	end.
+
+%% The same for one whose libraries have been unpacked beside it, in the root of which its file is.
+start_with_libraries({Root, File}, Args, Ports) ->
+	Libraries = filelib:wildcard(filename:join(Root, "usr/lib/*-linux-*")),
+	start(os:find_executable("env"), ["LD_LIBRARY_PATH=" ++ lists:flatten(lists:join(":", Libraries)), File|Args], Ports).
 
 stop(Holder) ->
 	MRef = monitor(process, Holder),

@@ -7,7 +7,9 @@
 -export([reveal_tls/1]).
 -export([hide/1]).
 -export([reveal/1]).
--export([without_socks/1]).
+-export([without_proxies/1]).
+-export([hide_proxy/1]).
+-export([reveal_proxy/1]).
 -export([is_secret/1]).
 -export([options/1]).
 -export([option/1]).
@@ -67,6 +69,22 @@ reveal({hidden, <<Iv:?IV_SIZE/binary, Hidden/binary>>}) ->
 crypt(Iv, Data, Encrypt) ->
 	crypto:crypto_one_time(aes_256_ctr, persistent_term:get(?MODULE), Iv, Data, Encrypt).
 
+%% @doc The options proxy and proxy_opts, for the state of a process.
+-spec hide_proxy(map()) -> map().
+hide_proxy(Opts) ->
+	maps:map(fun
+		(Key, Value) when Key =:= proxy; Key =:= proxy_opts -> hide(Value);
+		(_, Value) -> Value
+	end, Opts).
+
+%% @doc The options that were hidden.
+-spec reveal_proxy(map()) -> map().
+reveal_proxy(Opts) ->
+	maps:map(fun
+		(Key, Hidden={hidden, _}) when Key =:= proxy; Key =:= proxy_opts -> reveal(Hidden);
+		(_, Value) -> Value
+	end, Opts).
+
 %% @doc What was given in the place of a map of options, as it stands in a reason.
 -spec options(term()) -> term().
 options(Opts) when is_list(Opts), length(Opts) >= 0 ->
@@ -77,8 +95,11 @@ options(Opts) ->
 %% @doc An option that is unknown, as it stands in a reason. Older guns have the options of
 %% TLS under another name.
 -spec option(term()) -> term().
-option({Key, _}) when Key =:= tls_opts; Key =:= transport_opts; Key =:= auth; Key =:= username; Key =:= password ->
+option({Key, _}) when Key =:= tls_opts; Key =:= transport_opts; Key =:= auth; Key =:= username; Key =:= password;
+		Key =:= proxy_opts ->
 	{Key, hidden};
+option({proxy, Url}) ->
+	{proxy, url(Url)};
 option({socks_opts, Value}) ->
 	{socks_opts, without_auth(Value)};
 option({protocols, Protocols}) when is_list(Protocols), length(Protocols) >= 0 ->
@@ -87,10 +108,13 @@ option(Opt) ->
 	Opt.
 
 %% @doc The options of open without who the user is for a proxy.
--spec without_socks(map()) -> map().
-without_socks(Opts) ->
-	maps:map(fun(Key, Value) when Key =:= socks_opts; Key =:= protocols ->
+-spec without_proxies(map()) -> map().
+without_proxies(Opts) ->
+	maps:map(fun
+		(Key, Value) when Key =:= socks_opts; Key =:= protocols; Key =:= proxy ->
 			element(2, option({Key, Value}));
+		(proxy_opts, ProxyOpts=#{tls_opts := TlsOpts}) ->
+			ProxyOpts#{tls_opts := hide_tls(TlsOpts)};
 		(_, Value) ->
 			Value
 	end, Opts).

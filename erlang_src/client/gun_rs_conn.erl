@@ -108,7 +108,7 @@ init({Owner, Config=#{ws_opts := WsOpts, dialect := Dialect}, Tls}, Observers) -
 		{ok, Conn} ->
 			{ok, connecting, #data{conn=Conn, config=needed(Config), tls=Tls, owner=Owner, owner_ref=OwnerRef,
 				sup_ref=monitor_sup(Config), retry=gun_rs_retry:new(Config), streams=gun_rs_streams:init(Config),
-				observers=gun_rs_observers:started(Conn, Observers)}};
+				tunnels=gun_rs_tunnels:new(Config), observers=gun_rs_observers:started(Conn, Observers)}};
 		%% The application stops. An exit would be one of whoever is linked, too.
 		{error, not_started} ->
 			ignore
@@ -116,7 +116,7 @@ init({Owner, Config=#{ws_opts := WsOpts, dialect := Dialect}, Tls}, Observers) -
 
 %% What is needed once the connection has been made: every connection has a copy of it.
 needed(Config=#{retry_backoff := Backoff, retry_fun := RetryFun}) ->
-	maps:with([dialect, host, notify_retries, port, retry, retry_timeout, transport]
+	maps:with([dialect, host, notify_retries, port, retry, retry_timeout, transport, via]
 		++ [retry_backoff || Backoff =/= undefined]
 		++ [Key || RetryFun =/= undefined, Key <- [opts, retry_fun]], Config).
 
@@ -226,7 +226,8 @@ not_connected(Type, Event, Data) ->
 connected(info, {gun_rs_native, {down, Protocol, Reason, Next, Killed, Served}}, Data=#data{streams=Streams}) ->
 	NewData = disconnected(Reason, Data),
 	ok = gun_down(Protocol, Reason, Killed, Data),
-	down(Reason, Next, Served, NewData#data{sockname=undefined, tunnels=[], handlers=#{}, questions=#{},
+	down(Reason, Next, Served, NewData#data{sockname=undefined, handlers=#{}, questions=#{},
+		tunnels=gun_rs_tunnels:new(Data#data.config),
 		streams=gun_rs_streams:down(Killed, Streams), observers=gun_rs_observers:forget(Killed, NewData#data.observers)});
 connected(cast, shutdown, Data) ->
 	start_closing(shutdown, shutdown, Data);

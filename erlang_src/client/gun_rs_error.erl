@@ -34,14 +34,21 @@ option_reason({options, {ws, {compress, {Key, Value}}}}) ->
 option_reason({options, {ws, {Key, Value}}}) ->
 	option("The WebSocket option", ws_upgrade, Key, Value);
 option_reason({options, {ws, WsOpts}}) ->
-	sentence("The WebSocket options must be a map and not ~ts; correct the call",
-		[term(WsOpts)]);
+	sentence("The WebSocket options must be a map and not ~ts; correct the call", [term(WsOpts)]);
 option_reason({options, {http, {Key, Value}}}) ->
 	option("The HTTP option", http, Key, Value);
 option_reason({options, {http2, {Key, Value}}}) ->
 	option("The HTTP/2 option", http2, Key, Value);
 option_reason({options, {socks, {Key, Value}}}) ->
 	option("The option of SOCKS", socks, Key, Value);
+option_reason({options, {proxy, Bad}}) ->
+	gun_rs_proxy_error:option(Bad);
+option_reason({options, {proxy_opts, no_proxy}}) ->
+	gun_rs_proxy_error:option(no_proxy);
+option_reason({options, {proxy_opts, Bad={tls_opts, _}}}) ->
+	["In proxy_opts: ", english({options, Bad})];
+option_reason({options, {proxy_opts, {Key, Value}}}) ->
+	option("Of the proxy, the option", proxy_opts, Key, Value);
 option_reason({options, {connect, {host, undefined}}}) ->
 	"The destination of connect has no host; correct the call.";
 option_reason({options, {connect, {port, undefined}}}) ->
@@ -74,8 +81,7 @@ option_reason({options, {req, {reply_to, alias}}}) ->
 option_reason({options, {req, {Key, Value}}}) ->
 	option("The request option", req, Key, Value);
 option_reason({options, {req, ReqOpts}}) ->
-	sentence("The options of a request must be a map and not ~ts; correct the call",
-		[term(ReqOpts)]);
+	sentence("The options of a request must be a map and not ~ts; correct the call", [term(ReqOpts)]);
 option_reason({options, {path, Path}}) ->
 	sentence("The path of a Unix domain socket must have 1 to 107 bytes and no NUL, unlike ~ts; "
 		"correct the call", [term(Path)]);
@@ -90,8 +96,7 @@ option_reason({options, {host, Host}}) ->
 	sentence("The host ~ts is neither a domain name in ASCII nor an IP address; "
 		"correct the call", [term(Host)]);
 option_reason({options, {port, Port}}) ->
-	sentence("The port must be an integer from 1 to 65535 and not ~ts; correct the call",
-		[term(Port)]);
+	sentence("The port must be an integer from 1 to 65535 and not ~ts; correct the call", [term(Port)]);
 option_reason({options, {tcp_opts, Element={Key, {hidden, _}}}}) ->
 	sentence("In tcp_opts, ~ts ~ts; correct the call", [term(Key), gun_rs_tcp_options:refusal(Element)]);
 option_reason({options, {tcp_opts, Element}}) ->
@@ -116,20 +121,15 @@ option_reason(_) ->
 
 %% What the caller gave.
 call_reason({invalid_frame, Frame, Text}) ->
-	sentence("The frame ~ts cannot be sent: ~ts; correct the call",
-		[term(Frame), clause(Text)]);
+	sentence("The frame ~ts cannot be sent: ~ts; correct the call", [term(Frame), clause(Text)]);
 call_reason({invalid_request_header, Name, Text}) ->
-	sentence("The request header ~ts cannot be sent: ~ts; correct the call",
-		[term(Name), clause(Text)]);
+	sentence("The request header ~ts cannot be sent: ~ts; correct the call", [term(Name), clause(Text)]);
 call_reason({invalid_request_target, Path, Text}) ->
-	sentence("The request target ~ts cannot be sent: ~ts; correct the call",
-		[term(Path), clause(Text)]);
+	sentence("The request target ~ts cannot be sent: ~ts; correct the call", [term(Path), clause(Text)]);
 call_reason({invalid_request_method, Method, Text}) ->
-	sentence("The request method ~ts cannot be sent: ~ts; correct the call",
-		[term(Method), clause(Text)]);
+	sentence("The request method ~ts cannot be sent: ~ts; correct the call", [term(Method), clause(Text)]);
 call_reason({invalid_request_body, Body, Text}) ->
-	sentence("The request body ~ts cannot be sent: ~ts; correct the call",
-		[term(Body), clause(Text)]);
+	sentence("The request body ~ts cannot be sent: ~ts; correct the call", [term(Body), clause(Text)]);
 call_reason(pool_not_found) ->
 	"There is no pool for this scope and authority; start one, and check the host header and the scope.";
 call_reason(no_connection_available) ->
@@ -202,12 +202,13 @@ connect_reason({upgrade_refused, Status}) ->
 		"again (retry_statuses in the option reupgrade); check that the server behind its proxy runs", [term(Status)]);
 connect_reason({socks5, Reason}) ->
 	sentence("The SOCKS server has not led to its destination: ~ts", [gun_rs_socks_error:clause(Reason)]);
+connect_reason({proxy, Reason}) ->
+	gun_rs_proxy_error:sentence(Reason, fun clause/1);
 connect_reason(truncated) ->
 	"The other side, or somebody on the way, cut the TLS connection without a close_notify, so that "
 	"what it had to send may be incomplete.";
 connect_reason({posix, Number}) ->
-	sentence("The operating system or the network failed with the error number ~ts (errno)",
-		[term(Number)]);
+	sentence("The operating system or the network failed with the error number ~ts (errno)", [term(Number)]);
 connect_reason({tls_alert, {certificate_required, Text}}) ->
 	sentence("TLS failed with the alert certificate_required: ~ts; give it one with certfile and keyfile in tls_opts",
 		[clause(Text)]);
@@ -347,8 +348,7 @@ socket_reason(_) ->
 server_reason({connection_error, limit_reached, Text}) ->
 	sentence("The server sent more than a limit of this side allows: ~ts", [clause(Text)]);
 server_reason({http_protocol, Text}) ->
-	sentence("The server broke the HTTP protocol, or speaks another one: ~ts",
-		[clause(Text)]);
+	sentence("The server broke the HTTP protocol, or speaks another one: ~ts", [clause(Text)]);
 server_reason({ws_handshake, Fault}) ->
 	sentence("The server answered the WebSocket upgrade wrongly: ~ts", [handshake(Fault)]);
 server_reason({ws_protocol, Fault}) ->
@@ -384,8 +384,7 @@ advice(_) -> "".
 %% Options.
 
 option(Subject, _, Key, _) when not is_atom(Key) ->
-	sentence("~ts ~ts is ~ts, and the names of options are atoms; correct the call",
-		[Subject, term(Key), kind(Key)]);
+	sentence("~ts ~ts is ~ts, and the names of options are atoms; correct the call", [Subject, term(Key), kind(Key)]);
 option(Subject, Table, Key, Value) ->
 	case gun_rs_option_table:expected(Table, Key) of
 		planned ->
@@ -427,17 +426,14 @@ protocol(length_encoding) -> "a frame's length is not encoded in the shortest fo
 protocol(control_fragmented) -> "a control frame is fragmented";
 protocol(control_too_long) -> "a control frame has more than 125 bytes";
 protocol(unexpected_continuation) -> "a continuation frame has no message to continue";
-protocol(expected_continuation) ->
-	"a new message begins before the fragmented one is complete";
+protocol(expected_continuation) -> "a new message begins before the fragmented one is complete";
 protocol(invalid_utf8) -> "a text is not valid UTF-8";
 protocol(compressed_data) -> "a compressed message cannot be decompressed";
 protocol(close_payload) -> "a close frame has a payload of one byte";
 protocol({close_code, Code}) -> ["a close frame has the code ", term(Code),
 	", which may not be sent"];
-protocol(frame_too_big) ->
-	"a frame is bigger than max_frame_size, which the ws_opts of this side can raise";
-protocol(message_too_big) ->
-	"a message is bigger than max_message_size, which the ws_opts of this side can raise";
+protocol(frame_too_big) -> "a frame is bigger than max_frame_size, which the ws_opts of this side can raise";
+protocol(message_too_big) -> "a message is bigger than max_message_size, which the ws_opts of this side can raise";
 protocol(Fault) -> term(Fault).
 
 %% Text.

@@ -16,9 +16,14 @@
 -record(events, {
 	module :: module(),
 	state :: term(),
-	%% The options that events have, as they were given to open.
+	%% What is dialled: a proxy, or else what was given to open.
 	host :: gun_rs_options:host() | {local, binary()},
 	port :: inet:port_number(),
+	%% How the proxy is spoken to, if there is one.
+	proxy :: tcp | tls | undefined,
+	%% Whose TLS comes next.
+	tls = origin :: proxy | origin,
+	%% The options that events have, as they were given to open.
 	transport :: tcp | tls,
 	protocols :: [gun_rs_native:protocol()],
 	opts :: gun_rs_options:opts(),
@@ -61,7 +66,9 @@ init(Config, Owner) ->
 		origin_port => Port,
 		opts => revealed(Opts)
 	}, State0),
-	#events{module=Module, state=State, host=Host, port=Port, transport=Transport, protocols=Protocols, opts=Opts,
+	Dialled = maps:get(via, Config, #{host => Host, port => Port, transport => undefined}),
+	#events{module=Module, state=State, host=map_get(host, Dialled), port=map_get(port, Dialled),
+		proxy=map_get(transport, Dialled), transport=Transport, protocols=Protocols, opts=Opts,
 		timeouts=#{domain_lookup => LookupTimeout, connect => ConnectTimeout, tls_handshake => HandshakeTimeout}}.
 
 %% @doc The native side has begun with the first attempt to connect.
@@ -96,20 +103,22 @@ event(domain_lookup_end, #{error := Reason}, Events) ->
 event(domain_lookup_end, #{ip_addresses := Addresses}, Events=#events{port=Port}) ->
 	Info = #{ip_addresses => Addresses, port => Port, tcp_module => gen_tcp, tcp_opts => tcp_opts(Events)},
 	{(lookup(Events))#{lookup_info => Info}, Events#events{lookup=Info}};
-event(connect_start, _, Events) ->
-	{connect(Events), Events#events{is_down=false}};
+event(connect_start, _, Events=#events{proxy=Proxy}) ->
+	{connect(Events), Events#events{is_down=false, tls=case Proxy of tls -> proxy; _ -> origin end}};
 event(connect_end, #{error := Reason}, Events) ->
 	{(connect(Events))#{error => Reason}, Events#events{lookup=undefined}};
-event(connect_end, _, Events=#events{transport=Transport, socket=Socket, protocols=Protocols}) ->
+event(connect_end, _, Events=#events{proxy=Proxy, transport=Transport, socket=Socket, protocols=Protocols}) ->
 	Event = (connect(Events))#{socket => Socket},
-	{case Transport of
-		tcp -> Event#{protocol => hd(Protocols)};
-		tls -> Event
+	{case {Proxy, Transport} of
+		{undefined, tcp} -> Event#{protocol => hd(Protocols)};
+		_ -> Event
 	end, Events#events{lookup=undefined}};
 event(tls_handshake_start, _, Events) ->
 	{tls_handshake(Events), Events};
 event(tls_handshake_end, #{error := Reason}, Events) ->
 	{(tls_handshake(Events))#{error => Reason}, Events};
+event(tls_handshake_end, _, Events=#events{tls=proxy}) ->
+	{(tls_handshake(Events))#{protocol => http}, Events#events{tls=origin}};
 event(tls_handshake_end, #{protocol := Alpn}, Events=#events{protocols=Protocols}) ->
 	{(tls_handshake(Events))#{protocol => protocol(Alpn, Protocols)}, Events};
 event(ws_upgrade, Step=#{stream_ref := StreamRef}, Events=#events{opts=Opts, ws_opts=All}) ->
@@ -132,8 +141,12 @@ lookup(Events=#events{host=Host, port=Port, timeouts=#{domain_lookup := Timeout}
 connect(#events{lookup=Info, timeouts=#{connect := Timeout}}) ->
 	#{lookup_info => Info, timeout => Timeout}.
 
-tls_handshake(#events{socket=Socket, opts=Opts, timeouts=#{tls_handshake := Timeout}}) ->
-	#{socket => Socket, tls_opts => gun_rs_secrets:reveal_tls(maps:get(tls_opts, Opts, [])), timeout => Timeout}.
+tls_handshake(#events{socket=Socket, tls=Whose, opts=Opts, timeouts=#{tls_handshake := Timeout}}) ->
+	Of = case Whose of
+		proxy -> maps:get(proxy_opts, Opts, #{});
+		origin -> Opts
+	end,
+	#{socket => Socket, tls_opts => gun_rs_secrets:reveal_tls(maps:get(tls_opts, Of, [])), timeout => Timeout}.
 
 tcp_opts(#events{opts=Opts}) -> maps:get(tcp_opts, Opts, []).
 

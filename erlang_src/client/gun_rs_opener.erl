@@ -34,18 +34,22 @@ start(LoadError, _, _) ->
 	{error, {nif_not_loaded, LoadError}}.
 
 start_conn(Owner, Config=#{opts := Opts, supervise := Supervise}) ->
-	case {gun_rs_tls:new(Config), gun_rs_connect_options:socks(Opts)} of
-		{{ok, Tls}, {ok, Socks}} ->
-			Known = (without_secrets(Config))#{socks => Socks},
+	case {gun_rs_tls:new(Config), gun_rs_connect_options:socks(Opts), gun_rs_proxy:native(Config)} of
+		{{ok, Tls}, {ok, Socks}, {ok, Proxy}} ->
+			Known = with_proxy(Proxy, (without_secrets(Config))#{socks => Socks}),
 			started(fun() ->
 				case Supervise of
 					true -> gun_rs_conns_sup:start_conn(Owner, Known, Tls);
 					false -> gun_rs_conn:start_link(Owner, Known, Tls)
 				end
 			end);
-		{{ok, _}, Error} -> Error;
-		{Error, _} -> Error
+		{{ok, _}, {ok, _}, Error} -> Error;
+		{{ok, _}, Error, _} -> Error;
+		{Error, _, _} -> Error
 	end.
+
+with_proxy(undefined, Config) -> Config#{proxy := undefined};
+with_proxy({Proxy, Via}, Config) -> Config#{proxy := Proxy, via => Via}.
 
 %% The application may stop at any time.
 started(Start) ->
@@ -59,8 +63,9 @@ started(Start) ->
 	end.
 
 %% Neither the supervisor nor the process behind ConnPid need them: Tls has what they stand for.
-without_secrets(Config=#{opts := Opts0}) ->
-	case gun_rs_secrets:without_socks(Opts0) of
+without_secrets(Config0=#{opts := Opts0}) ->
+	Config = maps:remove(proxy_opts, Config0),
+	case gun_rs_secrets:without_proxies(Opts0) of
 		Opts=#{tls_opts := TlsOpts} ->
 			Config#{tls_opts := [], opts := Opts#{tls_opts := gun_rs_secrets:hide_tls(TlsOpts)}};
 		Opts ->

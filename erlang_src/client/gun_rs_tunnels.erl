@@ -1,6 +1,7 @@
 %% @private What a connection leads to, once it leads through tunnels: for `gun_rs:info/1' and `gun_rs:stream_info/2'.
 -module(gun_rs_tunnels).
 
+-export([new/1]).
 -export([up/5]).
 -export([origin/2]).
 -export([intermediaries/1]).
@@ -9,12 +10,17 @@
 -export([change/1]).
 
 %% The outermost first. Via is the proxy that has made it.
--type tunnels() :: [{StreamRef :: gun_rs_native:stream_ref() | undefined, Via :: map(), origin()}].
+-type tunnels() :: [{StreamRef :: gun_rs_native:stream_ref() | undefined | {proxy}, Via :: map(), origin()}].
 -export_type([tunnels/0]).
 
 -type origin() :: #{host := gun_rs_host:host() | {local, binary()}, port := inet:port_number(), transport := tcp | tls,
 	protocol := gun_rs_native:protocol() | undefined}.
 -export_type([origin/0]).
+
+%% @doc Those that a connection begins with: the proxy that it is dialled through, if there is one. No stream has its name.
+-spec new(Config :: map()) -> tunnels().
+new(Config=#{via := Via}) -> [{{proxy}, Via, origin(Config, [])}];
+new(_) -> [].
 
 %% @doc A tunnel is up. Config is that of the connection.
 -spec up(gun_rs_native:stream_ref() | undefined, gun_rs_native:protocol(), Label :: map(), Config :: map(), tunnels())

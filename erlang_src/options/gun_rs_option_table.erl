@@ -9,8 +9,8 @@
 -export([expected/2]).
 -export([keys/1]).
 
--type table() :: open | http | http2 | raw | socks | connect | req | ws | ws_upgrade | compress | reupgrade | backoff | cookies_list | socket
-	| pool | pool_req | pool_ws | pool_size | checkout_queue | pool_health.
+-type table() :: open | http | http2 | raw | socks | connect | proxy_opts | req | ws | ws_upgrade | compress | reupgrade
+	| backoff | cookies_list | socket | pool | pool_req | pool_ws | pool_size | checkout_queue | pool_health.
 -export_type([table/0]).
 
 -type row() :: {Key :: atom(), kind(), Default :: term() | none, native | erlang}.
@@ -28,6 +28,7 @@
 -define(MAX_UNIT32, 16#ffffffff).
 -define(MAX_WINDOW, 16#7fffffff).
 -define(COUNT, {integer, 0, ?MAX_UNIT32, []}).
+-define(POSITIVE, {integer, 1, ?MAX_UNIT32, []}).
 -define(CONNECTIONS, {integer, 1, 10000, []}).
 
 %% @doc Checks options against a table. Of several that are wrong the first in the order of
@@ -92,6 +93,8 @@ is_consistent(http2, Opts) ->
 	check_max_windows([{max_connection_window_size, initial_connection_window_size},
 		{max_stream_window_size, initial_stream_window_size}], Complete);
 %% Pauses that never were, of a retry_fun or below the shortest, would be options without effect.
+is_consistent(open, Opts=#{proxy_opts := _}) when not is_map_key(proxy, Opts) ->
+	{error, {proxy_opts, no_proxy}};
 is_consistent(open, Opts=#{retry_backoff := Backoff=#{max := Max}}) ->
 	case maps:merge(defaults(open), Opts) of
 		#{retry_fun := undefined, retry_timeout := Shortest} when Max >= Shortest -> ok;
@@ -102,16 +105,14 @@ is_consistent(ws_upgrade, #{tunnel := _, reupgrade := Reupgrade}) when Reupgrade
 	{error, {reupgrade, Reupgrade}};
 is_consistent(ws_upgrade, #{tunnel := _, http1_fallback := true}) ->
 	{error, {http1_fallback, true}};
-is_consistent(_, _) ->
-	ok.
+is_consistent(_, _) -> ok.
 
 check_max_windows([{Max, Initial}|Windows], Opts) ->
 	case Opts of
 		#{Max := Most, Initial := Least} when Most < Least -> {error, {Max, Most}};
 		_ -> check_max_windows(Windows, Opts)
 	end;
-check_max_windows([], _) ->
-	ok.
+check_max_windows([], _) -> ok.
 
 %% @doc The options that have a default, with it.
 -spec defaults(table()) -> map().
@@ -143,7 +144,6 @@ keys(Table) ->
 	{[element(1, Row) || Row <- Built], [element(1, Row) || Row <- Planned]}.
 
 %% To build an option that is planned is to give it its kind here.
-
 -spec rows(table()) -> [row()].
 rows(open) -> open_rows();
 rows(http) -> http_rows();
@@ -151,6 +151,7 @@ rows(http2) -> http2_rows();
 rows(raw) -> raw_rows();
 rows(socks) -> socks_rows();
 rows(connect) -> connect_rows();
+rows(proxy_opts) -> [{timeout, timeout, 30000, erlang}, {tls_opts, {elements, fun check_tls/1}, [], erlang}];
 rows(req) -> req_rows();
 rows(ws_upgrade) -> [invalid_request_headers(), traceparent(), tunnel()|ws_rows()];
 rows(ws) -> ws_rows();
@@ -182,6 +183,8 @@ open_rows() ->
 		{protocols, {fun are_protocols/1,
 			"a list, not empty, of http and http2, each given once and alone or with a map of its options, and without TLS "
 			"only one of them; or raw or socks, which stand by themselves,"}, none, erlang},
+		{proxy, {fun gun_rs_proxy_url:is_proxy/1, "environment, or the URL of a proxy,"}, undefined, erlang},
+		{proxy_opts, {table, proxy_opts, []}, none, erlang},
 		{raw_opts, {table, raw, []}, none, erlang},
 		{retry, {integer, 0, unlimited, []}, 5, erlang},
 		{retry_backoff, {map, backoff, [max], [],
@@ -405,14 +408,11 @@ pool_rows() ->
 			undefined, erlang}
 	].
 
-pool_size_rows() ->
-	[{max, ?CONNECTIONS, 8, erlang}, {min, ?CONNECTIONS, 1, erlang}].
+pool_size_rows() -> [{max, ?CONNECTIONS, 8, erlang}, {min, ?CONNECTIONS, 1, erlang}].
 
-checkout_queue_rows() ->
-	[{max, {integer, 1, ?MAX_UNIT32, []}, 1000, erlang}, {timeout, {integer, 1, ?MAX_UNIT32, []}, 5000, erlang}].
+checkout_queue_rows() -> [{max, ?POSITIVE, 1000, erlang}, {timeout, ?POSITIVE, 5000, erlang}].
 
-pool_health_rows() ->
-	[{interval, {integer, 1, ?MAX_UNIT32, []}, 30000, erlang}, {timeout, {integer, 1, ?MAX_UNIT32, []}, 5000, erlang}].
+pool_health_rows() -> [{interval, ?POSITIVE, 30000, erlang}, {timeout, ?POSITIVE, 5000, erlang}].
 
 pool_req_rows() ->
 	[

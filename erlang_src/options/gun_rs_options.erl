@@ -1,15 +1,13 @@
 %% @doc The options of gun_rs, checked in the caller before any process exists.
 %%
-%% What each may be stands in `gun_rs_option_table'. What is unknown, ill-typed or not built
-%% yet is named in the error and never ignored:
+%% What each may be stands in `gun_rs_option_table'. What is unknown or ill-typed is named in the error and never ignored:
 %%
 %% `{options, {Key, Value}}' for an option of open; `{options, {ws, {Key, Value}}}', and so with http, http2 and raw,
-%% for one of ws_opts, http_opts, http2_opts and raw_opts;
+%% for one of ws_opts, http_opts, http2_opts and raw_opts, and with proxy_opts;
 %% `{options, {tcp_opts, Element}}' for an element of tcp_opts, and so for tls_opts;
 %% `{options, {url, Url}}' for what is no URL of a known scheme;
 %% `{options, {host, Host}}' and `{options, {port, Port}}' for the first two arguments;
-%% `{options, Opts}' when the options are no map. `gun_rs:format_error/1' has a
-%% sentence for each.
+%% `{options, Opts}' when the options are no map. `gun_rs:format_error/1' has a sentence for each.
 -module(gun_rs_options).
 
 -export([url/2]).
@@ -54,6 +52,8 @@
 	http_opts => http_opts(),
 	http2_opts => http2_opts(),
 	notify_retries => boolean(),
+	proxy => environment | string() | binary(),
+	proxy_opts => #{timeout => milliseconds() | infinity, tls_opts => [gun_rs_tls_options:tls_opt()]},
 	protocols => [http | {http, http_opts()} | http2 | {http2, http2_opts()} | raw | {raw, raw_opts()}
 		| socks | {socks, gun_rs_connect_options:socks_opts()}],
 	raw_opts => raw_opts(),
@@ -221,6 +221,7 @@
 	opts := opts(),
 	port := 1..65535,
 	protocols := [http | http2 | raw | socks],
+	proxy := undefined | environment | gun_rs_proxy_url:proxy(),
 	socks => map() | undefined,
 	raw_opts := raw_opts(),
 	retry := non_neg_integer(),
@@ -263,7 +264,7 @@ open(_, _, Opts) when not is_map(Opts) ->
 open(Host, Port, Opts0) ->
 	Opts = gun_rs_transport_opts:spread(transport_of(Port, Opts0), Opts0),
 	case check_open(Host, Port, Opts) of
-		ok -> {ok, config(Host, Port, Opts)};
+		ok -> gun_rs_proxy:of_config(config(Host, Port, Opts));
 		Error -> gun_rs_transport_opts:name(Error, Opts0)
 	end.
 
@@ -277,7 +278,7 @@ open_unix(Path0, Opts0) ->
 		{ok, Path} ->
 			Opts = gun_rs_transport_opts:spread(transport_of(80, Opts0), Opts0),
 			case check_unix(Opts) of
-				ok -> {ok, config({local, Path}, 80, Opts)};
+				ok -> gun_rs_proxy:of_config(config({local, Path}, 80, Opts));
 				Error -> gun_rs_transport_opts:name(Error, Opts0)
 			end;
 		error ->
@@ -339,6 +340,7 @@ native_open(Config=#{host := Host, port := Port, tcp_opts := Tcp, ws_opts := WsO
 		http2 => gun_rs_protocols:native_http2(Config),
 		http2_inside => gun_rs_protocols:native(http2, Http2Opts),
 		socks => gun_rs_connect_options:reveal(maps:get(socks, Config, undefined)),
+		proxy => gun_rs_proxy:reveal(Config),
 		observed => Observed,
 		processed => Processed,
 		raw_opts => gun_rs_option_table:native(raw, RawOpts),
@@ -368,8 +370,7 @@ authority(#{host := Host, port := Port, transport := Transport}) ->
 scheme(#{transport := tcp}) -> <<"http">>;
 scheme(#{transport := tls}) -> <<"https">>.
 
-%% @doc The options of one WebSocket for the native library: complete, from options
-%% that open/3 or ws_upgrade/1 has accepted.
+%% @doc The options of one WebSocket for the native library: complete, from options that open/3 or ws_upgrade/1 accepts.
 -spec native_ws(ws_opts()) -> map().
 native_ws(WsOpts) ->
 	%% Without one of its own, an upgrade has the keepalive of open.
@@ -394,8 +395,7 @@ native_reupgrade(false) -> undefined;
 native_reupgrade(true) -> gun_rs_option_table:defaults(reupgrade);
 native_reupgrade(Opts) -> maps:merge(gun_rs_option_table:defaults(reupgrade), Opts).
 
-%% @doc What a module of the user's is started with, if one may take the frames: the
-%% ws_opts. Undefined if none may.
+%% @doc What a module of the user's is started with, if one may take the frames: the ws_opts. Undefined if none may.
 -spec handler(ws_opts()) -> ws_opts() | undefined.
 handler(WsOpts) ->
 	Modules = [maps:get(default_protocol, WsOpts, gun_rs_ws_h)

@@ -8,6 +8,7 @@
 -export([authority/3]).
 -export([hide/1]).
 -export([reveal/1]).
+-export([shown/1]).
 
 %% Timeouts and ages are in milliseconds. max_streams is how many requests a connection of HTTP/1.1 may have at a time
 %% (by default 1), and a limit below the server's for HTTP/2.
@@ -197,18 +198,26 @@ authority(Host, Port, Transport) ->
 %% @doc The same with its secrets encrypted, for what is printed of processes.
 -spec hide(config()) -> config().
 hide(Config) ->
-	secrets(fun gun_rs_secrets:hide_tls/1, Config).
+	secrets(fun(Opts) -> gun_rs_secrets:hide_proxy(in_tls(fun gun_rs_secrets:hide_tls/1, Opts)) end, Config).
 
 %% @doc The configuration that was hidden.
 -spec reveal(config()) -> config().
 reveal(Config) ->
-	secrets(fun gun_rs_secrets:reveal_tls/1, Config).
+	secrets(fun(Opts) -> gun_rs_secrets:reveal_proxy(in_tls(fun gun_rs_secrets:reveal_tls/1, Opts)) end, Config).
+
+%% @doc The options as they were given, but for who the user is for a proxy.
+-spec shown(config()) -> opts().
+shown(Config) ->
+	case reveal(Config) of
+		#{given := Given=#{conn_opts := ConnOpts}} -> Given#{conn_opts := gun_rs_secrets:without_proxies(ConnOpts)};
+		#{given := Given} -> Given
+	end.
 
 secrets(Change, Config=#{conn_opts := ConnOpts, given := Given}) ->
 	Config#{
-		conn_opts := in_tls(Change, ConnOpts),
+		conn_opts := Change(ConnOpts),
 		given := case Given of
-			#{conn_opts := GivenOpts} -> Given#{conn_opts := in_tls(Change, GivenOpts)};
+			#{conn_opts := GivenOpts} -> Given#{conn_opts := Change(GivenOpts)};
 			_ -> Given
 		end
 	}.

@@ -441,13 +441,12 @@ state_name(#pool{members=Members, wanted=Wanted}) ->
 info_map(#pool{config=Config, native=Native, members=Members, wanted=Wanted, queue=Queue}) ->
 	#{key := {Scope, Authority}, host := Host, port := Port, transport := Transport, min := Min, max := Max,
 		max_streams := MaxStreams} = Config,
-	#{given := Given} = gun_rs_pool_options:reveal(Config),
 	#{
 		authority => Authority,
 		conns => maps:map(fun(_, Member) -> gun_rs_pool_member:state(Member) end, Members),
 		host => Host,
 		limits => maps:map(fun(_, Member) -> gun_rs_pool_member:limit(MaxStreams, Member) end, Members),
-		opts => Given,
+		opts => gun_rs_pool_options:shown(Config),
 		port => Port,
 		scope => Scope,
 		size => #{min => Min, max => Max, wanted => Wanted},

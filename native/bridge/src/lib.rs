@@ -11,6 +11,7 @@
 //! | `receiver` | who a message is for |
 //! | `stream` | streams, and the references that name them |
 //! | `lease` | how many streams a connection has, for pools |
+//! | `no_proxy` | the rules of the variable of that name |
 //! | `payload` | Erlang binaries as the engine's payloads |
 //! | `registry` | from a ConnPid to its connection |
 //! | `runtime` | the I/O threads |
@@ -21,6 +22,7 @@
 mod frames;
 mod lease;
 mod nifs;
+mod no_proxy;
 mod outbox;
 mod payload;
 mod receiver;

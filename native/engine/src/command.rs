@@ -16,6 +16,7 @@ use crate::error::BadState;
 use crate::event::{Event, NotSent};
 use crate::options::{Flow, WsOptions};
 use crate::sink::Sink;
+use crate::transport::proxy::Proxy;
 use crate::transport::tls::TlsClient;
 use crate::websocket::deflate::Agreed;
 use crate::websocket::frame::Opcode;
@@ -33,6 +34,8 @@ pub enum Command<K: Sink> {
     Connect(Option<Arc<TlsClient>>),
     /// The connections that follow lead through a proxy that speaks SOCKS 5.
     Through(Arc<Socks>),
+    /// The connections that follow are dialled through this proxy, and `Up` says what is spoken behind it.
+    Proxy(Arc<Proxy>),
     /// What concerns a stream, or opens one.
     Stream(StreamCommand<K>),
     /// All that was to be handed on has been: the answer to [`crate::Event::RelayCheck`].

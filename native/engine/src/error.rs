@@ -1,6 +1,7 @@
 //! What can go wrong, by who is to blame. The bridge turns these into Erlang terms; nothing else does.
 
 pub mod http2;
+pub mod proxy;
 pub mod socks;
 
 use std::error::Error;
@@ -8,6 +9,7 @@ use std::io;
 use std::time::Duration;
 
 use self::http2::Http2Fault;
+use self::proxy::ProxyError;
 pub use self::socks::SocksError;
 use crate::payload::OutOfMemory;
 
@@ -32,6 +34,9 @@ pub enum ConnectError {
     /// A proxy on the way.
     #[error(transparent)]
     Socks(#[from] SocksError),
+    /// The proxy that every connection leads through.
+    #[error(transparent)]
+    Proxy(Box<ProxyError>),
     /// The network or the server: what the operating system said of the last address tried.
     #[error(transparent)]
     Io(#[from] io::Error),
@@ -96,6 +101,7 @@ impl From<ConnectError> for DownReason {
             ConnectError::Closed => Self::Closed,
             ConnectError::Tls(error) => Self::Tls(error),
             ConnectError::Socks(error) => ConnectionError::Socks(error).into(),
+            ConnectError::Proxy(error) => ConnectionError::Proxy(error).into(),
             ConnectError::Io(error) => (&error).into(),
             ConnectError::NameNotFound | ConnectError::ResolverBusy | ConnectError::Timeout => {
                 ConnectionError::TunnelTimeout.into()
@@ -151,6 +157,9 @@ pub enum ConnectionError {
     /// A proxy on the way.
     #[error(transparent)]
     Socks(#[from] SocksError),
+    /// The proxy that every connection leads through: it leads to no further one beside this.
+    #[error(transparent)]
+    Proxy(Box<ProxyError>),
     /// The peer: it refused an upgrade that is repeated, for the time being.
     #[error("the upgrade is refused for now, with status {}", .0.status)]
     Refused(Refusal),

@@ -1,5 +1,6 @@
 //! From the engine's errors to the reasons that users are given. Every reason gets its shape here.
 
+use gun_rs_engine::error::proxy::ProxyError;
 use gun_rs_engine::error::{
     BadState, ConnectError, ConnectionError, DownReason, HandshakeError, ProtocolError, SocksError, Wait,
 };
@@ -10,8 +11,8 @@ use crate::name::Name;
 pub use crate::posix::posix;
 use crate::term::Terms;
 
-/// Why an attempt to connect failed: a POSIX atom, `nxdomain`, `resolver_busy`, `timeout`, `closed` or
-/// `{tls_alert, {Name, Text}}`.
+/// Why an attempt to connect failed: a POSIX atom, `nxdomain`, `resolver_busy`, `timeout`, `closed`,
+/// `{tls_alert, {Name, Text}}` or `{proxy, Reason}`.
 pub fn connect_error<T: Terms>(terms: T, error: &ConnectError) -> T::Term {
     match error {
         ConnectError::NameNotFound => terms.name(Name::Nxdomain),
@@ -20,6 +21,7 @@ pub fn connect_error<T: Terms>(terms: T, error: &ConnectError) -> T::Term {
         ConnectError::Closed => terms.name(Name::Closed),
         ConnectError::Tls(error) => tls_alert(terms, error),
         ConnectError::Socks(error) => socks_error(terms, *error),
+        ConnectError::Proxy(error) => proxy_error(terms, error),
         ConnectError::Io(error) => posix(terms, error),
     }
 }
@@ -49,6 +51,7 @@ pub fn connection_error<T: Terms>(terms: T, error: &ConnectionError) -> T::Term 
         ConnectionError::IdleTimeout => terms.name(Name::IdleTimeout),
         ConnectionError::SendTimeout | ConnectionError::TunnelTimeout => terms.name(Name::Timeout),
         ConnectionError::Socks(error) => socks_error(terms, *error),
+        ConnectionError::Proxy(error) => proxy_error(terms, error),
         ConnectionError::Timeout(wait) => timeout(terms, *wait),
         ConnectionError::Refused(refusal) => terms.tagged(Name::UpgradeRefused, terms.integer(refusal.status.into())),
         ConnectionError::Handshake(error) => handshake_error(terms, error),
@@ -195,6 +198,18 @@ fn socks_error<T: Terms>(terms: T, error: SocksError) -> T::Term {
         SocksError::InvalidReply => terms.name(Name::InvalidReply),
     };
     terms.tagged(Name::Socks5, reason)
+}
+
+/// `{proxy, Reason}`: why an attempt to connect to the proxy failed, `{status, Status}`, `invalid_response` or
+/// `response_too_large`.
+fn proxy_error<T: Terms>(terms: T, error: &ProxyError) -> T::Term {
+    let reason = match error {
+        ProxyError::Connect(error) => connect_error(terms, error),
+        ProxyError::Status(status) => terms.tagged(Name::Status, terms.integer((*status).into())),
+        ProxyError::InvalidResponse => terms.name(Name::InvalidResponse),
+        ProxyError::ResponseTooLarge => terms.name(Name::ResponseTooLarge),
+    };
+    terms.tagged(Name::Proxy, reason)
 }
 
 /// `{tls_alert, {Name, Text}}`, as OTP's ssl has it.

@@ -56,11 +56,14 @@ fn new_connection<'a>(
     let socks = options.map_get(atoms::socks()).map_err(|_| Error::BadArg)?;
     let socks =
         if atoms::undefined() == socks { Ok(None) } else { options::socks(&VmTerm(socks), &find_tls).map(Some) };
+    let proxy = options.map_get(atoms::proxy()).map_err(|_| Error::BadArg)?;
+    let proxy =
+        if atoms::undefined() == proxy { Ok(None) } else { options::proxy(&VmTerm(proxy), &find_tls).map(Some) };
     let about = options.map_get(atoms::about())?.decode::<Binary<'_>>()?.as_slice().into();
     let mut options = open_options(&VmTerm(options)).map_err(badarg)?;
     options.connect.http2_inside = shared(options.connect.http2_inside);
     options.connect.http2 = options.connect.http2.map(shared);
-    let socks = socks.map_err(badarg)?;
+    let (socks, proxy) = (socks.map_err(badarg)?, proxy.map_err(badarg)?);
     let ws_opts = Mutex::new(WsOptsOfOpen {
         reply_to: OwnedTerm::defined(reply_to),
         handler: OwnedTerm::defined(handler),
@@ -86,6 +89,9 @@ fn new_connection<'a>(
     registry::insert(pid, connection.clone());
     if let Some(socks) = socks {
         connection.handle.send(Command::Through(Arc::new(socks)));
+    }
+    if let Some(proxy) = proxy {
+        connection.handle.send(Command::Proxy(Arc::new(proxy)));
     }
     // The task is hardly awake yet: it is not woken twice.
     connection.handle.send(Command::Connect(tls));

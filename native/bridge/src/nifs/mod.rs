@@ -54,6 +54,7 @@ mod atoms {
         no_conn,
         not_started,
         ok,
+        proxy,
         raw,
         refused,
         receipt,

@@ -47,7 +47,8 @@ use crate::sink::Sink;
 use crate::status::{State, Status};
 use crate::stream::credit::Window;
 use crate::transport::ByteStream;
-use crate::transport::dial::{Dial, Dialed};
+use crate::transport::dial::{Dial, Dialed, Route};
+use crate::transport::proxy::Proxy;
 use crate::transport::tls::TlsClient;
 use crate::{tunnel, turn};
 
@@ -68,7 +69,7 @@ pub fn spawn_on<K: Sink>(
 ) -> Handle<K> {
     let (commands, mut task) = prepare(&options, sink);
     let (status, options) = (Arc::clone(&task.status), Arc::new(options));
-    let spoken = Spoken::choose(&options, None, None);
+    let spoken = Spoken::choose(&options, None, Route::default());
     status.begin_http(spoken.state(), spoken.max_send_queue(&options));
     let join = runtime.spawn(async move {
         let work = async {
@@ -88,8 +89,17 @@ pub fn spawn_on<K: Sink>(
 fn prepare<K: Sink>(options: &ConnectOptions, sink: K) -> (Sender<K>, Task<K>) {
     let status = Arc::new(Status::new(options.http.max_send_queue));
     let (sender, receiver) = queue::queue(Arc::clone(status.account()));
-    let (observed, left, relay, socks) = (options.observed, None, Window::for_relay(), None);
-    let task = Task { commands: Commands::new(receiver), sink, observed, status, left, left_limit: None, relay, socks };
+    let task = Task {
+        commands: Commands::new(receiver),
+        sink,
+        observed: options.observed,
+        status,
+        left: None,
+        left_limit: None,
+        relay: Window::for_relay(),
+        socks: None,
+        proxy: None,
+    };
     (sender, task)
 }
 
@@ -131,8 +141,10 @@ struct Task<K: Sink> {
     left_limit: Option<Instant>,
     /// How much may be reported through a relay that has not caught up.
     relay: Window,
-    /// The proxy that the connections lead through.
+    /// The proxy that the connections lead through, once they are up.
     socks: Option<Arc<Socks>>,
+    /// The proxy that they are dialled through.
+    proxy: Option<Arc<Proxy>>,
 }
 
 /// Why the task itself ends.
@@ -150,18 +162,18 @@ enum Spoken {
     Http1,
     Raw,
     Socks(Arc<Socks>),
-    /// Over TLS, where there is a configuration for it.
-    Http2(Arc<Http2Options>, Option<Arc<TlsClient>>),
+    /// By which route others of its kind are dialled.
+    Http2(Arc<Http2Options>, Route),
 }
 
 impl Spoken {
     /// What TLS has chosen, or else what the user wants.
-    fn choose(options: &ConnectOptions, alpn: Option<&[u8]>, tls: Option<Arc<TlsClient>>) -> Self {
+    fn choose(options: &ConnectOptions, alpn: Option<&[u8]>, route: Route) -> Self {
         if options.first == First::Raw {
             return Self::Raw;
         }
         let may = alpn == Some(b"h2") || !options.http1;
-        options.http2.clone().filter(|_| may).map_or(Self::Http1, |http2| Self::Http2(http2, tls))
+        options.http2.clone().filter(|_| may).map_or(Self::Http1, |http2| Self::Http2(http2, route))
     }
 
     fn state(&self) -> State {
@@ -232,6 +244,7 @@ impl<K: Sink> Task<K> {
     fn command(&mut self, (command, charge): Queued<K>, protocol: Option<&mut dyn Protocol<K>>) -> Option<Order> {
         match (command, protocol) {
             (Command::Through(socks), _) => self.socks = Some(socks),
+            (Command::Proxy(proxy), _) => self.proxy = Some(proxy),
             (Command::Stream(command), Some(protocol)) => {
                 if let Some(command) = tunnel::led(command, protocol, &mut self.context()) {
                     protocol.command(command, charge, &mut self.context());
@@ -313,10 +326,11 @@ impl<K: Sink> Task<K> {
     /// own, so that a stage that is over takes no room in the stages after it.
     async fn attempt(&mut self, tls: Option<Arc<TlsClient>>, options: &Arc<ConnectOptions>) -> Result<(), Stop> {
         self.status.set(State::Connecting);
-        let (io, spoken) = match Box::pin(self.connect(tls.clone(), options)).await? {
+        let route = Route { tls, proxy: self.proxy.clone() };
+        let (io, spoken) = match Box::pin(self.connect(&route, options)).await? {
             Ok(dialed) => {
                 let socks = self.socks.clone().map(Spoken::Socks);
-                let spoken = socks.unwrap_or_else(|| Spoken::choose(options, dialed.alpn.as_deref(), tls));
+                let spoken = socks.unwrap_or_else(|| Spoken::choose(options, dialed.alpn.as_deref(), route));
                 self.up(&dialed, &spoken, options);
                 (dialed.io, spoken)
             }
@@ -337,14 +351,10 @@ impl<K: Sink> Task<K> {
         self.sink.event(Event::Up { protocol, local, alpn });
     }
 
-    /// Connects, over TLS where there is a configuration for it. What commands can be done meanwhile are done, the others
+    /// Connects by this route. What commands can be done meanwhile are done, the others
     /// are kept for the connection.
-    async fn connect(
-        &mut self,
-        tls: Option<Arc<TlsClient>>,
-        options: &ConnectOptions,
-    ) -> Result<Result<Dialed, ConnectError>, Stop> {
-        let mut dial = Dial::new(options, tls);
+    async fn connect(&mut self, route: &Route, options: &ConnectOptions) -> Result<Result<Dialed, ConnectError>, Stop> {
+        let mut dial = Dial::new(options, route);
         loop {
             let limit = self.next_limit();
             tokio::select! {
@@ -373,8 +383,8 @@ impl<K: Sink> Task<K> {
                 Ok(protocol) => protocol,
                 Err(down) => return self.down(*down),
             },
-            Spoken::Http2(http2, tls) => {
-                match Box::pin(Http2::start(io, options, http2, tls, left, &mut self.context())).await {
+            Spoken::Http2(http2, route) => {
+                match Box::pin(Http2::start(io, options, http2, route, left, &mut self.context())).await {
                     Ok(protocol) => protocol,
                     Err(down) => return self.down(*down),
                 }

@@ -38,7 +38,7 @@ pub(crate) fn serve<K: Sink, T: Send + 'static>(
         status.begin_http(State::Http, max_send_queue);
         let (observed, left, relay, socks) = (Steps::NONE, None, Window::for_relay(), None);
         let commands = Commands::new(receiver);
-        let task = Task { commands, sink, observed, status, left, left_limit: None, relay, socks };
+        let task = Task { commands, sink, observed, status, left, left_limit: None, relay, socks, proxy: None };
         run(Box::new(task), protocol).await;
     });
     // It fails if the task has ended already.

@@ -434,7 +434,7 @@ async fn commands_that_are_only_refused_are_refused_turn_by_turn() {
 fn what_tls_has_chosen_is_spoken_or_else_what_is_wanted() {
     let both = ConnectOptions { http2: Some(Arc::default()), ..options() };
     let only2 = ConnectOptions { http1: false, ..both.clone() };
-    let spoken = |options: &ConnectOptions, alpn: Option<&[u8]>| Spoken::choose(options, alpn, None).name();
+    let spoken = |options: &ConnectOptions, alpn: Option<&[u8]>| Spoken::choose(options, alpn, Route::default()).name();
     assert_eq!(spoken(&both, Some(b"h2")), ProtocolName::Http2);
     assert_eq!(spoken(&both, Some(b"http/1.1")), ProtocolName::Http);
     assert_eq!(spoken(&both, None), ProtocolName::Http);

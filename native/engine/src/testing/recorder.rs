@@ -148,6 +148,7 @@ pub(crate) enum Failure {
     Closed,
     Tls(&'static str),
     Socks(SocksError),
+    Proxy(String),
     Io(io::ErrorKind),
 }
 
@@ -160,6 +161,7 @@ pub(crate) enum Reason {
     TunnelTls(&'static str),
     TunnelTimeout,
     Socks(SocksError),
+    Proxy(String),
     Tls(&'static str),
     Truncated,
     KeepaliveTimeout,
@@ -302,6 +304,7 @@ impl From<&ConnectionError> for Reason {
             ConnectionError::Truncated => Self::Truncated,
             ConnectionError::TunnelTimeout => Self::TunnelTimeout,
             ConnectionError::Socks(error) => Self::Socks(*error),
+            ConnectionError::Proxy(error) => Self::Proxy(error.to_string()),
             ConnectionError::KeepaliveTimeout => Self::KeepaliveTimeout,
             ConnectionError::IdleTimeout => Self::IdleTimeout,
             ConnectionError::SendTimeout => Self::SendTimeout,
@@ -328,6 +331,7 @@ impl From<ConnectError> for Failure {
             ConnectError::Closed => Self::Closed,
             ConnectError::Tls(error) => Self::Tls(error.alert),
             ConnectError::Socks(error) => Self::Socks(error),
+            ConnectError::Proxy(error) => Self::Proxy(error.to_string()),
             ConnectError::Io(error) => Self::Io(error.kind()),
         }
     }

@@ -9,12 +9,30 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use super::proxy::{self, Proxy};
 use super::socket::Socket;
 use super::step::DialStep;
 use super::tls::{self, TlsByteStream, TlsClient};
 use super::{Io, tcp, unix};
 use crate::error::ConnectError;
+use crate::error::proxy::ProxyError;
 use crate::options::{ConnectOptions, Endpoint};
+
+/// By what an endpoint is dialled.
+#[derive(Clone, Default)]
+pub struct Route {
+    /// TLS with the endpoint, where there is a configuration for it.
+    pub tls: Option<Arc<TlsClient>>,
+    /// The proxy that leads there. To a Unix domain socket none does.
+    pub proxy: Option<Arc<Proxy>>,
+}
+
+/// Straight to the endpoint.
+impl From<Option<Arc<TlsClient>>> for Route {
+    fn from(tls: Option<Arc<TlsClient>>) -> Self {
+        Self { tls, proxy: None }
+    }
+}
 
 /// A dial under way.
 ///
@@ -22,6 +40,8 @@ use crate::options::{ConnectOptions, Endpoint};
 /// the caller may use what the observer borrows.
 pub struct Dial<'a> {
     options: &'a ConnectOptions,
+    /// The proxy, until it leads to the endpoint: what fails before is its failure.
+    proxy: Option<&'a Proxy>,
     /// The hops that are still to be made on top of the socket, the next one first.
     hops: VecDeque<Hop<'a>>,
     stage: Stage<'a>,
@@ -42,16 +62,19 @@ pub struct Dialed {
 /// The way from one byte stream to the next.
 enum Hop<'a> {
     /// TLS with the server of this name.
-    Tls { host: &'a str, client: Arc<TlsClient> },
+    Tls { host: &'a str, client: &'a TlsClient },
+    /// A proxy, which is to lead to this host and port.
+    Proxy { proxy: &'a Proxy, host: &'a str, port: u16 },
 }
 
 /// What the dial waits for.
 ///
 /// ```text
-/// Begin -- tcp --> LookUp --> Connect --> Done
-///   |                          ^  |        ^
-///   +--------- unix -----------+  v        |
-///                             HandshakeTls -
+/// Begin -- tcp --> LookUp --> Connect --> the hops --> Done
+///   |                            ^
+///   +---------- unix ------------+
+///
+/// a hop:  HandshakeTls or Lead
 /// ```
 enum Stage<'a> {
     /// The first poll.
@@ -62,6 +85,8 @@ enum Stage<'a> {
     Connect(Work<'a, Socket>),
     /// A TLS handshake on the stream below.
     HandshakeTls(Work<'a, TlsByteStream<Io>>),
+    /// A proxy, to lead on.
+    Lead(Work<'a, Io>),
     /// Nothing: it has given its result.
     Done,
 }
@@ -73,12 +98,18 @@ type Work<'a, T> = Pin<Box<dyn Future<Output = Result<T, ConnectError>> + Send +
 type Next<'a> = ControlFlow<Dialed, Stage<'a>>;
 
 impl<'a> Dial<'a> {
-    /// A dial to the endpoint in `options`, over TLS if there is a configuration for it.
+    /// A dial to the endpoint in `options` by this route.
     #[must_use]
-    pub fn new(options: &'a ConnectOptions, tls: Option<Arc<TlsClient>>) -> Self {
-        let host = options.endpoint.host();
-        let hops = tls.into_iter().map(|client| Hop::Tls { host, client }).collect();
-        Self { options, hops, stage: Stage::Begin, local: None, alpn: None }
+    pub fn new(options: &'a ConnectOptions, route: &'a Route) -> Self {
+        let mut hops = VecDeque::new();
+        let mut through = None;
+        if let (Some(proxy), Endpoint::Tcp { host, port }) = (route.proxy.as_deref(), &options.endpoint) {
+            hops.extend(proxy.tls.as_deref().map(|client| Hop::Tls { host: &proxy.host, client }));
+            hops.push_back(Hop::Proxy { proxy, host, port: *port });
+            through = Some(proxy);
+        }
+        hops.extend(route.tls.as_deref().map(|client| Hop::Tls { host: options.endpoint.host(), client }));
+        Self { options, proxy: through, hops, stage: Stage::Begin, local: None, alpn: None }
     }
 
     /// Goes on as far as it can without waiting. The observer gets the steps in [`ConnectOptions::observed`] and no
@@ -100,7 +131,8 @@ impl<'a> Dial<'a> {
                 }
                 Err(error) => {
                     self.stage = Stage::Done;
-                    return Poll::Ready(Err(error));
+                    let of_proxy = |error| ProxyError::Connect(error).into();
+                    return Poll::Ready(Err(if self.proxy.is_some() { of_proxy(error) } else { error }));
                 }
             }
         }
@@ -132,6 +164,10 @@ impl<'a> Dial<'a> {
                 self.alpn = stream.alpn().map(<[u8]>::to_vec);
                 self.make_hop(Box::new(stream), observer)
             }
+            Stage::Lead(work) => {
+                let io = ready!(work.as_mut().poll(cx))?;
+                self.make_hop(io, observer)
+            }
             Stage::Done => return Poll::Pending,
         };
         Poll::Ready(Ok(next))
@@ -139,16 +175,16 @@ impl<'a> Dial<'a> {
 
     fn begin(&self, observer: &mut dyn FnMut(DialStep<'_>)) -> Stage<'a> {
         let options = self.options;
-        match &options.endpoint {
-            Endpoint::Tcp { host, port } => {
-                self.report(observer, DialStep::DomainLookupStart { host, port: *port });
-                Stage::LookUp(Box::pin(tcp::look_up(host, *port, options)))
-            }
-            Endpoint::Unix(path) => {
+        let (host, port) = match (self.proxy, &options.endpoint) {
+            (Some(proxy), _) => (&proxy.host, proxy.port),
+            (None, Endpoint::Tcp { host, port }) => (host, *port),
+            (None, Endpoint::Unix(path)) => {
                 self.report(observer, DialStep::ConnectStart { addresses: &[] });
-                Stage::Connect(Box::pin(async move { unix::connect(path, options).await.map(Socket::Unix) }))
+                return Stage::Connect(Box::pin(async move { unix::connect(path, options).await.map(Socket::Unix) }));
             }
-        }
+        };
+        self.report(observer, DialStep::DomainLookupStart { host, port });
+        Stage::LookUp(Box::pin(tcp::look_up(host, port, options)))
     }
 
     fn connect_tcp(&self, addresses: Vec<SocketAddr>, observer: &mut dyn FnMut(DialStep<'_>)) -> Stage<'a> {
@@ -163,8 +199,13 @@ impl<'a> Dial<'a> {
             Some(Hop::Tls { host, client }) => {
                 self.report(observer, DialStep::TlsHandshakeStart { host });
                 let timeout = self.options.tls_handshake_timeout;
-                let work = async move { tls::connect(io, host, &client, timeout).await };
+                let work = async move { tls::connect(io, host, client, timeout).await };
                 ControlFlow::Continue(Stage::HandshakeTls(Box::pin(work)))
+            }
+            Some(Hop::Proxy { proxy, host, port }) => {
+                // It has agreed on a protocol of its own.
+                (self.proxy, self.alpn) = (None, None);
+                ControlFlow::Continue(Stage::Lead(Box::pin(proxy::lead(io, proxy, (host, port), self.options))))
             }
             None => ControlFlow::Break(Dialed { io, local: self.local, alpn: self.alpn.take() }),
         }

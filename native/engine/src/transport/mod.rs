@@ -4,6 +4,7 @@ pub mod dial;
 mod happy_eyeballs;
 pub(crate) mod listen;
 pub(crate) mod prefixed;
+pub mod proxy;
 mod resolver;
 mod socket;
 pub(crate) mod socks5;

@@ -200,7 +200,7 @@ impl<K: Sink> Tunnel<K> {
         context.status.begin_http(State::Http2, max_send_queue);
         self.up(ProtocolName::Http2, destination, context);
         let left = self.left.take().unwrap_or_else(Left::nothing);
-        let http2 = Http2::begin(greeted, options, destination.tls.clone(), left, context);
+        let http2 = Http2::begin(greeted, options, destination.tls.clone().into(), left, context);
         self.begin_end(http2, context);
     }
 

@@ -3,6 +3,7 @@
 
 mod connect;
 mod http2;
+mod proxy;
 mod server;
 mod tls;
 mod tunnel;
@@ -13,6 +14,7 @@ use std::time::Duration;
 use gun_rs_engine::options::Flow;
 
 pub use connect::{OpenOptions, open_options};
+pub use proxy::proxy;
 pub use server::{listen_options, serve_options, served_ws_options, tune};
 pub use tls::{tls_options, tls_server_options};
 pub use tunnel::{destination, socks};

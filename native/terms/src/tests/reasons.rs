@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use gun_rs_engine::OutOfMemory;
 use gun_rs_engine::error::http2::{Http2Code, Http2Fault};
+use gun_rs_engine::error::proxy::ProxyError;
 use gun_rs_engine::error::{
-    BadState, ConnectError, ConnectionError, DownReason, HandshakeError, ProtocolError, Refusal, Wait,
+    BadState, ConnectError, ConnectionError, DownReason, HandshakeError, ProtocolError, Refusal, SocksError, Wait,
 };
 use gun_rs_engine::event::{NotSent, StreamError};
 use gun_rs_engine::transport::tls::TlsError;
@@ -41,6 +42,15 @@ fn errors_of_attempts_to_connect() {
         (ConnectError::Closed, "closed"),
         (ConnectError::Tls(alert()), "{tls_alert, {unknown_ca, \"no\"}}"),
         (ConnectError::Io(errno(libc::ECONNREFUSED)), "econnrefused"),
+        (ProxyError::Connect(ConnectError::NameNotFound).into(), "{proxy, nxdomain}"),
+        (ProxyError::Connect(ConnectError::Tls(alert())).into(), "{proxy, {tls_alert, {unknown_ca, \"no\"}}}"),
+        (
+            ProxyError::Connect(SocksError::NotAllowed.into()).into(),
+            "{proxy, {socks5, connection_not_allowed_by_ruleset}}",
+        ),
+        (ProxyError::Status(407).into(), "{proxy, {status, 407}}"),
+        (ProxyError::InvalidResponse.into(), "{proxy, invalid_response}"),
+        (ProxyError::ResponseTooLarge.into(), "{proxy, response_too_large}"),
     ];
     check(rows, |error| reasons::connect_error(PlainTerms, error));
 }
@@ -66,6 +76,7 @@ fn errors_of_connections() {
         (ConnectionError::LimitReached("full"), "{connection_error, limit_reached, \"full\"}"),
         (ConnectionError::RequestTooShort, "request_too_short"),
         (ConnectionError::PingUnsupported, "ping_unsupported_by_protocol"),
+        (ConnectionError::Proxy(Box::new(ProxyError::Status(403))), "{proxy, {status, 403}}"),
         (ConnectionError::OutOfMemory(OutOfMemory(1)), "enomem"),
     ];
     check(rows, |error| reasons::connection_error(PlainTerms, error));

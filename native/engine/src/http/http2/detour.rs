@@ -31,8 +31,7 @@ use crate::sink::Sink;
 use crate::stream::reupgrade::{Held, Repeated};
 use crate::stream::table::Waiting;
 use crate::transport::Io;
-use crate::transport::dial::Dial;
-use crate::transport::tls::TlsClient;
+use crate::transport::dial::{Dial, Route};
 
 /// What the server is asked to speak (RFC 7301, 6).
 const HTTP1: &[u8] = b"http/1.1";
@@ -47,7 +46,7 @@ const MAX_PAUSE: Duration = Duration::from_secs(30);
 #[derive(Clone)]
 pub(super) struct Way {
     pub(super) options: Arc<ConnectOptions>,
-    pub(super) tls: Option<Arc<TlsClient>>,
+    pub(super) route: Route,
 }
 
 /// A WebSocket on a connection of its own, from the dial to its end.
@@ -121,9 +120,10 @@ impl<K: Sink> Wanted<K> {
 
 impl<K: Sink> Dialing<K> {
     fn new(wanted: Wanted<K>, way: &Way) -> Self {
-        let (options, tls) = (Arc::clone(&way.options), way.tls.as_ref().map(|tls| tls.with_alpn(HTTP1)));
+        let (options, proxy) = (Arc::clone(&way.options), way.route.proxy.clone());
+        let route = Route { tls: way.route.tls.as_ref().map(|tls| tls.with_alpn(HTTP1)), proxy };
         let dial = Box::pin(async move {
-            let mut dial = Dial::new(&options, tls);
+            let mut dial = Dial::new(&options, &route);
             // Whoever observes the connection knows nothing of this one.
             poll_fn(|cx| dial.poll(&mut |_| (), cx)).await.map(|dialed| dialed.io)
         });
@@ -151,6 +151,7 @@ impl From<ConnectError> for Failure {
             ConnectError::Tls(error) => Self::Reason(ConnectionError::Tls(error).into()),
             ConnectError::Io(error) => Self::Reason(ConnectionError::Io(error).into()),
             ConnectError::Socks(error) => Self::Reason(ConnectionError::Socks(error).into()),
+            ConnectError::Proxy(error) => Self::Reason(ConnectionError::Proxy(error).into()),
             ConnectError::NameNotFound | ConnectError::ResolverBusy | ConnectError::Closed => {
                 Self::Reason(DownReason::Closed)
             }

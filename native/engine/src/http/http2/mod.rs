@@ -69,7 +69,7 @@ use crate::stream::receipts::Receipts;
 use crate::stream::reupgrade::Reupgrade;
 use crate::stream::table::{Place, Streams};
 use crate::transport::ByteStream;
-use crate::transport::tls::TlsClient;
+use crate::transport::dial::Route;
 use crate::turn::end_turn;
 
 /// How many streams that were reset are remembered, so that what the peer had sent on them is ignored.
@@ -196,12 +196,12 @@ impl<S: ByteStream, K: Sink> Http2<S, K> {
         io: S,
         options: Arc<ConnectOptions>,
         http2: Arc<Http2Options>,
-        tls: Option<Arc<TlsClient>>,
+        route: Route,
         left: Left<K>,
         context: &mut Context<'_, K>,
     ) -> Result<Box<dyn Protocol<K>>, Box<Down<K>>> {
         match greet(io, http2).await {
-            Ok(greeted) => Ok(Self::begin(greeted, options, tls, left, context)),
+            Ok(greeted) => Ok(Self::begin(greeted, options, route, left, context)),
             Err(reason) => {
                 Err(Box::new(Down { reason, killed: Vec::new(), closed_by_user: false, served: false, left }))
             }
@@ -212,17 +212,17 @@ impl<S: ByteStream, K: Sink> Http2<S, K> {
     pub(crate) fn begin(
         greeted: Greeted<S>,
         options: Arc<ConnectOptions>,
-        tls: Option<Arc<TlsClient>>,
+        route: Route,
         left: Left<K>,
         context: &mut Context<'_, K>,
     ) -> Box<dyn Protocol<K>> {
         let Greeted { connection, sender, ready, control, http2 } = greeted;
         let mut exchanges = Exchanges {
-            scheme: if tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP },
+            scheme: if route.tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP },
             sender,
             streams: Streams::new(),
             websockets: Websockets::new(),
-            detours: Detours::new(Way { options: Arc::clone(&options), tls }),
+            detours: Detours::new(Way { options: Arc::clone(&options), route }),
             repeated: HashMap::new(),
             postponed: Postponed::new(),
             waker: Waker::from(Arc::clone(&ready)),
