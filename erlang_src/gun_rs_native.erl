@@ -101,8 +101,8 @@
 	{up, protocol(), sockname()}
 	%% It has failed.
 	| {connect_failed, Reason :: term()}
-	%% A tunnel is up, or the way through a proxy that has no stream; the label is the one that it was asked for with.
-	| {tunnel_up, StreamRef :: stream_ref() | undefined, protocol(), Label :: map()}
+	%% A tunnel is up, or the way through a proxy that has no stream; Label is what it was asked for with. One on a stream ends.
+	| {tunnel_up, stream_ref() | undefined, protocol(), Label :: map(), Beside :: boolean()} | {tunnel_over, stream_ref()}
 	%% The connection is down; Killed are the streams that ended with it, Served whether a response or a frame has come.
 	| {down, protocol(), Reason :: term(), next(), Killed :: [stream_ref()], Served :: boolean()}
 	%% The graceful end that conn_shutdown/2 began is done, and no protocol was up.
@@ -407,9 +407,8 @@ proxy_is_excepted(_Rules, _Host) -> ?NOT_LOADED.
 -spec server_tls(map()) -> {ok, server_tls()} | {error, {Key :: atom(), Text :: string()} | Posix :: atom()}.
 server_tls(_Options) -> ?NOT_LOADED.
 %% @doc Listens. Listener, a process, receives `{gun_rs_native, {accepted, Served, Peer, Id, Request}}'
-%% with the first request of each connection (Peer has its `ages'
-%% in ns, `{Accepted, Begun, Up}', beside what handlers see), and `{gun_rs_native, {accept_failed, ok | Posix}}'. First is
-%% the first of the listeners that have been in this one's place, or itself.
+%% with the first request of each connection, and `{gun_rs_native, {accept_failed, ok | Posix}}'. Peer has its `ages' in ns,
+%% `{Accepted, Begun, Up}'. First is the first of the listeners that have been in this one's place, or itself.
 -spec server_listen(Listener :: pid(), First :: pid(), Options :: map(), server_tls() | undefined)
 	-> {ok, listener(), sockname()} | {error, Posix :: atom()}.
 server_listen(_Listener, _First, _Options, _Tls) -> ?NOT_LOADED.

@@ -28,7 +28,7 @@ main() {
     if [ "$1" = test ]; then
         check_cargo_components
         have_peers || unpack_peers
-        for program in mosquitto etcd-server nginx tinyproxy-bin microsocks squid dante-server; do
+        for program in mosquitto etcd-server nginx tinyproxy-bin microsocks squid dante-server nghttp2-proxy; do
             have_program "$program" || unpack_program "$program"
         done
         # The broker that carries gun and Cowboy needs it, and is started for its WebSockets.
@@ -152,7 +152,7 @@ unpack_peers() {
 }
 
 # Servers of the tests: an MQTT broker that speaks WebSocket, a gRPC server, a proxy that speaks HTTP/2, and proxies that
-# clients go through, by CONNECT and by SOCKS. What is installed is started, so they are only unpacked too, with those of
+# clients go through, by CONNECT over both versions of HTTP and by SOCKS. What is installed is started, so they are only unpacked too, with those of
 # their libraries that the system lacks.
 have_program() {
     [ -d "$peers/$1" ]

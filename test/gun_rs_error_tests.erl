@@ -300,6 +300,7 @@ reasons() ->
 		{{stream_error, cancel, 'Stream reset by server.'}, ["stream", "code cancel", "stream reset by server."]},
 		{{stream_error, refused_stream, 'Stream reset by server.'}, ["refused_stream", "can be repeated"]},
 		{{stream_error, http_1_1_required, 'Stream reset by server.'}, ["protocols => [http]"]},
+		{{stream_error, {error, timeout}, 'Tunnel closed unexpectedly.'}, ["tunnel"]},
 		{{stream_error, too_many_streams, 'Maximum concurrency limit has been reached.'}, ["too_many_streams => error", "wait"]},
 		{{goaway, no_error, 'The connection is going away.'}, ["no_error", "not begun", "repeat"]},
 		{{error, {connection_error, settings_timeout, 'No answer.'}}, ["connection", "settings_timeout", "no answer."]},

@@ -123,6 +123,30 @@ do_tunnel(Scheme, Port, Destination) ->
 	ok = gun_rs:close(ConnPid),
 	proxies:stop(Proxy).
 
+tunnel_http2(Config) ->
+	doc("A tunnel on a stream of HTTP/2: the same, with the stream's name; what ends it is told as the end of a stream."),
+	{ProxyPort, Stop} = http2_servers:rust(lists:keyreplace(transport, 1, Config, {transport, tcp}), []),
+	{ok, ConnPid} = do_open(ProxyPort, #{protocols => [http2]}),
+	[_|_] = do_until(gun_up),
+	Port = config(cowboy, Config),
+	Tunnel = gun_rs:connect(ConnPid, #{host => "localhost", port => Port, protocols => [http]}, []),
+	[{request_start, Request}, {request_headers, Request}, {request_end, _}, {response_start, _},
+		{response_headers, #{status := 200, stream_ref := Tunnel}}, {response_end, _},
+		{origin_changed, #{stream_ref := Tunnel, type := connect, origin_host := "localhost", origin_port := Port}},
+		{protocol_changed, #{protocol := http, stream_ref := Tunnel}}] = [Event || Event={_, _} <- do_until(protocol_changed)],
+	#{stream_ref := Tunnel, function := connect, method := <<"CONNECT">>} = Request,
+	false = is_map_key(path, Request),
+	Inner = [Tunnel, _] = gun_rs:get(ConnPid, "/request", [], #{tunnel => Tunnel}),
+	[{request_start, #{stream_ref := Inner, path := <<"/request">>}}|_] = [Event || Event={_, _} <- do_until(response_end)],
+	WsRef = gun_rs:ws_upgrade(ConnPid, "/websocket", [], #{tunnel => Tunnel}),
+	[{response_inform, #{status := 101, stream_ref := WsRef}}, {protocol_changed, #{protocol := ws, stream_ref := WsRef}}] =
+		[Event || Event={Name, _} <- do_until(protocol_changed), Name =:= response_inform orelse Name =:= protocol_changed],
+	ok = gun_rs:cancel(ConnPid, Tunnel),
+	[_|_] = do_until(cancel),
+	#{stream_ref := Tunnel, endpoint := local, reason := cancel} = get({last, cancel}),
+	ok = gun_rs:close(ConnPid),
+	Stop().
+
 fragments(_) ->
 	doc("Each fragment of a message is a frame of its own; a ping between them is answered, and both are told."),
 	Frames = [lying_server:frame(0, 0, 1, undefined, "Hel"), lying_server:frame(ping, "x"),

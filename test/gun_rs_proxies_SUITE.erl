@@ -1,5 +1,5 @@
-%% Tunnels by way of the proxies of others: tinyproxy and squid, which speak CONNECT, and microsocks and Dante, which speak
-%% SOCKS 5.
+%% Tunnels by way of the proxies of others: tinyproxy and squid, which speak CONNECT over HTTP/1.1; nghttpx, which speaks it
+%% over HTTP/2, and asks tinyproxy in turn; and microsocks and Dante, which speak SOCKS 5.
 -module(gun_rs_proxies_SUITE).
 
 -define(NEEDS, [cowboy, gun_rs, certs]).
@@ -16,13 +16,14 @@
 %% Dante knows the users of the system alone.
 groups() ->
 	Cases = gun_rs_suite:cases(?MODULE),
-	[{dante, Cases -- [wrong_password]}|[{Group, Cases} || Group <- [tinyproxy, microsocks, both, squid]]].
+	[{dante, Cases -- [wrong_password]}|[{Group, Cases} || Group <- [tinyproxy, nghttpx, microsocks, both, squid]]].
 
 init_per_group(Group, Config) ->
 	Programs = [{Name, other_servers:find(Path)} || Name <- do_programs(Group), {N, Path} <- [
 		{tinyproxy, "tinyproxy-bin/usr/bin/tinyproxy"},
 		{microsocks, "microsocks/usr/bin/microsocks"},
 		{squid, "squid/usr/sbin/squid"},
+		{nghttpx, "nghttp2-proxy/usr/sbin/nghttpx"},
 		{dante, "dante-server/usr/sbin/danted"}
 	], N =:= Name],
 	case {lists:keymember(none, 2, Programs), Group} of
@@ -33,6 +34,9 @@ init_per_group(Group, Config) ->
 				true -> do_start(Group, [{Name, File} || {Name, {ok, File}} <- Programs], Config);
 				false -> {skip, "Squid gives up the rights of root, and may not read a folder of the project then."}
 			end;
+		{false, nghttpx} ->
+			[{ok, Nghttpx}, {ok, Tinyproxy}] = [config(Name, Programs) || Name <- [nghttpx, tinyproxy]],
+			do_start_nghttpx(Nghttpx, do_start(nghttpx, [{tinyproxy, Tinyproxy}], Config));
 		{false, _} ->
 			do_start(Group, [{Name, File} || {Name, {ok, File}} <- Programs], Config)
 	end.
@@ -47,6 +51,7 @@ do_is_open(Dir) ->
 	end, Above).
 
 do_programs(both) -> [tinyproxy, microsocks];
+do_programs(nghttpx) -> [nghttpx, tinyproxy];
 do_programs(Group) -> [Group].
 
 end_per_group(_, Config) ->
@@ -63,6 +68,7 @@ do_start(Group, Programs, Config) ->
 	Allowed = [TcpPort, TlsPort, SocksPort],
 	Started = [do_start_program(Name, File, Dir, {ConnectPort, SocksPort, Allowed}) || {Name, File} <- Programs],
 	Kind = case Group of
+		nghttpx -> connect;
 		squid -> connect;
 		tinyproxy -> connect;
 		both -> both;
@@ -103,6 +109,19 @@ do_start_program(dante, File, Dir, {_, Port, _}) ->
 do_root(File) ->
 	filename:dirname(filename:dirname(filename:dirname(File))).
 
+%% It leads to tinyproxy, without TLS on either side.
+do_start_nghttpx(Nghttpx, Config) ->
+	Port = other_servers:free_port(),
+	Behind = io_lib:format("--backend=127.0.0.1,~b", [config(connect, Config)]),
+	Frontend = io_lib:format("--frontend=127.0.0.1,~b;no-tls", [Port]),
+	%% Those of its libraries that the system lacks.
+	Libraries = filelib:wildcard(filename:join(filename:dirname(Nghttpx), "../lib/*-linux-gnu")),
+	Proxy = other_servers:start("env", ["LD_LIBRARY_PATH=" ++ lists:append(lists:join(":", Libraries)), Nghttpx,
+		"--http2-proxy", "--single-process", "--workers=1", "--conf=/dev/null", lists:flatten(Frontend),
+		lists:flatten(Behind)], [Port]),
+	lists:keystore(started, 1, lists:keyreplace(connect, 1, Config, {connect, Port}),
+		{started, [Proxy|config(started, Config)]}).
+
 %% A connection to the origin, and the option that its streams need.
 do_open(Transport, Protocols, Config) ->
 	Origin0 = #{host => "127.0.0.1", port => config(Transport, Config), transport => Transport, protocols => Protocols},
@@ -119,8 +138,17 @@ do_open(Transport, Protocols, Config) ->
 do_auth(Origin) ->
 	Origin#{auth => [{username_password, <<"me">>, <<"secret">>}, none]}.
 
+do_proxy(Config) ->
+	case config(group, Config) of
+		nghttpx ->
+			{ok, ConnPid} = gun_rs:open("127.0.0.1", config(connect, Config), #{protocols => [http2], retry => 0}),
+			{ok, http2} = gun_rs:await_up(ConnPid, ?WAIT),
+			ConnPid;
+		_ -> open(config(connect, Config))
+	end.
+
 do_connect(Destination, Config) ->
-	ConnPid = open(config(connect, Config)),
+	ConnPid = do_proxy(Config),
 	Tunnel = gun_rs:connect(ConnPid, Destination#{username => "me", password => "secret"}),
 	{response, fin, 200, _} = gun_rs:await(ConnPid, Tunnel, ?WAIT),
 	{up, Protocol} = gun_rs:await(ConnPid, Tunnel, ?WAIT),
@@ -259,7 +287,7 @@ wrong_password(Config) ->
 	doc("A wrong password is refused by name."),
 	case config(kind, Config) of
 		connect ->
-			ConnPid = open(config(connect, Config)),
+			ConnPid = do_proxy(Config),
 			StreamRef = gun_rs:connect(ConnPid, #{host => "127.0.0.1", port => config(tcp, Config), username => "me", password => "x"}),
 			{response, _, Status, _} = gun_rs:await(ConnPid, StreamRef, ?WAIT),
 			true = Status =:= 401 orelse Status =:= 407,
@@ -275,7 +303,7 @@ nobody_listens(Config) ->
 	{Refused, Port} = refused_port(),
 	_ = case config(kind, Config) of
 		connect ->
-			ConnPid = open(config(connect, Config)),
+			ConnPid = do_proxy(Config),
 			StreamRef = gun_rs:connect(ConnPid, #{host => "127.0.0.1", port => Port, username => "me", password => "secret"}),
 			{response, _, Status, _} = gun_rs:await(ConnPid, StreamRef, ?WAIT),
 			true = Status >= 400,

@@ -21,61 +21,15 @@ end_per_group(_, Config) ->
 
 one_proxy(Config) ->
 	doc("Through one proxy of each kind to each origin."),
-	do_ways([[Hop] || Hop <- tunnel_ways:hops()], Config).
+	tunnel_ways:check([[Hop] || Hop <- tunnel_ways:hops()], Config).
 
 two_proxies(Config) ->
 	doc("Through two proxies of all kinds to each origin."),
-	do_ways([[A, B] || A <- tunnel_ways:hops(), B <- tunnel_ways:hops()], Config).
+	tunnel_ways:check([[A, B] || A <- tunnel_ways:hops(), B <- tunnel_ways:hops()], Config).
 
 three_proxies(Config) ->
 	doc("Through three proxies of all kinds to each origin."),
-	do_ways([[A, B, C] || A <- tunnel_ways:hops(), B <- tunnel_ways:hops(), C <- tunnel_ways:hops()], Config).
-
-do_ways(Ways, Config) ->
-	_ = [begin
-		ct:log("~0p to ~0p", [Hops, Origin]),
-		do_way(Hops, Origin, Config)
-	end || Hops <- Ways, Origin <- tunnel_ways:origins()],
-	ok.
-
-do_way(Hops, Origin={Kind, PortName, Transport, _}, Config) ->
-	{ConnPid, ReqOpts} = tunnel_ways:open(Hops, Origin, #{}, Config),
-	Port = map_get(PortName, config(origins, Config)),
-	Protocol = tunnel_ways:protocol(Kind),
-	Scheme = case {Kind, Transport} of {raw, _} -> undefined; {_, tcp} -> <<"http">>; {_, tls} -> <<"https">> end,
-	#{origin_host := "localhost", origin_port := Port, origin_scheme := Scheme, transport := Transport,
-		protocol := Protocol, intermediaries := Intermediaries} = gun_rs:info(ConnPid),
-	Expected = [#{type => case Type of connect -> connect; socks -> socks5 end, host => "localhost",
-		port => config(Hop, config(proxies, Config)), transport => HopTransport,
-		protocol => case Type of connect -> http; socks -> socks end} || Hop={Type, HopTransport} <- Hops],
-	Expected = Intermediaries,
-	do_talk(Protocol, ConnPid, ReqOpts, Expected, Config),
-	ok = gun_rs:close(ConnPid),
-	gun_rs:flush(ConnPid).
-
-do_talk(raw, ConnPid, ReqOpts, _, _) ->
-	Tunnel = maps:get(tunnel, ReqOpts, undefined),
-	#{state_name := connected_data_only} = gun_rs:info(ConnPid),
-	ok = gun_rs:data(ConnPid, Tunnel, nofin, "hello"),
-	{data, nofin, <<"hello">>} = gun_rs:await(ConnPid, Tunnel, ?WAIT);
-do_talk(Protocol, ConnPid, ReqOpts, Intermediaries, _) ->
-	StreamRef = gun_rs:post(ConnPid, "/echo", [], "hello", ReqOpts),
-	case ReqOpts of
-		#{tunnel := Tunnel} when is_list(Tunnel) -> true = lists:prefix(Tunnel, StreamRef);
-		#{tunnel := Tunnel} -> [Tunnel, _] = StreamRef;
-		_ -> true = is_reference(StreamRef)
-	end,
-	{200, _, <<"hello">>} = answer(ConnPid, StreamRef),
-	WsRef = gun_rs:ws_upgrade(ConnPid, "/websocket", [], ReqOpts),
-	{upgrade, [<<"websocket">>], _} = gun_rs:await(ConnPid, WsRef, ?WAIT),
-	_ = [begin
-		ok = gun_rs:ws_send(ConnPid, WsRef, {text, Text}),
-		{ws, {text, Text}} = gun_rs:await(ConnPid, WsRef, ?WAIT)
-	end || Text <- [<<"one">>, <<"two">>]],
-	_ = [case gun_rs:stream_info(ConnPid, WsRef) of
-		{ok, #{ref := WsRef, intermediaries := Seen}} -> Seen = Intermediaries
-	end || is_list(WsRef), Protocol =:= http2],
-	ok.
+	tunnel_ways:check([[A, B, C] || A <- tunnel_ways:hops(), B <- tunnel_ways:hops(), C <- tunnel_ways:hops()], Config).
 
 %% One proxy that speaks HTTP/1.1.
 
@@ -392,17 +346,6 @@ cookies_after_loss(Config) ->
 	ok = gun_rs:close(ConnPid),
 	_ = [ok = gen_tcp:close(Closed) || Closed <- [Socket, Listener]],
 	ok.
-
-over_http2(Config) ->
-	doc("Tunnels over HTTP/2 are refused; a stream by way of what is no tunnel is, too."),
-	#{tcp := Port} = config(origins, Config),
-	{ok, ConnPid} = gun_rs:open("127.0.0.1", Port, #{protocols => [http2], retry => 0}),
-	StreamRef = gun_rs:connect(ConnPid, do_origin(Config)),
-	?EXPECT({gun_error, ConnPid, StreamRef, {badstate, _}}),
-	Inner = gun_rs:get(ConnPid, "/", [], #{tunnel => StreamRef}),
-	?EXPECT({gun_error, ConnPid, Inner, {badstate, "The stream is not a tunnel."}}),
-	{200, _, _} = answer(ConnPid, gun_rs:get(ConnPid, "/request")),
-	ok = gun_rs:close(ConnPid).
 
 bad_destinations(Config) ->
 	doc("A destination that can be none raises in the caller, by name; no password stands in what it raises."),

@@ -24,7 +24,7 @@ routes() ->
 %% request: says what the request was, as a term.
 init(Req0, request) ->
 	{Body, Req} = body(Req0, <<>>),
-	Answer = maps:put(body, Body, maps:with([method, path, qs, version, headers], Req)),
+	Answer = maps:put(body, Body, maps:with([method, path, qs, version, headers, scheme, host, port], Req)),
 	{ok, cowboy_req:reply(200, #{}, term_to_binary(Answer), Req), request};
 %% echo: the body, with the content-type that it had.
 init(Req0, echo) ->

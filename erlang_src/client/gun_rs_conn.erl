@@ -99,12 +99,11 @@ init({Owner, Config=#{ws_opts := WsOpts, dialect := Dialect}, Tls}, Observers) -
 	_ = [ok = gun_rs_exits:remember(self(), noproc, Dialect) || Dialect =/= gun_2],
 	OwnerRef = monitor(process, Owner),
 	ReplyTo = maps:get(reply_to, WsOpts, undefined),
-	Handler = gun_rs_options:handler(WsOpts),
 	ok = gun_rs_conn_info:set_label(Config, undefined),
 	Processed = gun_rs_streams:is_needed(Config) orelse gun_rs_observers:are_processing(Config),
 	Native = gun_rs_options:native_open(Config, Processed, gun_rs_observers:wanted(Config)),
 	About = gun_rs_conn_info:about(Config),
-	case gun_rs_dirty:conn_new(Owner, ReplyTo, Handler, Native#{about => About}, gun_rs_tls:config(Tls)) of
+	case gun_rs_dirty:conn_new(Owner, ReplyTo, gun_rs_options:handler(WsOpts), Native#{about => About}, gun_rs_tls:config(Tls)) of
 		{ok, Conn} ->
 			{ok, connecting, #data{conn=Conn, config=needed(Config), tls=Tls, owner=Owner, owner_ref=OwnerRef,
 				sup_ref=monitor_sup(Config), retry=gun_rs_retry:new(Config), streams=gun_rs_streams:init(Config),
@@ -227,8 +226,8 @@ connected(info, {gun_rs_native, {down, Protocol, Reason, Next, Killed, Served}},
 	NewData = disconnected(Reason, Data),
 	ok = gun_down(Protocol, Reason, Killed, Data),
 	down(Reason, Next, Served, NewData#data{sockname=undefined, handlers=#{}, questions=#{},
-		tunnels=gun_rs_tunnels:new(Data#data.config),
-		streams=gun_rs_streams:down(Killed, Streams), observers=gun_rs_observers:forget(Killed, NewData#data.observers)});
+		tunnels=gun_rs_tunnels:new(Data#data.config), streams=gun_rs_streams:down(Killed, Streams),
+		observers=gun_rs_observers:forget(Killed, NewData#data.observers)});
 connected(cast, shutdown, Data) ->
 	start_closing(shutdown, shutdown, Data);
 connected(info, {'DOWN', OwnerRef, process, _, Reason}, Data=#data{owner_ref=OwnerRef}) ->
@@ -352,11 +351,13 @@ unexpected(Type, Event) ->
 -spec native_event(gun_rs_native:event(), #data{}) -> result().
 native_event({deliver, ReplyTo, Message}, Data=#data{streams=Streams}) ->
 	{keep_state, Data#data{streams=gun_rs_streams:message(ReplyTo, Message, Streams)}};
-native_event({tunnel_up, StreamRef, Protocol, Label}, Data=#data{config=Config, tunnels=Tunnels0, observers=Observers}) ->
-	Tunnels = gun_rs_tunnels:up(StreamRef, Protocol, Label, Config, Tunnels0),
-	{keep_state, Data#data{protocol=Protocol, tunnels=Tunnels,
-		streams=gun_rs_streams:tunnel_up(gun_rs_tunnels:origin(Config, Tunnels), Data#data.streams),
-		observers=gun_rs_observers:tunnel_up(Protocol, gun_rs_tunnels:change(Tunnels), Observers)}};
+native_event({tunnel_up, StreamRef, Protocol, Label, Beside}, Data=#data{config=Config, streams=Streams}) ->
+	Tunnels = gun_rs_tunnels:up({StreamRef, Beside}, Protocol, Label, Config, Data#data.tunnels),
+	{keep_state, Data#data{protocol=case Beside of true -> Data#data.protocol; false -> Protocol end, tunnels=Tunnels,
+		streams=gun_rs_streams:tunnel_up(gun_rs_tunnels:newest(Tunnels), Streams),
+		observers=gun_rs_observers:tunnel_up(Protocol, gun_rs_tunnels:change(Tunnels), Data#data.observers)}};
+native_event({tunnel_over, Ref}, Data=#data{tunnels=Tunnels, streams=Streams}) ->
+	{keep_state, Data#data{tunnels=gun_rs_tunnels:over(Ref, Tunnels), streams=gun_rs_streams:tunnel_over(Ref, Streams)}};
 native_event({step, Name, Step}, Data=#data{observers=Observers}) ->
 	{keep_state, Data#data{observers=gun_rs_observers:step(Name, Step, Observers)}};
 native_event({forget, StreamRef}, Data=#data{handlers=Handlers}) ->
@@ -431,10 +432,9 @@ ws_send_sync(StreamRef, Frames, From, #data{conn=Conn}) ->
 		Error -> {keep_state_and_data, {reply, From, {error, Error}}}
 	end.
 
-info_map(#data{conn=Conn, config=Config, owner=Owner, sockname=SockName, tunnels=Tunnels, streams=Streams,
-		observers=Observers}) ->
+info_map(Data=#data{conn=Conn, config=Config, owner=Owner, sockname=SockName, tunnels=Tunnels, streams=Streams}) ->
 	Info = gun_rs_conn_info:map(Conn, Config, Owner, SockName, gun_rs_streams:cookie_store(Streams), Tunnels),
-	{Module, State} = gun_rs_observers:event_handler(Observers),
+	{Module, State} = gun_rs_observers:event_handler(Data#data.observers),
 	Info#{event_handler => Module, event_handler_state => State}.
 
 %% What callers could not do themselves is done in their name.

@@ -57,8 +57,8 @@ map(Conn, Config, Owner, SockName, CookieStore, Tunnels) ->
 		{Protocol, {SockIP, SockPort}} -> Info#{protocol => Protocol, sock_ip => SockIP, sock_port => SockPort}
 	end.
 
-%% @doc What `gun_rs:stream_info/2' answers, by what the native side does: a WebSocket among others has its own counts, and
-%% a stream in a tunnel has proxies before it.
+%% @doc What `gun_rs:stream_info/2' answers, by what the native side does: a WebSocket among others has its own counts, a
+%% stream in a tunnel has proxies before it, and one that is a tunnel leads somewhere.
 -spec stream(Answer, gun_rs_tunnels:tunnels()) -> Answer
 	when Answer :: {ok, map() | undefined} | {error, not_connected}.
 stream({ok, Info=#{ref := Ref}}, Tunnels) ->
@@ -66,10 +66,7 @@ stream({ok, Info=#{ref := Ref}}, Tunnels) ->
 		#{stats := Stats} -> Info#{stats := stats(Stats)};
 		_ -> Info
 	end,
-	{ok, case is_list(Ref) of
-		true -> Counted#{intermediaries => gun_rs_tunnels:intermediaries(Tunnels)};
-		false -> Counted
-	end};
+	{ok, maps:merge(Counted, gun_rs_tunnels:about(Ref, Tunnels))};
 stream(Answer, _) ->
 	Answer.
 

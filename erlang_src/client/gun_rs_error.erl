@@ -363,6 +363,8 @@ server_reason(_) ->
 http2_reason({stream_error, too_many_streams, _}) ->
 	"The server takes no more streams on this connection at a time; wait until one has ended, open another "
 	"connection, or leave out too_many_streams => error, so that the request waits.";
+http2_reason({stream_error, Reason, 'Tunnel closed unexpectedly.'}) ->
+	sentence("The tunnel leads nowhere any more: ~ts", [clause(Reason)]);
 http2_reason({stream_error, Code, Text}) when is_atom(Code), is_atom(Text) ->
 	sentence("The HTTP/2 stream failed with the code ~ts: ~ts~ts",
 		[term(Code), clause(atom_to_binary(Text)), advice(Code)]);

@@ -89,10 +89,11 @@ ws_upgrade(_, _, State) ->
 forget(StreamRefs, State) ->
 	events(fun(Events) -> gun_rs_events:forget(StreamRefs, Events) end, State).
 
-%% @doc The connection leads through another tunnel, and this is spoken in it.
+%% @doc The connection, or a stream of it, leads through another tunnel, and this is spoken in it.
 -spec tunnel_up(gun_rs_native:protocol(), Change :: map(), state() | undefined) -> state() | undefined.
 tunnel_up(Protocol, Change, State) ->
-	step(protocol_changed, #{protocol => Protocol}, step(origin_changed, Change, State)).
+	Stream = maps:with([stream_ref], Change),
+	step(protocol_changed, Stream#{protocol => Protocol}, step(origin_changed, Change, State)).
 
 %% @doc The native side reports a step.
 -spec step(gun_rs_event:step(), map(), state() | undefined) -> state() | undefined.

@@ -7,6 +7,7 @@
 -export([init/1]).
 -export([up/2]).
 -export([tunnel_up/2]).
+-export([tunnel_over/2]).
 -export([cookie_store/1]).
 -export([request/4]).
 -export([message/3]).
@@ -32,8 +33,11 @@
 	opts :: #{http | http2 => opts()},
 	%% Which one is.
 	protocol = http :: gun_rs_native:protocol(),
+	%% The same of the tunnels on its streams.
+	tunnels = #{} :: #{gun_rs_native:stream_ref() => place()},
 	streams = #{} :: #{gun_rs_native:stream_ref() => #stream{}}
 }).
+-type place() :: {Scheme :: binary(), Authority :: binary(), gun_rs_native:protocol()}.
 -type opts() :: #{content_handlers := gun_rs_content_handler:handlers(), cookie_ignore_informational := boolean()}.
 -opaque state() :: #state{}.
 -export_type([state/0]).
@@ -71,22 +75,39 @@ up(_, undefined) -> undefined;
 up(Protocol, State) -> (first(State))#state{protocol=Protocol}.
 
 first(State=#state{first={Scheme, Authority}}) ->
-	State#state{scheme=Scheme, authority=Authority}.
+	State#state{scheme=Scheme, authority=Authority, tunnels=#{}}.
 
-%% @doc The connection leads there now.
--spec tunnel_up(gun_rs_tunnels:origin(), State) -> State when State :: state() | undefined.
+%% @doc The connection, or a stream of it, leads there now.
+-spec tunnel_up({gun_rs_tunnels:place(), gun_rs_tunnels:origin()}, State) -> State when State :: state() | undefined.
 tunnel_up(_, undefined) ->
 	undefined;
 %% A proxy on the way, which no request is for.
-tunnel_up(#{protocol := socks}, State) ->
+tunnel_up({_, #{protocol := socks}}, State) ->
 	State;
-tunnel_up(Origin=#{protocol := Protocol}, State=#state{scheme=Scheme}) ->
+tunnel_up({Place, Origin=#{protocol := Protocol}}, State=#state{scheme=Scheme, tunnels=Tunnels}) ->
 	%% What is no HTTP has no requests.
 	NewScheme = case gun_rs_tunnels:scheme(Origin) of
 		undefined -> Scheme;
 		Known -> Known
 	end,
-	State#state{protocol=Protocol, scheme=NewScheme, authority=gun_rs_options:authority(Origin)}.
+	Authority = gun_rs_options:authority(Origin),
+	case Place of
+		connection -> State#state{protocol=Protocol, scheme=NewScheme, authority=Authority};
+		{stream, StreamRef} -> State#state{tunnels=Tunnels#{StreamRef => {NewScheme, Authority, Protocol}}}
+	end.
+
+%% @doc A stream of the connection leads nowhere any more.
+-spec tunnel_over(gun_rs_native:stream_ref(), State) -> State when State :: state() | undefined.
+tunnel_over(_, undefined) -> undefined;
+tunnel_over(StreamRef, State=#state{tunnels=Tunnels}) -> State#state{tunnels=maps:remove(StreamRef, Tunnels)}.
+
+%% Where a stream leads, and what is spoken there.
+place(StreamRef, #state{scheme=Scheme, authority=Authority, protocol=Protocol, tunnels=Tunnels}) ->
+	maps:get(tunnel(StreamRef), Tunnels, {Scheme, Authority, Protocol}).
+
+tunnel([Tunnel, _]) -> Tunnel;
+tunnel(Refs=[_|_]) -> lists:droplast(Refs);
+tunnel(_) -> none.
 
 -spec cookie_store(state() | undefined) -> gun_rs_cookies:store() | undefined.
 cookie_store(#state{cookie_store=CookieStore}) -> CookieStore;
@@ -97,8 +118,8 @@ cookie_store(undefined) -> undefined.
 	when Headers :: [{binary(), binary()}], State :: state() | undefined.
 request(_, _, Headers, undefined) ->
 	{Headers, undefined};
-request(StreamRef, Path, Headers0, State=#state{scheme=Scheme, authority=Default, cookie_store=CookieStore0,
-		streams=Streams}) ->
+request(StreamRef, Path, Headers0, State=#state{cookie_store=CookieStore0, streams=Streams}) ->
+	{Scheme, Default, _} = place(StreamRef, State),
 	Authority = case lists:keyfind(<<"host">>, 1, Headers0) of
 		{_, Host} -> Host;
 		false -> Default
@@ -135,17 +156,19 @@ store_cookies({gun_inform, _, StreamRef, Status, Headers}, State) ->
 	store_cookies(StreamRef, Status, Headers, State);
 store_cookies({gun_response, _, StreamRef, _, Status, Headers}, State) ->
 	store_cookies(StreamRef, Status, Headers, State);
-store_cookies({gun_upgrade, _, StreamRef, _, Headers}, State=#state{protocol=http2}) ->
-	store_cookies(StreamRef, 200, Headers, State);
-store_cookies({gun_upgrade, _, StreamRef, _, Headers}, State) ->
-	store_cookies(StreamRef, 101, Headers, State);
+store_cookies({gun_upgrade, _, StreamRef, _, Headers}, State=#state{}) ->
+	Status = case place(StreamRef, State) of
+		{_, _, http2} -> 200;
+		_ -> 101
+	end,
+	store_cookies(StreamRef, Status, Headers, State);
 store_cookies(_, State) ->
 	State.
 
-store_cookies(StreamRef, Status, Headers, State=#state{scheme=Scheme, cookie_store=CookieStore0,
-		opts=Opts, protocol=Protocol, streams=Streams}) ->
+store_cookies(StreamRef, Status, Headers, State=#state{cookie_store=CookieStore0, opts=Opts, streams=Streams}) ->
 	case Streams of
 		#{StreamRef := #stream{authority=Authority, path=Path}} ->
+			{Scheme, _, Protocol} = place(StreamRef, State),
 			CookieOpts = maps:with([cookie_ignore_informational], map_get(Protocol, Opts)),
 			CookieStore = gun_rs_cookies:set_cookie_headers(Scheme, Authority, Path, Status, Headers,
 				CookieStore0, CookieOpts),
@@ -159,9 +182,10 @@ store_cookies(_, _, _, undefined) ->
 delivered(_, _, undefined) ->
 	undefined;
 delivered(ReplyTo, {gun_response, _, StreamRef, nofin, Status, Headers},
-		State=#state{opts=Opts, protocol=Protocol, streams=Streams}) ->
+		State=#state{opts=Opts, streams=Streams}) ->
 	case Streams of
 		#{StreamRef := Stream} ->
+			{_, _, Protocol} = place(StreamRef, State),
 			#{content_handlers := Handlers} = map_get(Protocol, Opts),
 			Content = gun_rs_content_handler:init(ReplyTo, StreamRef, Status, Headers, Handlers),
 			State#state{streams=Streams#{StreamRef := Stream#stream{content=Content}}};

@@ -202,7 +202,8 @@ impl BeamSink {
             Event::Upgraded { stream, headers, subprotocol, fragments, .. } => {
                 self.upgraded(stream, headers, subprotocol, fragments);
             }
-            Event::TunnelUp { stream, protocol, label } => self.tunnel_up(stream, protocol, label),
+            Event::TunnelUp { stream, protocol, label, beside } => self.tunnel_up(stream, protocol, label, beside),
+            Event::TunnelOver { stream } => self.report(|reports, env| reports.tunnel_over(stream.id.get(env))),
             Event::Switched { stream, headers } => self.switched(stream, headers),
             Event::Inform { stream, status, headers } => {
                 self.deliver_stream(stream, |messages, stream_ref| messages.inform(stream_ref, status, headers));
@@ -269,13 +270,13 @@ impl BeamSink {
         self.deliver(&self.owner, |messages, _| messages.up(protocol));
     }
 
-    /// The same of a tunnel.
-    fn tunnel_up(&mut self, stream: Option<&Stream>, protocol: ProtocolName, label: &[u8]) {
-        self.is_http2 = protocol == ProtocolName::Http2;
+    /// The same of a tunnel. One that is `beside` the connection leaves that what it is.
+    fn tunnel_up(&mut self, stream: Option<&Stream>, protocol: ProtocolName, label: &[u8], beside: bool) {
+        self.is_http2 = if beside { self.is_http2 } else { protocol == ProtocolName::Http2 };
         self.report(|reports, env| {
             // The process has made it of a term.
             let label = env.binary_to_term(label).map_or_else(|| atom(Name::Undefined).to_term(env), |(term, _)| term);
-            reports.tunnel_up(stream.map(|stream| stream.id.get(env)), protocol, label)
+            reports.tunnel_up(stream.map(|stream| stream.id.get(env)), protocol, label, beside)
         });
         match stream {
             Some(stream) => {
@@ -369,6 +370,7 @@ impl BeamSink {
             | StreamError::Fault(_)
             | StreamError::GoAway(_)
             | StreamError::TooManyStreams
+            | StreamError::TunnelClosed(_)
             | StreamError::BadState(_) => {
                 let to = self.router.stream_destination(&stream.reply_to);
                 outbox::deliver(&self.origin, to, build);

@@ -155,6 +155,18 @@ impl<K: Sink> StreamCommand<K> {
         }
     }
 
+    /// The stream that it names.
+    pub(crate) fn named(&self) -> Option<&K::StreamId> {
+        match self {
+            Self::Info(asked) => Some(&asked.0),
+            Self::Send(outgoing) => outgoing.stream.as_ref(),
+            Self::FlowGrant(stream) | Self::Settled(stream) => Some(stream),
+            Self::Tune(tune) => tune.stream.as_ref(),
+            Self::CloseWith(close) => close.0.as_ref(),
+            command => command.stream(),
+        }
+    }
+
     /// The request that it answers, and who answers it, where that is what it does.
     pub(crate) fn answered(&self) -> Option<(&K::StreamId, &K::Caller)> {
         match self {

@@ -100,6 +100,13 @@ pub enum Event<'a, K: Sink> {
         protocol: ProtocolName,
         /// What the sink knows the destination by ([`crate::command::tunnel::Destination::label`]).
         label: &'a [u8],
+        /// Whether it is on a stream of the connection, which itself leads where it has led before.
+        beside: bool,
+    },
+    /// A tunnel that is on a stream of the connection leads nowhere any more. Whoever uses it has been told why.
+    TunnelOver {
+        /// The stream that has asked for it.
+        stream: &'a K::Stream,
     },
     /// The connection has switched to another protocol, as a request asked for, and carries bytes as they are.
     Switched {
@@ -384,6 +391,8 @@ pub enum StreamError<'a> {
     Timeout(Wait),
     /// The connection was shut down before the stream came to its end.
     ShutDown,
+    /// The tunnel that it was leads nowhere any more, for this reason.
+    TunnelClosed(&'a DownReason),
     /// The state does not allow it.
     BadState(BadState),
     /// The peer has reset it (RFC 9113, 6.4).

@@ -88,6 +88,11 @@ pub(crate) trait Protocol<K: Sink>: Send {
         tunnel.is_none()
     }
 
+    /// The stream that it is spoken on, where that is one of several.
+    fn stream(&self) -> Option<&K::Stream> {
+        None
+    }
+
     /// Whether nothing is under way, nor waits to be. What stands by itself need not know.
     fn is_idle(&self) -> bool {
         false
@@ -130,6 +135,10 @@ pub(crate) struct Opened<K: Sink> {
     /// Whether the peer has answered a request.
     pub(crate) served: bool,
 }
+
+/// Goes on with what a stream has opened, beside what else the connection does: it tells all that there is to tell of its
+/// end, and of the stream's.
+pub(crate) type Lead<K> = fn(Opened<K>) -> Box<dyn Protocol<K>>;
 
 /// The end of a connection.
 pub(crate) struct Down<K: Sink> {

@@ -17,7 +17,6 @@ use crate::http::deadline::Stall;
 use crate::options::RawOptions;
 use crate::protocol::{Context, Down, Exit, Left, Lost, Protocol, Then};
 use crate::sink::Sink;
-use crate::status::State;
 use crate::stream::credit::Credit;
 use crate::stream::receipts::Receipts;
 use crate::transport::{ByteStream, Io};
@@ -80,9 +79,8 @@ impl<K: Sink> Raw<K> {
         stream: K::Stream,
         options: RawOptions,
         send_timeout: Option<Duration>,
-        context: &mut Context<'_, K>,
+        context: &Context<'_, K>,
     ) -> Box<dyn Protocol<K>> {
-        context.status.begin_http(State::Raw, options.max_send_queue);
         let credit = Credit::new(options.flow, context.sink.is_remote(&stream));
         Box::new(Self {
             io,

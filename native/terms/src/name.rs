@@ -337,6 +337,7 @@ names! {
     Truncated "truncated"
     Ttl "ttl"
     TtlExpired "ttl_expired"
+    TunnelOver "tunnel_over"
     TunnelUp "tunnel_up"
     Type "type"
     Uncompressed "uncompressed"

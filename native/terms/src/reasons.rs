@@ -91,6 +91,11 @@ pub fn stream_error<T: Terms>(
         StreamError::TooManyStreams => {
             http2_stream_error(terms, Name::TooManyStreams.text(), "Maximum concurrency limit has been reached.")
         }
+        StreamError::TunnelClosed(reason) => terms.tuple([
+            terms.name(Name::StreamError),
+            down_reason(terms, reason, ping),
+            terms.atom("Tunnel closed unexpectedly."),
+        ]),
         StreamError::GoAway(code) => terms.tuple([
             terms.name(Name::Goaway),
             terms.atom(code.name()),

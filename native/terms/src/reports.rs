@@ -89,10 +89,22 @@ impl<T: Terms> Reports<T> {
         self.report([self.name(Name::Up), protocol_term(self.0, protocol), self.0.optional(address)])
     }
 
-    /// A way through a proxy is open. `destination` is what the process has given with it.
-    pub fn tunnel_up(self, stream: Option<T::Term>, protocol: ProtocolName, destination: T::Term) -> T::Term {
-        let protocol = protocol_term(self.0, protocol);
-        self.report([self.name(Name::TunnelUp), self.0.optional(stream), protocol, destination])
+    /// A way through a proxy is open: on a stream, `beside` what else the connection does, or for all of it. `destination`
+    /// is what the process has given with it.
+    pub fn tunnel_up(
+        self,
+        stream: Option<T::Term>,
+        protocol: ProtocolName,
+        destination: T::Term,
+        beside: bool,
+    ) -> T::Term {
+        let (protocol, beside) = (protocol_term(self.0, protocol), self.0.boolean(beside));
+        self.report([self.name(Name::TunnelUp), self.0.optional(stream), protocol, destination, beside])
+    }
+
+    /// A way on a stream is over.
+    pub fn tunnel_over(self, stream: T::Term) -> T::Term {
+        self.report([self.name(Name::TunnelOver), stream])
     }
 
     /// An attempt to connect has failed.

@@ -37,6 +37,8 @@
 //! | `/goaway` | 200, and the connection's graceful end; with `code=C`, its end at once, with that code |
 //! | `/tls` | what it is above |
 //!
+//! CONNECT leads to the host and the port that it names: the server is a proxy, then.
+//!
 //! `--max-streams` and `--window` are what the server's settings say.
 //!
 //! The modules, from the outside in: [`args`] reads the command line, [`listener`] accepts connections, [`tls`]

@@ -128,6 +128,7 @@ impl Sink for ServedSink {
             | Event::GoAway { .. }
             | Event::Switched { .. }
             | Event::TunnelUp { .. }
+            | Event::TunnelOver { .. }
             | Event::RelayCheck => {}
         }
     }

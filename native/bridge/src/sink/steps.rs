@@ -125,7 +125,7 @@ impl BeamSink {
     /// Over HTTP/2 the answer to an upgrade is a response; over HTTP/1.1 an informational one.
     fn upgraded_steps(&mut self, stream: &Stream, status: StatusCode, headers: &HeaderMap, event: Event<'_, Self>) {
         self.response_start(stream);
-        if self.is_http2 {
+        if status != StatusCode::SWITCHING_PROTOCOLS {
             self.response_step(Steps::RESPONSE_HEADERS, Name::ResponseHeaders, stream, status, headers);
             self.response_end(stream);
         } else {

@@ -39,7 +39,7 @@ use crate::error::{BadState, ConnectError, ConnectionError, DownReason};
 use crate::event::step::Step;
 use crate::event::{Event, Next, ProtocolName, StreamInfo};
 use crate::http::http1::Http1;
-use crate::http::http2::Http2;
+use crate::http::http2::{Http2, Means};
 use crate::late::limit_of_left;
 use crate::options::{ConnectOptions, First, Http2Options, Steps};
 use crate::protocol::{Context, Down, Exit, Left, Protocol, Then};
@@ -377,14 +377,15 @@ impl<K: Sink> Task<K> {
         let left = self.left.take().map_or_else(Left::nothing, |left| *left);
         let options = Arc::clone(options);
         let protocol = match spoken {
-            Spoken::Http1 => Http1::start(io, options, left, &mut self.context()),
+            Spoken::Http1 => Http1::start(io, options, true, left, &mut self.context()),
             Spoken::Socks(socks) => tunnel::socks(io.boxed(), socks, options, left),
             Spoken::Raw => match tunnel::raw(io.boxed(), None, &options, &mut self.context()) {
                 Ok(protocol) => protocol,
                 Err(down) => return self.down(*down),
             },
             Spoken::Http2(http2, route) => {
-                match Box::pin(Http2::start(io, options, http2, route, left, &mut self.context())).await {
+                let means = Means { route, options: Arc::clone(&options), lead: tunnel::beside };
+                match Box::pin(Http2::start(io, options, http2, means, left, &mut self.context())).await {
                     Ok(protocol) => protocol,
                     Err(down) => return self.down(*down),
                 }

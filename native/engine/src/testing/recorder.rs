@@ -49,8 +49,9 @@ told! {
     [Panicked(Option<ProtocolName>, String, Vec<u32>)]
         Event::Panicked { protocol, text, killed } => Told::Panicked(protocol, text, killed.to_vec());
     [Upgraded(u32)] Event::Upgraded { stream, .. } => Told::Upgraded(*stream);
-    [TunnelUp(Option<u32>, ProtocolName, String)] Event::TunnelUp { stream, protocol, label } =>
+    [TunnelUp(Option<u32>, ProtocolName, String)] Event::TunnelUp { stream, protocol, label, .. } =>
         Told::TunnelUp(stream.copied(), protocol, lossy(label));
+    [TunnelOver(u32)] Event::TunnelOver { stream } => Told::TunnelOver(*stream);
     [Switched(u32)] Event::Switched { stream, .. } => Told::Switched(*stream);
     [Inform(u32, u16)] Event::Inform { stream, status, .. } => Told::Inform(*stream, status.as_u16());
     [Response(u32, Fin, u16)]
@@ -83,6 +84,8 @@ told! {
         Event::StreamError { stream, error: StreamError::Closed(reason) } => Told::Closed(*stream, reason.into());
     [Closing(u32)] Event::StreamError { stream, error: StreamError::Closing } => Told::Closing(*stream);
     [CutShort(u32)] Event::StreamError { stream, error: StreamError::ShutDown } => Told::CutShort(*stream);
+    [TunnelClosed(u32, Reason)] Event::StreamError { stream, error: StreamError::TunnelClosed(reason) } =>
+        Told::TunnelClosed(*stream, reason.into());
     [WebsocketClosing(u32)]
         Event::StreamError { stream, error: StreamError::WebsocketClosing } => Told::WebsocketClosing(*stream);
     [ConnectionCloses(u32)]

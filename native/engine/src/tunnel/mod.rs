@@ -5,12 +5,16 @@
 //! SOCKS if that is another proxy; and it lends itself to what is spoken at the end. A tunnel inside of another one takes its
 //! place, with all their names.
 //!
+//! A proxy that speaks HTTP/2 gives up a stream alone. A `Tunnel` stands beside the connection then, and does the same on
+//! that stream: it says nothing of the connection, and tells by itself that its streams end, and that it does.
+//!
 //! ```text
 //!          +---- the destination is a SOCKS proxy ----+
 //!          v                                          |
 //!     Negotiate --> Shake (TLS) --> Greet (HTTP/2) --> Spoken
 //! ```
 
+mod ends;
 mod way;
 
 use std::borrow::Borrow;
@@ -28,10 +32,10 @@ use crate::error::{BadState, DownReason};
 use crate::event::{Event, ProtocolName, StreamError, StreamInfo};
 use crate::http::deadline::Earliest;
 use crate::http::http1::Http1;
-use crate::http::http2::{Greeted, Http2};
+use crate::http::http2::{Greeted, Http2, Means};
 use crate::late::{self, Kept, earlier, limit_of_kept, limit_of_left};
 use crate::options::{ConnectOptions, Endpoint, First};
-use crate::protocol::{Context, Down, Exit, Left, Opened, Protocol, Then};
+use crate::protocol::{Context, Down, Exit, Left, Lost, Opened, Protocol, Then};
 use crate::raw::Raw;
 use crate::sink::Sink;
 use crate::status::State;
@@ -48,6 +52,18 @@ pub(crate) fn begin<K: Sink>(opened: Opened<K>, context: &mut Context<'_, K>) ->
     tunnel.layers.push(stream);
     tunnel.lead(io, destination);
     Ok(Box::new(tunnel))
+}
+
+/// Goes on with what a stream of HTTP/2 has opened.
+pub(crate) fn beside<K: Sink>(opened: Opened<K>) -> Box<dyn Protocol<K>> {
+    let Opened { io, stream, options, destination, served } = opened;
+    let mut tunnel = Tunnel::new(options, Left::nothing(), served);
+    tunnel.beside = true;
+    tunnel.layers.push(stream);
+    if let Some(destination) = destination {
+        tunnel.lead(io, destination);
+    }
+    Box::new(tunnel)
 }
 
 /// Leads through a proxy that speaks SOCKS.
@@ -73,6 +89,7 @@ pub(crate) fn raw<K: Sink>(
     let Some(stream) = context.sink.raw(asked, false) else {
         return Err(Box::new(down(DownReason::Normal, Vec::new(), false)));
     };
+    context.status.begin_http(State::Raw, options.raw.max_send_queue);
     Ok(Raw::start(io, stream, options.raw, options.tcp.send_timeout, context))
 }
 
@@ -106,6 +123,10 @@ struct Tunnel<K: Sink> {
     options: Arc<ConnectOptions>,
     /// The tunnels that have names, the outermost first.
     layers: Vec<K::Stream>,
+    /// It is on a stream of HTTP/2, beside what else the connection does.
+    beside: bool,
+    /// What is spoken at the end is what HTTP has become there, which does not tell its streams of its end.
+    switched: bool,
     stage: Stage<K>,
     /// Whether the innermost of them was told to be up: its streams may be opened.
     told: bool,
@@ -117,7 +138,7 @@ struct Tunnel<K: Sink> {
     limit: Option<Instant>,
     earliest: Earliest,
     /// A command ends the connection, in this way.
-    over: Option<Over>,
+    over: Option<Over<K>>,
     /// Whether a peer on the way has answered a request.
     served: bool,
     /// The end carries bytes as they are, by the tunnel's name.
@@ -125,8 +146,9 @@ struct Tunnel<K: Sink> {
 }
 
 /// How a command ends the connection.
-enum Over {
-    Cancelled,
+enum Over<K: Sink> {
+    /// The user has cancelled this tunnel, or what it leads to is to end at once.
+    Cancelled(Option<K::StreamId>),
     ShutDown,
 }
 
@@ -135,6 +157,8 @@ impl<K: Sink> Tunnel<K> {
         Self {
             options,
             layers: Vec::new(),
+            beside: false,
+            switched: false,
             stage: Stage::Over,
             told: false,
             kept: VecDeque::new(),
@@ -159,14 +183,16 @@ impl<K: Sink> Tunnel<K> {
         let options = self.options_of(&destination);
         match &destination.speaks {
             Speaks::Socks(socks) => {
-                context.status.set(State::Socks);
+                if !self.beside {
+                    context.status.set(State::Socks);
+                }
                 self.up(ProtocolName::Socks, &destination, context);
                 self.stage = Stage::negotiate(io, Arc::clone(socks));
             }
             Speaks::Raw(raw) => {
                 let raw = raw.unwrap_or(options.raw);
                 let stream = context.sink.raw(self.layers.last(), true).ok_or(DownReason::Normal)?;
-                context.status.set(State::Raw);
+                self.begin_state(State::Raw, raw.max_send_queue, context);
                 self.up(ProtocolName::Raw, &destination, context);
                 self.is_raw = true;
                 let raw = Raw::start(io, stream, raw, options.tcp.send_timeout, context);
@@ -178,10 +204,10 @@ impl<K: Sink> Tunnel<K> {
                     self.stage = Stage::greet(io, http2, Arc::new(options), destination);
                     return Ok(());
                 }
-                context.status.begin_http(State::Http, options.http.max_send_queue);
+                self.begin_state(State::Http, options.http.max_send_queue, context);
                 self.up(ProtocolName::Http, &destination, context);
                 let left = self.left.take().unwrap_or_else(Left::nothing);
-                let http1 = Http1::start(io, Arc::new(options), left, context);
+                let http1 = Http1::start(io, Arc::new(options), !self.beside, left, context);
                 self.begin_end(http1, context);
             }
         }
@@ -197,17 +223,26 @@ impl<K: Sink> Tunnel<K> {
         context: &mut Context<'_, K>,
     ) {
         let max_send_queue = options.http2.as_ref().and_then(|http2| http2.max_send_queue);
-        context.status.begin_http(State::Http2, max_send_queue);
+        self.begin_state(State::Http2, max_send_queue, context);
         self.up(ProtocolName::Http2, destination, context);
         let left = self.left.take().unwrap_or_else(Left::nothing);
-        let http2 = Http2::begin(greeted, options, destination.tls.clone().into(), left, context);
+        let route = destination.tls.clone().into();
+        let means = Means { route, options: Arc::clone(&self.options), lead: beside };
+        let http2 = Http2::begin(greeted, options, means, left, context);
         self.begin_end(http2, context);
     }
 
     fn up(&mut self, protocol: ProtocolName, destination: &Destination, context: &mut Context<'_, K>) {
         self.told = true;
-        let (stream, label) = (self.layers.last(), &destination.label[..]);
-        context.sink.event(Event::TunnelUp { stream, protocol, label });
+        let (stream, label, beside) = (self.layers.last(), &destination.label[..], self.beside);
+        context.sink.event(Event::TunnelUp { stream, protocol, label, beside });
+    }
+
+    /// The connection is what is spoken at the end.
+    fn begin_state(&self, state: State, max_send_queue: Option<usize>, context: &Context<'_, K>) {
+        if !self.beside {
+            context.status.begin_http(state, max_send_queue);
+        }
     }
 
     /// This is spoken at the end, and does what was kept for it.
@@ -240,71 +275,6 @@ impl<K: Sink> Tunnel<K> {
         options
     }
 
-    /// The way on could not be made.
-    fn failed(&mut self, reason: DownReason, context: &mut Context<'_, K>) -> Exit<K> {
-        let mut killed = Vec::new();
-        let tunnel = self.layers.pop();
-        let is_named = tunnel.is_some();
-        if let Some(tunnel) = tunnel {
-            let error = StreamError::Closed(&reason);
-            context.sink.event(Event::StreamError { stream: &tunnel, error });
-            killed.push(tunnel);
-        }
-        let mut down = down(reason, killed, self.served);
-        self.leave(is_named, &mut down, context);
-        Exit::Down(Box::new(down))
-    }
-
-    /// What is spoken at the end has ended, and the connection with it.
-    fn ended(&mut self, mut down: Box<Down<K>>, context: &mut Context<'_, K>) -> Exit<K> {
-        down.served |= self.served;
-        if let Some(tunnel) = self.layers.pop() {
-            self.give_up(&mut down, context);
-            if self.is_raw {
-                let error = StreamError::Closed(&down.reason);
-                context.sink.event(Event::StreamError { stream: &tunnel, error });
-                down.killed.push(tunnel);
-            }
-        }
-        Exit::Down(down)
-    }
-
-    /// The tunnel is not made again: nothing of it waits for the next connection.
-    fn give_up(&self, down: &mut Down<K>, context: &mut Context<'_, K>) {
-        for repeated in std::mem::take(&mut down.left.repeated) {
-            repeated.give_up(BadState::NoTunnel, context.sink, context.status);
-        }
-        for waiting in std::mem::take(&mut down.left.requests) {
-            drop(waiting.charge);
-            let error = StreamError::Closed(&down.reason);
-            context.sink.event(Event::StreamError { stream: &waiting.entry.name, error });
-            down.killed.push(waiting.entry.name);
-        }
-    }
-
-    /// Where the tunnel has no name, what waits is the next connection's; where it has one, that ends here.
-    fn leave(&mut self, is_named: bool, down: &mut Down<K>, context: &mut Context<'_, K>) {
-        if !is_named {
-            down.left = self.left.take().unwrap_or_else(Left::nothing);
-            down.left.commands = std::mem::take(&mut self.kept).into();
-            return;
-        }
-        for (command, charge) in std::mem::take(&mut self.kept) {
-            drop(charge);
-            let stream = match command {
-                StreamCommand::Request(request) => request.stream,
-                StreamCommand::Upgrade(upgrade) => upgrade.stream,
-                command => {
-                    crate::raw::refuse(command, context.sink, BadState::NoTunnel);
-                    continue;
-                }
-            };
-            let error = StreamError::Closed(&down.reason);
-            context.sink.event(Event::StreamError { stream: &stream, error });
-            down.killed.push(stream);
-        }
-    }
-
     /// Ends the requests whose time is over before there is anybody to make them. Whoever is there has timers of its own.
     fn end_late(&mut self, context: &mut Context<'_, K>, cx: &mut task::Context<'_>) {
         while !matches!(self.stage, Stage::Spoken(_)) && self.earliest.is_due(self.limit, cx) {
@@ -324,10 +294,6 @@ impl<K: Sink> Tunnel<K> {
             || self.kept.iter().any(|(command, _)| is_request(command))
     }
 
-    fn is_tunnel(&self, stream: &K::StreamId) -> bool {
-        self.layers.iter().any(|tunnel| tunnel == stream)
-    }
-
     /// Goes on as far as it can: how the connection ends, if it does.
     fn step(&mut self, context: &mut Context<'_, K>, cx: &mut task::Context<'_>) -> Poll<Option<Exit<K>>> {
         match std::task::ready!(self.stage.poll(context, cx)) {
@@ -341,12 +307,13 @@ impl<K: Sink> Tunnel<K> {
             }
             Step::Failed(reason) => Poll::Ready(Some(self.failed(reason, context))),
             Step::Exit(Exit::Switch(next)) => {
+                self.switched = true;
                 self.stage = Stage::Spoken(next);
                 Poll::Ready(None)
             }
             Step::Exit(Exit::Through(opened)) => Poll::Ready(self.through(*opened, context)),
             Step::Exit(Exit::Down(down)) => Poll::Ready(Some(self.ended(down, context))),
-            Step::Exit(Exit::ShutDown) => Poll::Ready(Some(Exit::ShutDown)),
+            Step::Exit(Exit::ShutDown) => Poll::Ready(Some(self.has_shut_down(context))),
         }
     }
 
@@ -360,6 +327,7 @@ impl<K: Sink> Tunnel<K> {
                 self.lead(io, destination);
                 None
             }
+            None if self.beside => self.carry(io, stream, &options, context),
             None => match raw(io, Some(&stream), &options, context) {
                 Ok(protocol) => {
                     self.stage = Stage::Spoken(protocol);
@@ -367,6 +335,25 @@ impl<K: Sink> Tunnel<K> {
                 }
                 Err(down) => Some(Exit::Down(down)),
             },
+        }
+    }
+
+    /// A request in a tunnel on a stream has switched to raw, which is known by the name of that request.
+    fn carry(
+        &mut self,
+        io: Io,
+        stream: K::Stream,
+        options: &ConnectOptions,
+        context: &mut Context<'_, K>,
+    ) -> Option<Exit<K>> {
+        let raw = context.sink.raw(Some(&stream), true);
+        self.layers.push(stream);
+        match raw {
+            Some(raw) => {
+                self.stage = Stage::Spoken(Raw::start(io, raw, options.raw, options.tcp.send_timeout, context));
+                None
+            }
+            None => Some(self.failed(DownReason::Normal, context)),
         }
     }
 }
@@ -383,12 +370,13 @@ impl<K: Sink> Protocol<K> for Tunnel<K> {
     }
 
     fn command(&mut self, command: StreamCommand<K>, charge: Charge, context: &mut Context<'_, K>) {
-        if let StreamCommand::Cancel(cancel) = &command
-            && self.is_tunnel(&cancel.0)
-        {
-            self.over = Some(Over::Cancelled);
-            return;
-        }
+        let command = match command {
+            StreamCommand::Cancel(cancel) if self.is_tunnel(&cancel.0) => return self.cancel(*cancel, context),
+            StreamCommand::Info(asked) if self.beside && self.is_tunnel(&asked.0) => {
+                return self.info(&asked.0, &asked.1, context);
+            }
+            command => command,
+        };
         if let Stage::Spoken(protocol) = &mut self.stage {
             return protocol.command(command, charge, context);
         }
@@ -397,7 +385,7 @@ impl<K: Sink> Protocol<K> for Tunnel<K> {
                 let info = StreamInfo::Unknown;
                 context.sink.event(Event::StreamInfo { receipt: &asked.1, info });
             }
-            StreamCommand::CloseWith(_) => self.over = Some(Over::Cancelled),
+            StreamCommand::CloseWith(_) => self.over = Some(Over::Cancelled(None)),
             StreamCommand::Data(data) if data.receipt.is_some() && !self.awaits(&data.stream) => {
                 drop(charge);
                 data.refuse(BadState::NoStream, context.sink);
@@ -426,8 +414,8 @@ impl<K: Sink> Protocol<K> for Tunnel<K> {
     fn poll(&mut self, context: &mut Context<'_, K>, cx: &mut task::Context<'_>) -> Poll<Exit<K>> {
         loop {
             match self.over.take() {
-                Some(Over::ShutDown) => return Poll::Ready(Exit::ShutDown),
-                Some(Over::Cancelled) => return Poll::Ready(self.cancelled(context)),
+                Some(Over::ShutDown) => return Poll::Ready(self.has_shut_down(context)),
+                Some(Over::Cancelled(tunnel)) => return Poll::Ready(self.cancelled(tunnel.as_ref(), context)),
                 None => {}
             }
             context.then = Then::Rest;
@@ -448,35 +436,26 @@ impl<K: Sink> Protocol<K> for Tunnel<K> {
     }
 
     fn leads(&self, tunnel: Option<&K::StreamId>) -> bool {
-        self.told
-            && match (self.layers.last(), tunnel) {
-                (Some(innermost), Some(tunnel)) => innermost == tunnel,
-                (None, None) => true,
-                _ => false,
-            }
-    }
-}
-
-impl<K: Sink> Tunnel<K> {
-    /// The user has cancelled a tunnel, and with it all that it leads to.
-    fn cancelled(&mut self, context: &mut Context<'_, K>) -> Exit<K> {
-        match std::mem::replace(&mut self.stage, Stage::Over) {
-            Stage::Spoken(protocol) => {
-                let reason = DownReason::Normal;
-                let lost = protocol.lose(DownReason::Normal, Some(StreamError::Closed(&reason)), context);
-                let mut down = down(reason, lost.killed, self.served);
-                down.left = lost.left;
-                self.give_up(&mut down, context);
-                Exit::Down(Box::new(down))
-            }
-            _ => {
-                // Its error would be for whoever has cancelled it.
-                let is_named = self.layers.pop().is_some();
-                let mut down = down(DownReason::Normal, Vec::new(), self.served);
-                self.leave(is_named, &mut down, context);
-                Exit::Down(Box::new(down))
-            }
+        match (self.layers.last(), tunnel, &self.stage) {
+            (Some(innermost), Some(tunnel), _) if innermost == tunnel => self.told,
+            (None, None, _) => self.told,
+            // What is spoken at the end may lead further on its streams.
+            (_, Some(tunnel), Stage::Spoken(protocol)) => protocol.leads(Some(tunnel)),
+            _ => false,
         }
+    }
+
+    fn stream(&self) -> Option<&K::Stream> {
+        self.layers.first().filter(|_| self.beside)
+    }
+
+    fn lose(
+        self: Box<Self>,
+        reason: DownReason,
+        error: Option<StreamError<'_>>,
+        context: &mut Context<'_, K>,
+    ) -> Lost<K> {
+        self.lose_all(reason, error, context)
     }
 }
 

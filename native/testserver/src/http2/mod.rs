@@ -3,6 +3,7 @@
 mod answer;
 mod carrier;
 mod route;
+mod tunnel;
 mod websocket;
 
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use bytes::Bytes;
 use h2::Reason;
 use h2::ext::Protocol;
 use h2::server::{Builder, SendResponse};
+use http::Method;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
@@ -91,6 +93,7 @@ async fn answer(request: Request, respond: SendResponse<Bytes>, shared: Arc<Shar
     let _ = match request.extensions().get::<Protocol>().map(Protocol::as_str) {
         Some("websocket") => websocket::hold(request, respond, &shared).await,
         Some(_) => answer::text(respond, 501, "This server has no such protocol.").await,
+        None if *request.method() == Method::CONNECT => tunnel::lead(request, respond).await,
         None => answer::request(request, respond, &shared).await,
     };
 }

@@ -245,3 +245,20 @@ async fn a_websocket_may_be_compressed() -> TestResult {
     assert_eq!(response.await?.headers()["sec-websocket-extensions"], "permessage-deflate");
     Ok(())
 }
+
+#[tokio::test]
+async fn connect_leads_to_where_it_is_asked_to() -> TestResult {
+    let mut client = connect(Http2::default(), false).await?;
+    let origin = super::start(false)?;
+    let asked = Request::connect(origin.to_string()).body(())?;
+    let (response, send) = client.send_request(asked, false)?;
+    let response = response.await?;
+    assert_eq!(response.status(), StatusCode::OK);
+    let carrier = Carrier::new(response.into_body(), send);
+    let (mut socket, _) = tokio_tungstenite::client_async(format!("ws://{origin}/echo"), carrier).await?;
+    socket.send(Message::text("Hello!")).await?;
+    assert_eq!(socket.next().await.transpose()?, Some(Message::text("Hello!")));
+    let (response, _) = client.send_request(Request::connect("localhost:1").body(())?, true)?;
+    assert_eq!(read(response.await?).await?.0, StatusCode::BAD_GATEWAY);
+    Ok(())
+}

@@ -77,6 +77,9 @@ impl<K: Sink> Exchanges<K> {
         if self.shutdown.is_asked() {
             let event = Event::BadState { stream: None, caller: &ping.caller, error: BadState::Ping };
             context.sink.event(event);
+        } else if !self.alone {
+            let event = Event::BadState { stream: None, caller: &ping.caller, error: BadState::NoPing };
+            context.sink.event(event);
         } else {
             context.sink.event(Event::PingEnds { name: &ping.name });
             self.end_by(ConnectionError::PingUnsupported.into());

@@ -136,14 +136,16 @@ enum Look {
 }
 
 impl<S: ByteStream, K: Sink> Http1<S, K> {
-    /// Begins to speak on the byte stream, with what the connection before has left.
+    /// Begins to speak on the byte stream, with what the connection before has left. The connection is this byte stream, if
+    /// it is `alone`, and else stands beside it.
     pub(crate) fn start(
         io: S,
         options: Arc<ConnectOptions>,
+        alone: bool,
         left: Left<K>,
         context: &mut Context<'_, K>,
     ) -> Box<dyn Protocol<K>> {
-        Box::new(Self::new(io, options, true, left, context))
+        Box::new(Self::new(io, options, alone, left, context))
     }
 
     /// The same beside the byte stream that the connection is, for the upgrade of this name: it is all that is left, and has

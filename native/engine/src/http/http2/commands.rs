@@ -50,6 +50,9 @@ impl<K: Sink> Exchanges<K> {
     }
 
     pub(super) fn command(&mut self, command: StreamCommand<K>, charge: Charge, context: &mut Context<'_, K>) {
+        if let Some(place) = self.tunnels.find(command.named()) {
+            return self.tunnel_command(place, command, charge, context);
+        }
         match command {
             StreamCommand::Request(request) => self.request(*request, charge, context),
             StreamCommand::Upgrade(upgrade) => self.upgrade(*upgrade, charge, context),
@@ -69,7 +72,9 @@ impl<K: Sink> Exchanges<K> {
     }
 
     pub(super) fn ping(&mut self, ping: Ping<K>, context: &mut Context<'_, K>) {
-        if self.is_ending() {
+        if let Some(place) = self.tunnels.find(ping.tunnel.as_ref()) {
+            self.tunnel_ping(place, ping, context);
+        } else if self.is_ending() {
             context.sink.event(Event::BadState { stream: None, caller: &ping.caller, error: BadState::Ping });
         } else if let Some(payload) = self.pings.ask(ping, context) {
             self.send_ping(payload);
@@ -98,7 +103,7 @@ impl<K: Sink> Exchanges<K> {
             body_timeout,
             timeout,
         } = request;
-        if method == Method::CONNECT {
+        if method == Method::CONNECT && !matches!(body, Body::Tunnel(_)) {
             return refuse(&stream, StreamError::BadState(BadState::Tunnel), charge, context);
         }
         let is_head = method == Method::HEAD;
@@ -109,14 +114,15 @@ impl<K: Sink> Exchanges<K> {
             Body::Tunnel(_) => Some(0),
             Body::Whole(bytes) => Some(bytes.len() as u64),
         };
-        headers.push(match length {
-            Some(length) => (CONTENT_LENGTH, HeaderValue::from(length)),
+        match (&body, length) {
+            (Body::Tunnel(_), _) => {}
+            (_, Some(length)) => headers.push((CONTENT_LENGTH, HeaderValue::from(length))),
             // It is not sent, but for a connection that follows and speaks HTTP/1.1.
-            None => (TRANSFER_ENCODING, HeaderValue::from_static("chunked")),
-        });
+            (_, None) => headers.push((TRANSFER_ENCODING, HeaderValue::from_static("chunked"))),
+        }
         let (body, upload) = match body {
             _ if is_head => (UploadBody::Empty, None),
-            Body::Tunnel(_) => (UploadBody::Empty, None),
+            Body::Tunnel(destination) => (UploadBody::Tunnel(destination), None),
             Body::Whole(bytes) if bytes.is_empty() => (UploadBody::Empty, None),
             Body::Whole(bytes) => {
                 let charge = charge.split(bytes.len());
@@ -288,6 +294,7 @@ impl<K: Sink> Exchanges<K> {
             return self.make_detour(place, entry, ask, context);
         }
         let Some(Prepared { head, body, upgrade }) = self.prepare(entry.name.borrow(), ask) else { return };
+        let tunnel = if let UploadBody::Tunnel(destination) = &body { Some(Arc::clone(destination)) } else { None };
         let started = head.ok().and_then(|head| {
             let authority = head.uri().authority().cloned()?;
             let is_whole = matches!(body, UploadBody::Empty) && upgrade.is_none();
@@ -308,7 +315,7 @@ impl<K: Sink> Exchanges<K> {
             context.observe(Steps::REQUEST_END, || Step::RequestEnd { stream: &entry.name });
         }
         let mut exchange = Exchange::new(wakes, response, sending, authority, self.http2.push);
-        exchange.upgrade = upgrade;
+        (exchange.upgrade, exchange.tunnel) = (upgrade, tunnel);
         exchange.deadline = Deadline::new(wait, entry.timeouts.answer);
         self.streams.activate(place, entry, exchange);
     }
@@ -317,6 +324,9 @@ impl<K: Sink> Exchanges<K> {
     fn prepare(&self, name: &K::StreamId, ask: Ask<K>) -> Option<Prepared> {
         let origin = Origin { scheme: &self.scheme, authority: &self.options.authority };
         let request = match ask {
+            Ask::Request { target, headers, body: body @ UploadBody::Tunnel(_), .. } => {
+                return Some(Prepared { head: head::connect(target, headers), body, upgrade: None });
+            }
             Ask::Request { method, target, headers, body, .. } => {
                 return Some(Prepared { head: head::request(&origin, method, target, headers), body, upgrade: None });
             }

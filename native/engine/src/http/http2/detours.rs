@@ -149,7 +149,7 @@ impl<K: Sink> Exchanges<K> {
 
     /// Does what there is to do on the one at this place, if there is one.
     pub(super) fn poll_detour(&mut self, place: Place, context: &mut Context<'_, K>) {
-        let Some(beside) = self.detours.all.get_mut(&place) else { return };
+        let Some(beside) = self.detours.all.get_mut(&place) else { return self.poll_tunnel(place, context) };
         let (waker, was_open) = (beside.wakes.begin(), beside.detour.is_open());
         let poll = beside.detour.poll(context, &mut TaskContext::from_waker(&waker));
         if context.then == Then::Yield {

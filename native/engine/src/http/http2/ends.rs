@@ -98,6 +98,7 @@ impl<K: Sink> Exchanges<K> {
         }
         self.shut_down_websockets(context);
         self.shut_down_detours(context);
+        self.shut_down_tunnels(context);
     }
 
     /// Why h2 has ended.
@@ -135,7 +136,7 @@ impl<K: Sink> Exchanges<K> {
 
     /// Whether no stream is under way.
     pub(super) fn is_idle(&self) -> bool {
-        self.streams.active_len() == 0 && self.websockets.len() == 0
+        self.streams.active_len() == 0 && self.websockets.len() == 0 && self.tunnels.len() == 0
     }
 
     /// Whether the connection is to end now that nothing is under way.
@@ -159,12 +160,23 @@ impl<K: Sink> Exchanges<K> {
 
     /// The connection is over: each stream receives an error, and `Down` names it.
     pub(super) fn down(&mut self, reason: DownReason, context: &mut Context<'_, K>) -> Exit<K> {
+        self.down_with(reason, None, context)
+    }
+
+    /// The same, with the error that each receives, if it is another one than the reason.
+    fn down_with(
+        &mut self,
+        reason: DownReason,
+        error: Option<StreamError<'_>>,
+        context: &mut Context<'_, K>,
+    ) -> Exit<K> {
+        let error = error.unwrap_or(StreamError::Closed(&reason));
         self.control.linger();
         self.report_left(context);
         self.receipts.fail(NotSent::Down(&reason), context.sink);
         if let DownReason::Error(ConnectionError::Http2(fault)) = &reason {
             let active = self.streams.all_active().map(|(entry, _)| &entry.name);
-            let streams: Vec<_> = active.chain(self.websockets.names()).collect();
+            let streams: Vec<_> = active.chain(self.websockets.names()).chain(self.tunnels.names()).collect();
             if !streams.is_empty() {
                 context.sink.event(Event::ConnectionFault { streams: &streams, fault: *fault });
             }
@@ -173,11 +185,11 @@ impl<K: Sink> Exchanges<K> {
         let mut killed = Vec::new();
         while let Some((entry, _)) = self.streams.end_active() {
             let Some(entry) = self.keep_reupgrade(entry, &reason, &mut left) else { continue };
-            let event = Event::StreamError { stream: &entry.name, error: StreamError::Closed(&reason) };
-            context.sink.event(event);
+            context.sink.event(Event::StreamError { stream: &entry.name, error });
             killed.push(entry.name);
         }
-        self.websockets_down(&reason, &mut left, &mut killed, context);
+        self.websockets_down((&reason, error), &mut left, &mut killed, context);
+        killed.extend(self.tunnels_down(&reason, error, context));
         self.detours_down(&reason, &mut left, &mut killed, context);
         for mut waiting in self.streams.drain_waiting() {
             let Some(entry) = self.keep_reupgrade(waiting.entry, &reason, &mut left) else { continue };
@@ -189,8 +201,7 @@ impl<K: Sink> Exchanges<K> {
                 continue;
             }
             drop(waiting.charge);
-            let event = Event::StreamError { stream: &waiting.entry.name, error: StreamError::Closed(&reason) };
-            context.sink.event(event);
+            context.sink.event(Event::StreamError { stream: &waiting.entry.name, error });
             killed.push(waiting.entry.name);
         }
         self.abandon_reupgrades(&mut left, context);
@@ -201,9 +212,14 @@ impl<K: Sink> Exchanges<K> {
     }
 
     /// The way that it is spoken on has ended, and it with that: see [`crate::protocol::Protocol::lose`].
-    pub(super) fn lose_all(&mut self, reason: DownReason, context: &mut Context<'_, K>) -> Lost<K> {
+    pub(super) fn lose_all(
+        &mut self,
+        reason: DownReason,
+        error: Option<StreamError<'_>>,
+        context: &mut Context<'_, K>,
+    ) -> Lost<K> {
         self.shutdown = Shutdown::NotAsked;
-        match self.down(reason, context) {
+        match self.down_with(reason, error, context) {
             Exit::Down(down) => Lost { killed: down.killed, left: down.left },
             _ => Lost::nothing(),
         }
@@ -218,7 +234,7 @@ impl<K: Sink> Exchanges<K> {
             }
             self.poll_stream(place, context);
         }
-        for place in self.websockets.places() {
+        for place in self.websockets.places().into_iter().chain(self.tunnels.places()) {
             self.poll_stream(place, context);
         }
     }
@@ -237,6 +253,7 @@ impl<K: Sink> Exchanges<K> {
         self.receipts.fail(NotSent::ShutDown, context.sink);
         self.cut_websockets(context);
         self.cut_detours(context);
+        self.tunnels_down(&DownReason::Normal, StreamError::ShutDown, context);
         Exit::ShutDown
     }
 }

@@ -15,6 +15,7 @@ use super::download::{Came, Download};
 use super::ready::Stream;
 use super::upload::{SendStream, Sending};
 use super::websockets::Asking;
+use crate::command::tunnel::Destination;
 use crate::http::deadline::Deadline;
 
 /// What HTTP/2 has of a stream under way.
@@ -23,6 +24,8 @@ pub(super) struct Exchange {
     pub(super) stage: Stage,
     /// Where it asks for an upgrade.
     pub(super) upgrade: Option<Asking>,
+    /// Where it asks for a tunnel, and where that leads.
+    pub(super) tunnel: Option<Arc<Destination>>,
     /// The request; a pushed response has none that we send.
     sending: Option<Sending>,
     /// Whether it is known that all of it was sent.
@@ -101,6 +104,7 @@ impl Exchange {
             wakes,
             stage: Stage::Response(response),
             upgrade: None,
+            tunnel: None,
             sent: sending.is_complete(),
             sending: Some(sending),
             promises,
@@ -119,6 +123,7 @@ impl Exchange {
             wakes,
             stage: Stage::Pushed(response),
             upgrade: None,
+            tunnel: None,
             sending: None,
             sent: true,
             promises: None,

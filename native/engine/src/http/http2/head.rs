@@ -34,6 +34,20 @@ pub(super) fn request(
     Ok(request)
 }
 
+/// The head of a CONNECT (RFC 9113, 8.5), which has neither a scheme nor a path, and names the destination alone.
+///
+/// # Errors
+/// The target is no host with a port, or the headers are too many.
+pub(super) fn connect(target: Uri, headers: Vec<(HeaderName, HeaderValue)>) -> Result<Request<()>, http::Error> {
+    let authority = target.into_parts().authority.map_or_else(|| Authority::try_from(""), Ok)?;
+    let mut request = Request::new(());
+    *request.method_mut() = Method::CONNECT;
+    *request.uri_mut() = Uri::from(authority);
+    *request.version_mut() = Version::HTTP_2;
+    *request.headers_mut() = fields(headers)?;
+    Ok(request)
+}
+
 /// The headers, without those that are for one connection alone (RFC 9113, 8.2.2).
 fn fields(headers: Vec<(HeaderName, HeaderValue)>) -> Result<HeaderMap, http::Error> {
     let named = named_by_connection(&headers);

@@ -9,6 +9,7 @@
 //! | `commands` | what the user asks |
 //! | `responses` | what the server answers |
 //! | `websockets`, `websocket` | the WebSockets among the streams; one of them |
+//! | `tunnels`, `stream_io` | the tunnels among the streams; a stream as a byte stream |
 //! | `detours`, `detour` | WebSockets on connections of their own, where the peer has none on its streams; one of them |
 //! | `ends` | how the connection ends |
 //! | `postponed` | upgrades that are repeated, and refused for now |
@@ -31,6 +32,8 @@ mod pings;
 mod postponed;
 mod ready;
 mod responses;
+mod stream_io;
+mod tunnels;
 mod upload;
 mod watch;
 pub(crate) mod websocket;
@@ -54,6 +57,8 @@ use self::exchange::Exchange;
 use self::pings::Pings;
 use self::postponed::Postponed;
 use self::ready::Ready;
+pub(crate) use self::tunnels::Means;
+use self::tunnels::Tunnels;
 use self::websockets::Websockets;
 use self::wire::{Control, Wire};
 use crate::account::Charge;
@@ -69,7 +74,6 @@ use crate::stream::receipts::Receipts;
 use crate::stream::reupgrade::Reupgrade;
 use crate::stream::table::{Place, Streams};
 use crate::transport::ByteStream;
-use crate::transport::dial::Route;
 use crate::turn::end_turn;
 
 /// How many streams that were reset are remembered, so that what the peer had sent on them is ignored.
@@ -126,6 +130,7 @@ struct Exchanges<K: Sink> {
     sender: SendRequest<Bytes>,
     streams: Streams<K, Exchange>,
     websockets: Websockets<K>,
+    tunnels: Tunnels<K>,
     detours: Detours<K>,
     /// The upgrades of the connection before, while they are being repeated.
     repeated: HashMap<K::StreamId, Box<Reupgrade<K>>>,
@@ -196,12 +201,12 @@ impl<S: ByteStream, K: Sink> Http2<S, K> {
         io: S,
         options: Arc<ConnectOptions>,
         http2: Arc<Http2Options>,
-        route: Route,
+        means: Means<K>,
         left: Left<K>,
         context: &mut Context<'_, K>,
     ) -> Result<Box<dyn Protocol<K>>, Box<Down<K>>> {
         match greet(io, http2).await {
-            Ok(greeted) => Ok(Self::begin(greeted, options, route, left, context)),
+            Ok(greeted) => Ok(Self::begin(greeted, options, means, left, context)),
             Err(reason) => {
                 Err(Box::new(Down { reason, killed: Vec::new(), closed_by_user: false, served: false, left }))
             }
@@ -212,16 +217,18 @@ impl<S: ByteStream, K: Sink> Http2<S, K> {
     pub(crate) fn begin(
         greeted: Greeted<S>,
         options: Arc<ConnectOptions>,
-        route: Route,
+        means: Means<K>,
         left: Left<K>,
         context: &mut Context<'_, K>,
     ) -> Box<dyn Protocol<K>> {
         let Greeted { connection, sender, ready, control, http2 } = greeted;
+        let route = means.route.clone();
         let mut exchanges = Exchanges {
             scheme: if route.tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP },
             sender,
             streams: Streams::new(),
             websockets: Websockets::new(),
+            tunnels: Tunnels::new(means),
             detours: Detours::new(Way { options: Arc::clone(&options), route }),
             repeated: HashMap::new(),
             postponed: Postponed::new(),
@@ -334,6 +341,10 @@ impl<S: ByteStream, K: Sink> Protocol<K> for Http2<S, K> {
         self.exchanges.shut_down(context);
     }
 
+    fn leads(&self, tunnel: Option<&K::StreamId>) -> bool {
+        tunnel.is_none_or(|tunnel| self.exchanges.tunnels.lead(tunnel))
+    }
+
     fn poll(&mut self, context: &mut Context<'_, K>, cx: &mut task::Context<'_>) -> Poll<Exit<K>> {
         self.exchanges.ready.begin(cx);
         let poll = self.work(context, cx);
@@ -350,10 +361,10 @@ impl<S: ByteStream, K: Sink> Protocol<K> for Http2<S, K> {
     fn lose(
         mut self: Box<Self>,
         reason: DownReason,
-        _error: Option<StreamError<'_>>,
+        error: Option<StreamError<'_>>,
         context: &mut Context<'_, K>,
     ) -> Lost<K> {
-        self.exchanges.lose_all(reason, context)
+        self.exchanges.lose_all(reason, error, context)
     }
 }
 
@@ -433,7 +444,7 @@ impl<K: Sink> Exchanges<K> {
     /// How many streams the peer has room for.
     fn room(&self) -> usize {
         let most = self.peer.and_then(|peer| peer.max_concurrent_streams).map_or(usize::MAX, |most| most as usize);
-        most.saturating_sub(self.streams.active_len() + self.websockets.len() - self.pushed)
+        most.saturating_sub(self.streams.active_len() + self.websockets.len() + self.tunnels.len() - self.pushed)
     }
 
     /// Whether the peer has room for another stream.

@@ -102,7 +102,7 @@ impl<K: Sink> Exchanges<K> {
     }
 
     /// An event of `len` bytes was reported: a relay is asked whether it keeps up.
-    fn reported(&self, name: &K::Stream, len: usize, context: &mut Context<'_, K>) {
+    pub(super) fn reported(&self, name: &K::Stream, len: usize, context: &mut Context<'_, K>) {
         if context.sink.relays(name) {
             context.relay.spend(len);
             if context.relay.ask().is_some() {
@@ -152,13 +152,16 @@ impl<K: Sink> Exchanges<K> {
         if exchange.upgrade.is_some() && head.status.is_success() && !fin {
             return self.upgraded(place, (head.status, head.headers), recv, context);
         }
+        if exchange.tunnel.is_some() && head.status.is_success() && !fin {
+            return self.opened(place, (head.status, head.headers), recv, context);
+        }
         if entry.repeated {
             let reupgrade = self.repeated.get(entry.name.borrow());
             if let Some(refusal) = reupgrade.and_then(|reupgrade| reupgrade.verdict(head.status, &head.headers)) {
                 return self.postpone(place, refusal);
             }
         }
-        if exchange.upgrade.take().is_some() {
+        if exchange.upgrade.take().is_some() || exchange.tunnel.take().is_some() {
             exchange.end_request();
         }
         let refused = std::mem::take(&mut entry.repeated).then(|| entry.name.borrow().clone());

@@ -7,6 +7,7 @@ mod push;
 mod raw;
 mod receipts;
 mod requests;
+mod tunnels;
 mod websockets;
 mod whole;
 

@@ -40,7 +40,7 @@ pub(super) struct Sending {
 impl Sending {
     /// A request whose head h2 has, and its body if there is one.
     pub(super) fn new(stream: SendStream, body: UploadBody) -> Self {
-        let complete = matches!(body, UploadBody::Empty);
+        let complete = matches!(body, UploadBody::Empty | UploadBody::Tunnel(_));
         Self { stream, body, part: None, done_at: complete.then(Instant::now), complete }
     }
 

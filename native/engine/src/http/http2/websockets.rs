@@ -358,7 +358,8 @@ impl<K: Sink> Exchanges<K> {
 
     /// The window that the peer is to have on the connection: what single streams hold of it is made up for.
     pub(super) fn window(&self) -> u32 {
-        let held = u32::try_from(self.websockets.held.saturating_add(self.unread)).unwrap_or(u32::MAX);
+        let held = u32::try_from(self.websockets.held.saturating_add(self.unread).saturating_add(self.tunnels.held()))
+            .unwrap_or(u32::MAX);
         self.http2.initial_connection_window_size.saturating_add(held).min(MAX_WINDOW)
     }
 
@@ -373,13 +374,13 @@ impl<K: Sink> Exchanges<K> {
     /// The connection is over.
     pub(super) fn websockets_down(
         &mut self,
-        reason: &DownReason,
+        (reason, error): (&DownReason, StreamError<'_>),
         left: &mut Left<K>,
         killed: &mut Vec<K::Stream>,
         context: &mut Context<'_, K>,
     ) {
         for mut websocket in self.websockets.drain() {
-            let lost = websocket.stream.lose(again(reason), StreamError::Closed(reason), context);
+            let lost = websocket.stream.lose(again(reason), error, context);
             let Some(WsLeft { stream, reupgrade }) = lost else { continue };
             match reupgrade {
                 Some(reupgrade) => left.repeated.push(Repeated { stream, reupgrade, was_open: true }),
