@@ -117,11 +117,12 @@ init({Url, Module, State, Opts}) ->
 
 check(Opts) when is_map(Opts) ->
 	case maps:to_list(maps:without([open, headers, backoff, retries], Opts)) of
-		[] -> ok;
-		[Opt|_] -> {error, {options, Opt}}
+		[] when is_map(map_get(open, Opts)); not is_map_key(open, Opts) -> ok;
+		[] -> {error, {options, {open, gun_rs_secrets:options(maps:get(open, Opts))}}};
+		[Opt|_] -> {error, {options, gun_rs_secrets:option(Opt)}}
 	end;
 check(Opts) ->
-	{error, {options, Opts}}.
+	{error, {options, gun_rs_secrets:options(Opts)}}.
 
 -spec handle_continue(open, #client{}) -> {noreply, #client{}} | {stop, term(), #client{}}.
 handle_continue(open, Client0=#client{url = Url, opts = Opts}) ->

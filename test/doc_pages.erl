@@ -136,6 +136,8 @@ run_elixir(Examples, Dir) ->
 	end.
 
 run_elixir(Elixir, Examples, Dir) ->
+	%% Suites share the folder that it is in.
+	_ = file:del_dir_r(Dir),
 	ok = filelib:ensure_dir(filename:join(Dir, "file")),
 	ok = file:write_file(filename:join(Dir, "run"), [
 		"{:ok, _} = Application.ensure_all_started(:gun_rs)\n"

@@ -92,7 +92,7 @@ do_start_program(squid, File, Dir, {Port, _, Allowed}) ->
 	ok = file:write_file(Conf, io_lib:format("http_port 127.0.0.1:~b\n"
 		"auth_param basic program ~ts/basic_ncsa_auth ~ts\nacl known proxy_auth REQUIRED\nacl origins port ~ts\n"
 		"http_access deny !origins\nhttp_access allow known\nhttp_access deny all\n"
-		"cache deny all\naccess_log none\ncache_log /dev/null\ncache_store_log none\nnetdb_filename none\npid_filename none\n"
+		"dns_timeout 2 seconds\ncache deny all\naccess_log none\ncache_log /dev/null\ncache_store_log none\nnetdb_filename none\npid_filename none\n"
 		"pinger_enable off\nunlinkd_program ~ts/unlinkd\nlogfile_daemon ~ts/log_file_daemon\nmime_table /dev/null\n"
 		"icon_directory ~ts\nerror_directory ~ts\ncoredump_dir ~ts\n",
 		[Port, Helpers, Passwords, lists:join(" ", [integer_to_list(P) || P <- Allowed]), Helpers, Helpers, Dir, Dir, Dir])),

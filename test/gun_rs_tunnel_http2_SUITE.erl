@@ -414,7 +414,8 @@ much(Config) ->
 
 shutdown(Config) ->
 	doc("shutdown/1 ends gracefully what is spoken in the tunnels."),
-	{ConnPid, ReqOpts} = tunnel_ways:open([{connect2, tcp}], ?ORIGIN, #{}, Config),
+	Patient = #{closing_timeout => ?WAIT},
+	{ConnPid, ReqOpts} = tunnel_ways:open([{connect2, tcp}], ?ORIGIN, #{http_opts => Patient, http2_opts => Patient}, Config),
 	MRef = monitor(process, ConnPid),
 	_ = do_up(ConnPid, do_origin(Config)),
 	StreamRef = gun_rs:get(ConnPid, "/pieces?count=100&size=100000", [], ReqOpts#{flow => 1}),

@@ -5,6 +5,7 @@
 -export([start/0]).
 -export([hide_tls/1]).
 -export([reveal_tls/1]).
+-export([reveal_opts/1]).
 -export([hide/1]).
 -export([reveal/1]).
 -export([without_proxies/1]).
@@ -39,6 +40,15 @@ hide_tls(TlsOpts) ->
 -spec reveal_tls([tuple()]) -> [tuple()].
 reveal_tls(TlsOpts) ->
 	[in_pair(fun reveal/1, Opt) || Opt <- TlsOpts].
+
+%% @doc The options of open, with the hidden options of TLS, those with the proxy too, as they were given.
+-spec reveal_opts(map()) -> map().
+reveal_opts(Opts) ->
+	maps:map(fun
+		(tls_opts, TlsOpts) -> reveal_tls(TlsOpts);
+		(proxy_opts, ProxyOpts) when is_map(ProxyOpts) -> reveal_opts(ProxyOpts);
+		(_, Value) -> Value
+	end, Opts).
 
 in_pair(Change, {certs_keys, Confs}) ->
 	{certs_keys, [maps:from_list([in_pair(Change, Opt) || Opt <- maps:to_list(Conf)]) || Conf <- Confs]};
@@ -98,6 +108,8 @@ options(Opts) ->
 option({Key, _}) when Key =:= tls_opts; Key =:= transport_opts; Key =:= auth; Key =:= username; Key =:= password;
 		Key =:= proxy_opts ->
 	{Key, hidden};
+option({Key, Opts}) when Key =:= conn_opts; Key =:= open ->
+	{Key, options(Opts)};
 option({proxy, Url}) ->
 	{proxy, url(Url)};
 option({socks_opts, Value}) ->
@@ -166,6 +178,8 @@ url(Url) when is_list(Url) ->
 	catch error:_ ->
 		no_text(Url)
 	end;
+url(Url) when is_tuple(Url); is_map(Url) ->
+	no_text(Url);
 url(Url) ->
 	Url.
 

@@ -64,7 +64,7 @@ init(Config, Owner) ->
 		origin_scheme => gun_rs_options:scheme(Config),
 		origin_host => Host,
 		origin_port => Port,
-		opts => revealed(Opts)
+		opts => gun_rs_secrets:reveal_opts(Opts)
 	}, State0),
 	Dialled = maps:get(via, Config, #{host => Host, port => Port, transport => undefined}),
 	#events{module=Module, state=State, host=map_get(host, Dialled), port=map_get(port, Dialled),
@@ -149,9 +149,6 @@ tls_handshake(#events{socket=Socket, tls=Whose, opts=Opts, timeouts=#{tls_handsh
 	#{socket => Socket, tls_opts => gun_rs_secrets:reveal_tls(maps:get(tls_opts, Of, [])), timeout => Timeout}.
 
 tcp_opts(#events{opts=Opts}) -> maps:get(tcp_opts, Opts, []).
-
-revealed(Opts=#{tls_opts := TlsOpts}) -> Opts#{tls_opts := gun_rs_secrets:reveal_tls(TlsOpts)};
-revealed(Opts) -> Opts.
 
 protocol(<<"h2">>, _) -> http2;
 protocol(undefined, [Protocol]) -> Protocol;

@@ -38,5 +38,7 @@ sentence({socks5, no_acceptable_method}, _) ->
 	"The proxy wants to know who asks, in a way that is not supported, or its URL has no user and password; check the URL.";
 sentence({socks5, Reason}, _) ->
 	["The proxy has not led to the origin: ", gun_rs_socks_error:clause(Reason), "."];
+sentence({tls_alert, {certificate_required, _}}, _) ->
+	"The proxy wants a certificate; give it one with certfile and keyfile in the tls_opts of proxy_opts.";
 sentence(Reason, Clause) ->
 	["The proxy cannot be reached: ", Clause(Reason), "."].

@@ -81,10 +81,8 @@ next(Pause, Config, State=#retry{left=Left}) ->
 	#{retries := NewLeft, timeout := Timeout} = ask(Left, Config),
 	{max(Timeout, Pause), State#retry{left=NewLeft}}.
 
-ask(Left, #{retry_fun := Fun, opts := Opts=#{tls_opts := TlsOpts}}) ->
-	Fun(Left, Opts#{tls_opts := gun_rs_secrets:reveal_tls(TlsOpts)});
 ask(Left, #{retry_fun := Fun, opts := Opts}) ->
-	Fun(Left, Opts);
+	Fun(Left, gun_rs_secrets:reveal_opts(Opts));
 %% The first retry after a disconnect, or after the first failure, is immediate.
 ask(Left, #{retry := Left}) ->
 	#{retries => Left - 1, timeout => 0};

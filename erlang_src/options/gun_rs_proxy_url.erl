@@ -136,6 +136,7 @@ default_port(_) -> 1080.
 refusal(Url) ->
 	case parse(Url) of
 		{error, Fault} -> text(Fault);
+		{ok, #{scheme := Scheme}} when Scheme =:= socks5; Scheme =:= socks5h -> text(user) ++ "; " ++ text(long_user);
 		{ok, _} -> text(user)
 	end.
 

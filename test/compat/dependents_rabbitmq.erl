@@ -40,7 +40,8 @@ stop(Config) ->
 started(Listeners, Enabled, Plugins, OsMon, Config) ->
 	Distribution = gun_rs_test:start_distribution(),
 	Ports = [{Key, other_servers:free_port()} || {Key, _} <- Listeners],
-	Dir = filename:join(config(priv_dir, Config), "rabbitmq"),
+	%% Suites share the folder that it is in, and each has a broker of its own.
+	Dir = filename:join([config(priv_dir, Config), "rabbitmq", lists:concat(lists:join("_", Enabled))]),
 	Mine = filename:join(Dir, "plugins"),
 	ok = filelib:ensure_dir(filename:join(Mine, "x")),
 	%% Those that are missing something that Debian has in other packages.

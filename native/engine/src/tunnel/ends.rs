@@ -57,6 +57,7 @@ impl<K: Sink> Tunnel<K> {
     /// The graceful end is reached.
     pub(super) fn has_shut_down(&mut self, context: &mut Context<'_, K>) -> Exit<K> {
         if self.beside {
+            self.leave(StreamError::Closing, &mut Vec::new(), context);
             self.close(None, None, &mut Vec::new(), context);
         }
         Exit::ShutDown

@@ -69,7 +69,10 @@ impl<K: Sink> Stage<K> {
         options: Arc<ConnectOptions>,
         destination: Arc<Destination>,
     ) -> Self {
-        Self::Greet(Box::pin(greet(io, http2)), options, destination)
+        // A proxy that speaks HTTP/2 may leave no room for it.
+        let limit = http2.preface_timeout;
+        let greeted = async move { within(limit, async { Ok(greet(io, http2).await) }).await? };
+        Self::Greet(Box::pin(greeted), options, destination)
     }
 
     /// Goes on, until something comes of it.

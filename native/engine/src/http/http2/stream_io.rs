@@ -3,7 +3,6 @@
 //! Whatever h2 has received is taken from it at once, so that the end of the stream is seen behind it, and so that it is
 //! known how much of the connection's window the tunnel holds. The peer may send more once it is read.
 
-use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
@@ -16,6 +15,7 @@ use h2::{Reason, RecvStream, SendStream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::timeout;
 
+use super::download::Parts;
 use super::faults::{Failure, from_reason};
 use crate::transport::ByteStream;
 
@@ -36,9 +36,7 @@ pub(super) struct StreamEnd {
 
 struct Halves {
     send: SendStream<Bytes>,
-    received: VecDeque<Bytes>,
-    /// How many bytes these are.
-    len: usize,
+    received: Parts,
     /// How many bytes were read that the peer's window lacks.
     read: usize,
     end: End,
@@ -57,8 +55,8 @@ enum End {
 
 /// The two sides of a stream.
 pub(super) fn stream_io(send: SendStream<Bytes>, recv: RecvStream) -> (StreamIo, StreamEnd) {
-    let (received, end, reader) = (VecDeque::new(), End::Open, None);
-    let halves = Arc::new(Mutex::new(Halves { send, received, len: 0, read: 0, end, reader }));
+    let (received, end, reader) = (Parts::default(), End::Open, None);
+    let halves = Arc::new(Mutex::new(Halves { send, received, read: 0, end, reader }));
     (StreamIo(Arc::clone(&halves)), StreamEnd { halves, recv })
 }
 
@@ -71,13 +69,12 @@ impl StreamEnd {
     /// Takes what h2 has received: how the stream has failed, if it has.
     pub(super) fn take(&mut self, cx: &mut Context<'_>) -> Option<Failure> {
         let mut halves = lock(&self.halves);
-        let (before, mut failure) = ((halves.len, halves.end), None);
+        let (before, mut failure) = ((halves.received.len(), halves.end), None);
         while halves.end == End::Open {
             match self.recv.poll_data(cx) {
-                Poll::Ready(Some(Ok(data))) => {
-                    halves.len += data.len();
-                    halves.received.push_back(data);
-                }
+                // Empty frames cost the peer nothing of its window: kept, they would have no limit.
+                Poll::Ready(Some(Ok(data))) if data.is_empty() => {}
+                Poll::Ready(Some(Ok(data))) => halves.received.push(data),
                 Poll::Ready(Some(Err(error))) => {
                     halves.end = End::Lost;
                     failure = Some(Failure::from(&error));
@@ -86,14 +83,17 @@ impl StreamEnd {
                 Poll::Pending => break,
             }
         }
+        // It may reset the half of ours that it does not need (RFC 9113, 8.1): what it has said is whole.
         if halves.end == End::Ended
             && let Poll::Ready(Ok(reason)) = halves.send.poll_reset(cx)
+            && reason != Reason::NO_ERROR
+            && halves.received.is_empty()
         {
             halves.end = End::Lost;
             failure = Some(Failure::Reset(from_reason(reason)));
         }
         // Whoever is polled by this waker reads next in any case.
-        if before != (halves.len, halves.end)
+        if before != (halves.received.len(), halves.end)
             && let Some(reader) = halves.reader.take_if(|reader| !reader.will_wake(cx.waker()))
         {
             drop(halves);
@@ -113,19 +113,20 @@ impl StreamEnd {
 
     /// How many bytes wait to be read: they hold the peer back on this stream, and should not do so on others.
     pub(super) fn held_back(&self) -> usize {
-        lock(&self.halves).len
+        lock(&self.halves).received.len()
     }
 
     /// Ends our half, and awaits the end of the peer's: to drop it before would reset the stream, and the reset may overtake
     /// what stands before the end.
     pub(super) fn close(mut self) {
         let mut halves = lock(&self.halves);
-        // It fails where the stream is closed already.
-        let _ = halves.send.send_data(Bytes::new(), true);
-        halves.end = End::Ended;
-        halves.received = VecDeque::new();
-        let unreleased = std::mem::take(&mut halves.len) + std::mem::take(&mut halves.read);
-        let reader = halves.reader.take();
+        // Whoever has the other side still says its last words, and ends our half itself.
+        if Arc::strong_count(&self.halves) == 1 {
+            // It fails where the stream is closed already.
+            let _ = halves.send.send_data(Bytes::new(), true);
+        }
+        let reader = halves.finish();
+        let unreleased = halves.drop_received();
         drop(halves);
         if let Some(reader) = reader {
             reader.wake();
@@ -142,27 +143,39 @@ impl StreamEnd {
 
     /// Nobody wants the stream any more.
     pub(super) fn reset(self) {
-        lock(&self.halves).send.send_reset(Reason::CANCEL);
+        let mut halves = lock(&self.halves);
+        halves.send.send_reset(Reason::CANCEL);
+        let reader = halves.finish();
+        drop(halves);
+        if let Some(reader) = reader {
+            reader.wake();
+        }
     }
 }
 
 impl Halves {
+    /// Nothing is read any more: who reads has the end.
+    fn finish(&mut self) -> Option<Waker> {
+        self.end = End::Ended;
+        self.reader.take()
+    }
+
+    /// How many bytes the peer's window lacks for what was read, and for what nobody will read.
+    fn drop_received(&mut self) -> usize {
+        std::mem::take(&mut self.received).len() + std::mem::take(&mut self.read)
+    }
+
     /// Takes what was received, up to `wanted` bytes; nothing at the end.
     fn poll_take(&mut self, wanted: usize, cx: &mut Context<'_>) -> Poll<Bytes> {
-        while self.received.front().is_some_and(Bytes::is_empty) {
-            self.received.pop_front();
+        if let Some(piece) = self.received.take(wanted) {
+            self.read += piece.len();
+            return Poll::Ready(piece);
         }
-        let Some(first) = self.received.front_mut() else {
-            if self.end == End::Ended {
-                return Poll::Ready(Bytes::new());
-            }
-            self.reader = Some(cx.waker().clone());
-            return Poll::Pending;
-        };
-        let piece = first.split_to(wanted.min(first.len()));
-        self.len -= piece.len();
-        self.read += piece.len();
-        Poll::Ready(piece)
+        if self.end == End::Ended {
+            return Poll::Ready(Bytes::new());
+        }
+        self.reader = Some(cx.waker().clone());
+        Poll::Pending
     }
 
     /// Gives h2 as many of these bytes as the peer's window has room for.
@@ -207,7 +220,7 @@ impl ByteStream for StreamIo {
     }
 
     fn has_unread(&self) -> bool {
-        lock(&self.0).len > 0
+        !lock(&self.0).received.is_empty()
     }
 }
 

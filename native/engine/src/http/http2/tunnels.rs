@@ -146,7 +146,9 @@ impl<K: Sink> Led<K> {
         match poll {
             // Whatever comes of it, it leads on by itself.
             Poll::Ready(Exit::Down(_) | Exit::ShutDown | Exit::Switch(_) | Exit::Through(_)) => Poll::Ready(()),
-            Poll::Pending if context.then == Then::Rest && self.failure.is_some() => Poll::Ready(()),
+            Poll::Pending if context.then == Then::Rest && self.failure.is_some() && !context.relay.is_exhausted() => {
+                Poll::Ready(())
+            }
             Poll::Pending => Poll::Pending,
         }
     }
