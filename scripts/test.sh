@@ -132,7 +132,7 @@ retell() {
 
 # The names alone of what failed, for who sees no more than the last lines.
 failed_names() {
-    awk '/ ==> .*FAILED/ { sub(/^%%% /, ""); sub(/: FAILED.*/, ""); print }
+    awk '/ ==> [^ ]+: FAILED$/ { sub(/^%%% /, ""); sub(/: FAILED$/, ""); print }
          /^test .* \.\.\. FAILED$/ { print $2 }
          /^error/ { print }
          /\*failed\*/ { print }'
