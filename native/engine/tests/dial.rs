@@ -1,5 +1,7 @@
 //! What an attempt to connect reports: its steps to who observes them, and the protocol that TLS has agreed on.
 
+mod tls_ends;
+
 use std::convert::Infallible;
 use std::error::Error;
 use std::io;
@@ -10,13 +12,13 @@ use std::time::Duration;
 use gun_rs_engine::event::step::Step;
 use gun_rs_engine::options::{Endpoint, First, HttpOptions, RawOptions, Steps, TcpOptions};
 use gun_rs_engine::transport::step::DialStep;
-use gun_rs_engine::transport::tls::{Name, Roots, TlsClient, TlsOptions};
+use gun_rs_engine::transport::tls::TlsClient;
 use gun_rs_engine::{Command, ConnectOptions, Event, Handle, Sink, WsOptions, spawn};
-use rustls::ServerConfig;
-use rustls::pki_types::PrivateKeyDer;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio_rustls::TlsAcceptor;
+
+use tls_ends::{acceptor, client};
 
 type Fallible<T> = Result<T, Box<dyn Error>>;
 
@@ -110,38 +112,6 @@ fn expect_end(dialed: (Handle<Lines>, Receiver<String>), expected: &[&str]) {
     expect(&lines, expected);
     drop(handle);
     assert!(lines.recv_timeout(LIMIT).is_err(), "nothing else is reported");
-}
-
-/// Offers these protocols and accepts any certificate.
-fn client(alpn: &[&str]) -> Fallible<Option<Arc<TlsClient>>> {
-    let options = TlsOptions {
-        verify: false,
-        roots: Roots::System,
-        name: Name::Host,
-        further_names: Vec::new(),
-        identities: Vec::new(),
-        tls12: true,
-        tls13: true,
-        ciphers: None,
-        signature_schemes: None,
-        groups: None,
-        alpn: alpn.iter().map(|name| name.as_bytes().to_vec()).collect(),
-        depth: 10,
-        resume: true,
-    };
-    Ok(Some(TlsClient::new(options)?))
-}
-
-/// A server that chooses among these protocols.
-fn acceptor(alpn: &[&str]) -> Fallible<TlsAcceptor> {
-    let certified = rcgen::generate_simple_self_signed(vec!["localhost".into()])?;
-    let key = PrivateKeyDer::Pkcs8(certified.signing_key.serialize_der().into());
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    let chain = vec![certified.cert.der().clone()];
-    let mut config = builder.with_no_client_auth().with_single_cert(chain, key)?;
-    config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
-    Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
 /// Shakes hands, and keeps the connection open.

@@ -1,5 +1,7 @@
 //! HTTP/2 over sockets: what TLS agrees on is spoken, and many bodies cross at once.
 
+mod tls_ends;
+
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::error::Error;
@@ -9,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use gun_rs_engine::options::{Endpoint, First, HttpOptions, RawOptions, Steps, TcpOptions};
-use gun_rs_engine::transport::tls::{Name, Roots, TlsClient, TlsOptions};
+use gun_rs_engine::transport::tls::TlsClient;
 use gun_rs_engine::{
     Body, Command, ConnectOptions, Event, Handle, Http2Options, ProtocolName, Request, RequestData, Sink,
     StreamCommand, WsOptions, spawn,
@@ -17,11 +19,10 @@ use gun_rs_engine::{
 use h2::RecvStream;
 use h2::server::SendResponse;
 use http::{Method, StatusCode, Uri};
-use rustls::ServerConfig;
-use rustls::pki_types::PrivateKeyDer;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
-use tokio_rustls::TlsAcceptor;
+
+use tls_ends::{acceptor, client};
 
 type Fallible<T> = Result<T, Box<dyn Error>>;
 
@@ -92,13 +93,7 @@ async fn echo_body(mut body: RecvStream, mut answer: SendResponse<Bytes>, status
 
 /// A server over TLS that chooses among these protocols; its port.
 async fn tls_server(alpn: &[&str]) -> Fallible<u16> {
-    let certified = rcgen::generate_simple_self_signed(vec!["localhost".into()])?;
-    let key = PrivateKeyDer::Pkcs8(certified.signing_key.serialize_der().into());
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    let mut config = builder.with_no_client_auth().with_single_cert(vec![certified.cert.der().clone()], key)?;
-    config.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
-    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let acceptor = acceptor(alpn)?;
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     let port = listener.local_addr()?.port();
     tokio::spawn(async move {
@@ -123,26 +118,6 @@ async fn tcp_server() -> Fallible<u16> {
         }
     });
     Ok(port)
-}
-
-/// Offers these protocols and accepts any certificate.
-fn tls_client(alpn: &[&str]) -> Fallible<Option<Arc<TlsClient>>> {
-    let options = TlsOptions {
-        verify: false,
-        roots: Roots::System,
-        name: Name::Host,
-        further_names: Vec::new(),
-        identities: Vec::new(),
-        tls12: true,
-        tls13: true,
-        ciphers: None,
-        signature_schemes: None,
-        groups: None,
-        alpn: alpn.iter().map(|name| name.as_bytes().to_vec()).collect(),
-        depth: 10,
-        resume: true,
-    };
-    Ok(Some(TlsClient::new(options)?))
 }
 
 fn connect(port: u16, http1: bool, tls: Option<Arc<TlsClient>>) -> (Handle<Telling>, Receiver<Told>) {
@@ -208,7 +183,7 @@ async fn what_tls_has_chosen_is_spoken() -> Fallible<()> {
         (&both[1..], true, ProtocolName::Http),
         (&[], true, ProtocolName::Http),
     ] {
-        let (handle, told) = connect(tls_server(server).await?, http1, tls_client(&both)?);
+        let (handle, told) = connect(tls_server(server).await?, http1, client(&both)?);
         assert_eq!(told.recv_timeout(LIMIT)?, Told::Up(protocol));
         if protocol == ProtocolName::Http2 {
             handle.send(post(1, Body::Whole(Bytes::from_static(b"hello"))));
@@ -221,7 +196,7 @@ async fn what_tls_has_chosen_is_spoken() -> Fallible<()> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_bodies_larger_than_any_window_cross_at_once() -> Fallible<()> {
     let (over_tcp, over_tls) = (tcp_server().await?, tls_server(&["h2"]).await?);
-    for (port, tls, status) in [(over_tcp, None, 200), (over_tls, tls_client(&["h2"])?, 201)] {
+    for (port, tls, status) in [(over_tcp, None, 200), (over_tls, client(&["h2"])?, 201)] {
         let (handle, told) = connect(port, false, tls);
         assert_eq!(told.recv_timeout(LIMIT)?, Told::Up(ProtocolName::Http2));
         let part = Bytes::from(vec![b'a'; 20_000]);
