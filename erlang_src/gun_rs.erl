@@ -294,7 +294,7 @@ headers(ConnPid, Method, Path, Headers, ReqOpts) when is_pid(ConnPid) ->
 make_request(ConnPid, Request, AsGiven, ReqOpts) ->
 	Sent = gun_rs_traceparent:request(ReqOpts, Request),
 	{StreamRef, ReplyTo} = gun_rs_await:receiver(ReqOpts),
-	try gun_rs_caller:request(ConnPid, StreamRef, ReplyTo, Sent, gun_rs_request:limits(ReqOpts)) of
+	try gun_rs_redirects:request(ConnPid, StreamRef, ReplyTo, Sent, ReqOpts) of
 		ok -> StreamRef;
 		no_conn -> _ = gun_rs_stand_in:request(ConnPid, StreamRef, ReplyTo, AsGiven, ReqOpts), StreamRef
 	catch Class:Reason:Stacktrace ->

@@ -16,6 +16,7 @@ init([]) ->
 	ok = gun_rs_spans:new_table(),
 	ok = gun_rs_tls_cache:start(),
 	ok = gun_rs_pools:start(),
+	ok = gun_rs_redirected:new_table(),
 	%% It outlives those whose ends it executes.
 	Spans = #{id => gun_rs_spans, start => {gun_rs_spans, start_link, []}},
 	Conns = #{id => gun_rs_conns_sup, start => {gun_rs_conns_sup, start_link, []}, type => supervisor},

@@ -154,7 +154,10 @@ data_sync(ConnPid, StreamRef, IsFin, Data, Timeout) ->
 
 -spec cancel(pid(), gun_rs_native:stream_ref() | undefined) -> gun_rs_relay:done().
 cancel(ConnPid, StreamRef) ->
-	cancel(ConnPid, self(), StreamRef).
+	case gun_rs_redirected:find(StreamRef) of
+		{Follower, _, _} -> gun_rs_redirected:cancel(Follower);
+		none -> cancel(ConnPid, self(), StreamRef)
+	end.
 
 %% @doc The same in the name of Caller.
 -spec cancel(pid(), Caller :: pid() | reference(), gun_rs_native:stream_ref() | undefined) -> gun_rs_relay:done().
@@ -191,6 +194,19 @@ nothing(ConnPid) ->
 
 -spec stream_info(pid(), gun_rs_native:stream_ref()) -> {ok, map() | undefined} | {error, not_connected}.
 stream_info(ConnPid, StreamRef) ->
+	case gun_rs_redirected:find(StreamRef) of
+		{_, {Conn, Ref}, ReplyTo} when Ref =/= StreamRef ->
+			renamed(call_stream_info(Conn, Ref), StreamRef, ReplyTo);
+		{_, _, ReplyTo} ->
+			renamed(call_stream_info(ConnPid, StreamRef), StreamRef, ReplyTo);
+		none ->
+			any_stream_info(ConnPid, StreamRef)
+	end.
+
+renamed({ok, Info=#{}}, StreamRef, ReplyTo) -> {ok, Info#{ref := StreamRef, reply_to := ReplyTo}};
+renamed(Answer, _, _) -> Answer.
+
+any_stream_info(ConnPid, StreamRef) ->
 	case is_stream_ref(StreamRef) of
 		true -> call_stream_info(ConnPid, StreamRef);
 		%% One of which nobody knows either.
@@ -224,7 +240,11 @@ call_sync(ConnPid, Request, Timeout) ->
 	end.
 
 -spec update_flow(pid(), gun_rs_native:stream_ref() | undefined, integer()) -> gun_rs_relay:done().
-update_flow(ConnPid, StreamRef, Flow) ->
+update_flow(ConnPid0, StreamRef0, Flow) ->
+	{ConnPid, StreamRef} = case gun_rs_redirected:find(StreamRef0) of
+		{_, Place, _} -> Place;
+		none -> {ConnPid0, StreamRef0}
+	end,
 	gun_rs_relay:do_or_cast(ConnPid, fun() ->
 		%% For a stream that there is not, nothing happens.
 		case is_stream_ref(StreamRef) of

@@ -78,6 +78,10 @@ option_reason({options, {conn_opts, Bad}}) ->
 	["In conn_opts of the pool: ", english({options, Bad})];
 option_reason({options, {req, {reply_to, alias}}}) ->
 	"No alias is made for the reply_to of connect/4 or ping/2, since no await would end it; make one and correct the call.";
+option_reason({options, {req, {redirects, {connect, _}}}}) ->
+	"A tunnel, and a ping, follow no redirects; leave the option out.";
+option_reason({options, {redirect_opts, Bad}}) ->
+	["In redirect_opts of the request: ", english({options, Bad})];
 option_reason({options, {req, {Key, Value}}}) ->
 	option("The request option", req, Key, Value);
 option_reason({options, {req, ReqOpts}}) ->
@@ -204,6 +208,8 @@ connect_reason({socks5, Reason}) ->
 	sentence("The SOCKS server has not led to its destination: ~ts", [gun_rs_socks_error:clause(Reason)]);
 connect_reason({proxy, Reason}) ->
 	gun_rs_proxy_error:sentence(Reason, fun clause/1);
+connect_reason({redirect, Url, Reason}) ->
+	sentence("The redirect to ~ts could not be followed: ~ts", [term(Url), clause(Reason)]);
 connect_reason(truncated) ->
 	"The other side, or somebody on the way, cut the TLS connection without a close_notify, so that "
 	"what it had to send may be incomplete.";
@@ -246,12 +252,8 @@ posix_reason(eaddrinuse) ->
 posix_reason(eafnosupport) ->
 	"The address family is not supported (eafnosupport); check inet, inet6 and ip in "
 	"tcp_opts, and whether this machine has IPv6.";
-posix_reason(eacces) ->
-	"The operating system forbids this connection (eacces); check its firewall and "
-	"sandbox rules.";
-posix_reason(eperm) ->
-	"The operating system forbids this connection (eperm); check its firewall and "
-	"sandbox rules.";
+posix_reason(Reason) when Reason =:= eacces; Reason =:= eperm ->
+	sentence("The operating system forbids this connection (~ts); check its firewall and sandbox rules", [term(Reason)]);
 posix_reason(epipe) ->
 	"The other side had closed the connection before everything was sent (epipe).";
 posix_reason(emfile) ->

@@ -151,7 +151,7 @@ rows(http2) -> http2_rows();
 rows(raw) -> raw_rows();
 rows(socks) -> socks_rows();
 rows(connect) -> connect_rows();
-rows(proxy_opts) -> [{timeout, timeout, 30000, erlang}, {tls_opts, {elements, fun check_tls/1}, [], erlang}];
+rows(proxy_opts) -> [{timeout, timeout, 30000, erlang}, {tls_opts, {elements, fun gun_rs_option_values:check_tls/1}, [], erlang}];
 rows(req) -> req_rows();
 rows(ws_upgrade) -> [invalid_request_headers(), traceparent(), tunnel()|ws_rows()];
 rows(ws) -> ws_rows();
@@ -195,9 +195,9 @@ open_rows() ->
 		%% Looked at by gun_rs_connect_options, where they count.
 		{socks_opts, {fun is_map/1, "a map"}, none, erlang},
 		{supervise, boolean, true, erlang},
-		{tcp_opts, {elements, fun check_tcp/1}, none, erlang},
+		{tcp_opts, {elements, fun gun_rs_option_values:check_tcp/1}, none, erlang},
 		{tls_handshake_timeout, timeout, 30000, erlang},
-		{tls_opts, {elements, fun check_tls/1}, none, erlang},
+		{tls_opts, {elements, fun gun_rs_option_values:check_tls/1}, none, erlang},
 		{trace, {fun(Trace) -> Trace =:= false end, "false, since this release cannot trace,"}, false, erlang},
 		{transport, {fun(T) -> lists:member(T, [tcp, tls, ssl]) end,
 			"tcp, tls or ssl, and tls or tcp as the scheme of a URL says,"}, none, erlang},
@@ -283,7 +283,7 @@ destination_rows() ->
 			"a list, not empty, of http and http2, each given once and alone or with a map of its options, without content "
 			"handlers, and without TLS only one of them; or of raw or {socks, Opts} alone,"}, none, erlang},
 		{tls_handshake_timeout, timeout, 30000, erlang},
-		{tls_opts, {elements, fun check_tls/1}, [], erlang},
+		{tls_opts, {elements, fun gun_rs_option_values:check_tls/1}, [], erlang},
 		{transport, {one_of, [tcp, tls, ssl]}, tcp, erlang}
 	].
 
@@ -321,6 +321,9 @@ req_rows() ->
 		{body_timeout, positive_timeout, none, native},
 		{flow, {size, "parts of a body", [infinity, auto]}, none, native},
 		invalid_request_headers(),
+		%% What may be in it, open says.
+		{redirect_opts, {fun is_map/1, "a map"}, none, erlang},
+		{redirects, ?COUNT, none, erlang},
 		{reply_to, req_reply_to, none, erlang},
 		{response_timeout, positive_timeout, none, native},
 		{timeout, positive_timeout, none, native},
@@ -486,15 +489,3 @@ is_pool_size(Size) when is_map(Size) ->
 	check(pool_size, Size) =:= ok andalso Min =< Max;
 is_pool_size(Size) ->
 	gun_rs_option_kind:is_valid(?CONNECTIONS, Size).
-
-check_tcp(TcpOpts) ->
-	case gun_rs_tcp_options:check(tcp, TcpOpts) of
-		{ok, _} -> ok;
-		{error, Element} -> {error, gun_rs_tcp_options:refused(Element)}
-	end.
-
-check_tls(TlsOpts) ->
-	case gun_rs_tls_options:check(TlsOpts) of
-		ok -> ok;
-		{error, Element} -> {error, gun_rs_tls_options:refused(Element)}
-	end.

@@ -7,6 +7,8 @@
 -export([is_event_handler/1]).
 -export([is_setup_fun/1]).
 -export([is_spelling/1]).
+-export([check_tcp/1]).
+-export([check_tls/1]).
 
 %% @doc Whether these are ways of telling a SOCKS proxy who the user is: RFC 1929.
 -spec are_methods(term()) -> boolean().
@@ -53,3 +55,19 @@ is_setup_fun(_) -> false.
 -spec is_spelling(term()) -> boolean().
 is_spelling(Fun) ->
 	is_function(Fun, 1) andalso gun_rs_request:spelling(Fun) =/= other.
+
+%% @doc Checks the options of a socket; an error has the one that is refused.
+-spec check_tcp(term()) -> ok | {error, Element :: term()}.
+check_tcp(TcpOpts) ->
+	case gun_rs_tcp_options:check(tcp, TcpOpts) of
+		{ok, _} -> ok;
+		{error, Element} -> {error, gun_rs_tcp_options:refused(Element)}
+	end.
+
+%% @doc The same of TLS.
+-spec check_tls(term()) -> ok | {error, Element :: term()}.
+check_tls(TlsOpts) ->
+	case gun_rs_tls_options:check(TlsOpts) of
+		ok -> ok;
+		{error, Element} -> {error, gun_rs_tls_options:refused(Element)}
+	end.

@@ -25,10 +25,9 @@
 -export([default_dialect/0]).
 
 -type host() :: gun_rs_host:host().
--export_type([host/0]).
 
 -type milliseconds() :: 0..16#ffffffff.
--export_type([milliseconds/0]).
+-export_type([host/0, milliseconds/0]).
 
 %% Whose messages, and whose ways, a connection has: those of gun 2, of gun 1.2 and 1.3, of
 %% the pre-releases of gun 1.0, or of what was before. The default is the environment of
@@ -99,27 +98,27 @@
 	transform_header_name => fun((LowercaseName :: binary()) -> binary()),
 	version => 'HTTP/1.1' | 'HTTP/1.0'
 }.
--export_type([http_opts/0]).
 
 %% How many reads are received before the owner must ask for more, and how many bytes may wait to be sent.
 -type raw_opts() :: #{
 	flow => pos_integer() | infinity,
 	max_send_queue => pos_integer() | infinity
 }.
--export_type([raw_opts/0]).
 
 %% Timeouts are in milliseconds.
 -type req_opts() :: #{
 	body_timeout => milliseconds() | infinity,
 	flow => pos_integer() | infinity | auto,
 	invalid_request_headers => raise | error | ignore,
+	redirect_opts => opts(),
+	redirects => non_neg_integer(),
 	reply_to => reply_to() | alias,
 	response_timeout => milliseconds() | infinity,
 	timeout => milliseconds() | infinity,
 	traceparent => binary(),
 	tunnel => gun_rs_native:stream_ref()
 }.
--export_type([req_opts/0]).
+-export_type([http_opts/0, raw_opts/0, req_opts/0]).
 
 -type window() :: 0..16#7fffffff.
 
@@ -310,6 +309,7 @@ request(ReqOpts) ->
 %% @doc The same for what no await ends: an alias of it would stay.
 -spec request_without_alias(ReqOpts :: term()) -> ok | {error, {options, {req, Bad :: term()}}}.
 request_without_alias(#{reply_to := alias}) -> {error, {options, {req, {reply_to, alias}}}};
+request_without_alias(#{redirects := N}) -> {error, {options, {req, {redirects, {connect, N}}}}};
 request_without_alias(ReqOpts) -> request(ReqOpts).
 
 %% @doc Checks the options of `gun_rs:ws_upgrade/4'.

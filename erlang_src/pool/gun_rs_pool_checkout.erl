@@ -97,7 +97,7 @@ request_of(Pool, Request, Opts=#{reply_to := ReplyTo}, Wait, Tries) ->
 			end,
 			Limits = {maps:get(flow, Opts, undefined), maps:get(response_timeout, Opts, infinity),
 				maps:get(body_timeout, Opts, infinity), time_left(Wait), Lease},
-			try gun_rs_caller:request(ConnPid, StreamRef, ReplyTo, Request, Limits) of
+			try gun_rs_redirects:request(ConnPid, StreamRef, ReplyTo, Request, Limits, Opts) of
 				ok ->
 					{async, {ConnPid, StreamRef}};
 				no_conn ->
