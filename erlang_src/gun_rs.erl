@@ -377,7 +377,7 @@ ws_upgrade(ConnPid, Path, Headers, WsOpts) when is_pid(ConnPid) ->
 	ws_upgrade(ConnPid, gun_rs_caller:new_stream(WsOpts), ReplyTo, gun_rs_request:path(Path), Sent, Options, AsGiven).
 
 ws_upgrade(ConnPid, StreamRef, ReplyTo, Path, Headers, Options, {GivenPath, GivenHeaders, GivenOpts}) ->
-	_ = case gun_rs_caller:ws_upgrade(ConnPid, StreamRef, ReplyTo, Path, Headers, Options) of
+	_ = case gun_rs_redirects:upgrade(ConnPid, StreamRef, ReplyTo, Path, Headers, Options, GivenOpts) of
 		ok -> ok;
 		no_conn -> gun_rs_stand_in:ws_upgrade(ConnPid, StreamRef, GivenPath, GivenHeaders, GivenOpts)
 	end,

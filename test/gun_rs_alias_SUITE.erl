@@ -143,6 +143,7 @@ towards_an_older_node(_) ->
 		fun() -> gun_rs:connect(Pid, Destination) end,
 		fun() -> gun_rs:ping(Pid, #{reply_to => make_ref()}) end,
 		fun() -> gun_rs:ws_upgrade(Pid, "/", [], #{reply_to => make_ref()}) end,
+		fun() -> gun_rs:ws_upgrade(Pid, "/", [], #{redirects => 1}) end,
 		fun() -> {error, Reason} = gun_rs:data_sync(Pid, make_ref(), fin, "x"), Reason end]],
 	%% As before for all else.
 	Ref = gun_rs:get(Pid, "/"),

@@ -13,7 +13,7 @@ init_per_suite(Config) ->
 	#{good := #{certfile := CertFile, keyfile := KeyFile}, root := #{der := Root}} = config(certs, Config),
 	RootFile = filename:join(config(priv_dir, Config), "root.pem"),
 	ok = file:write_file(RootFile, public_key:pem_encode([{'Certificate', Root, not_encrypted}])),
-	Routes = [{"/" ++ atom_to_list(Path), ?MODULE, Path} || Path <- [echo, items, large, slow, events, moved]] ++
+	Routes = [{"/" ++ atom_to_list(Path), ?MODULE, Path} || Path <- [echo, items, large, slow, events, moved, 'moved-ws']] ++
 		[{"/", ?MODULE, front}, {"/private", ?MODULE, private}],
 	{Tcp, TcpPort} = gun_rs_test:start_cowboy(Routes, [{port, 0}]),
 	Tls = make_ref(),
@@ -56,6 +56,8 @@ init(Req0, large) ->
 %% It never answers.
 init(_, slow) ->
 	receive never -> ok end;
+init(Req, 'moved-ws') ->
+	{ok, cowboy_req:reply(302, #{<<"location">> => <<"/echo">>}, Req), 'moved-ws'};
 init(Req, moved) ->
 	{ok, cowboy_req:reply(302, #{<<"location">> => <<"/">>}, Req), moved};
 init(Req, private) ->

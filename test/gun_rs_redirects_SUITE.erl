@@ -7,9 +7,9 @@
 groups() ->
 	Each = [statuses, locations, to_another_origin, back_again, to_a_name_of_its_own, not_followed, used_up, body_of_a_redirect, streamed,
 		cancelled, timeout, slow_server, flow, slow_receiver, stream_info, refused, closed, receiver_dies, lost, awaits,
-		cookies],
+		cookies, upgrades, upgrades_not_followed, upgrade_cancelled],
 	[{http, Each}, {https, [never_to_http|Each]}, {http2, Each}, {https2, [never_to_http|Each]},
-		{others, [to_https, pool, reply_tos, bad_options]}].
+		{others, [to_https, pool, reply_tos, bad_options, upgrade_in_old_dialects, upgrade_with_modules, reupgrade]}].
 
 init_per_group(Group, Config) ->
 	#{good := Good, root := #{certfile := Root}} = config(certs, Config),
@@ -402,4 +402,99 @@ bad_options(Config) ->
 	]],
 	{'EXIT', {{badmatch, {error, {options, {req, {redirects, _}}}}}, _}} =
 		?CATCH(gun_rs:connect(ConnPid, #{host => "localhost", port => 1}, [], #{redirects => 1})),
+	gun_rs:close(ConnPid).
+
+do_ws_opts(N) ->
+	#{redirects => N}.
+
+do_echo(ConnPid, StreamRef) ->
+	?EXPECT({gun_upgrade, ConnPid, StreamRef, [<<"websocket">>], _}),
+	_ = [begin
+		ok = gun_rs:ws_send(ConnPid, StreamRef, {text, Text}),
+		?EXPECT({gun_ws, ConnPid, StreamRef, {text, Text}})
+	end || N <- lists:seq(1, 20), Text <- [integer_to_binary(N)]].
+
+upgrades(Config) ->
+	doc("A WebSocket that is elsewhere on the same origin: gun_upgrade is the first that is heard of it."),
+	_ = [begin
+		ConnPid = do_open(Config),
+		StreamRef = gun_rs:ws_upgrade(ConnPid, Path, do_headers(), do_ws_opts(3)),
+		do_echo(ConnPid, StreamRef),
+		do_nothing_left(StreamRef),
+		#{headers := _} = do_asked(one),
+		#{path := <<"/ws">>} = do_asked(one),
+		ok = gun_rs:ws_send(ConnPid, StreamRef, close),
+		?EXPECT({gun_ws, ConnPid, StreamRef, close}),
+		gun_rs:close(ConnPid)
+	end || Path <- [redirect_h:path(302, "/ws"), <<(redirect_h:path(307, "/ws"))/binary, "&size=100000">>,
+		redirect_h:path(301, do_url(one, "/ws", Config)), redirect_h:path(308, "ws" ++ (do_url(one, "/ws", Config) -- "http"))]],
+	?REFUTE({asked, _, _}).
+
+upgrades_not_followed(Config) ->
+	doc("Another origin, the end of the number, what is no redirect, and an endless body."),
+	_ = [begin
+		ConnPid = do_open(Config),
+		StreamRef = gun_rs:ws_upgrade(ConnPid, Path, do_headers(), do_ws_opts(N)),
+		{Status, _, _} = answer(ConnPid, StreamRef),
+		do_nothing_left(StreamRef),
+		gun_rs:close(ConnPid)
+	end || {N, Status, Path} <- [{3, 302, redirect_h:path(302, do_url(two, "/ws", Config))}, {0, 302, redirect_h:path(302, "/ws")},
+		{1, 302, redirect_h:path(302, redirect_h:path(302, "/ws"))}, {3, 300, redirect_h:path(300, "/ws")},
+		{3, 404, redirect_h:path(302, "/redirect/404")}]],
+	ConnPid = do_open(Config),
+	StreamRef = gun_rs:ws_upgrade(ConnPid, <<(redirect_h:path(302, "/ws"))/binary, "&size=5000000">>, do_headers(), do_ws_opts(1)),
+	{error, Reason={redirect, _, response_too_large}} = answer(ConnPid, StreamRef),
+	true = is_list(lists:flatten(gun_rs:format_error(Reason))),
+	gun_rs:close(ConnPid).
+
+upgrade_cancelled(Config) ->
+	doc("While it is under way, and when it is lost."),
+	ConnPid = do_open(Config),
+	Path = redirect_h:path(302, "/silent"),
+	StreamRef = gun_rs:ws_upgrade(ConnPid, Path, do_headers(), do_ws_opts(1)),
+	_ = do_asked(one),
+	#{pid := Server} = do_asked(one),
+	ok = gun_rs:cancel(ConnPid, StreamRef),
+	true = eventually(fun() -> gun_rs_redirected:find(StreamRef) =:= none end),
+	_ = [begin
+		StreamRef2 = gun_rs:ws_upgrade(ConnPid, Path, do_headers(), do_ws_opts(1)),
+		_ = do_asked(one),
+		_ = do_asked(one),
+		true = exit(Server, kill),
+		{error, _} = answer(ConnPid, StreamRef2),
+		do_nothing_left(StreamRef2)
+	end || #{protocols := [http2]} <- [config(opts, Config)]],
+	?REFUTE({gun_response, ConnPid, StreamRef, _, _, _}),
+	gun_rs:close(ConnPid).
+
+upgrade_in_old_dialects(Config) ->
+	doc("They have another message for what refuses an upgrade."),
+	ConnPid = do_open(#{dialect => gun_1_pre}, Config),
+	{'EXIT', {{badmatch, Error}, _}} = ?CATCH(gun_rs:ws_upgrade(ConnPid, "/ws", [], do_ws_opts(1))),
+	{error, {options, {redirects, gun_1_pre}}} = Error,
+	true = is_list(lists:flatten(gun_rs:format_error(Error))),
+	{ok, Gun1} = gun_rs:open("localhost", maps:get(one, config(ports, Config)), #{dialect => gun_1}),
+	{ok, _} = gun_rs:await_up(Gun1, ?WAIT),
+	do_echo(Gun1, gun_rs:ws_upgrade(Gun1, redirect_h:path(302, "/ws"), do_headers(), do_ws_opts(1))),
+	_ = [gun_rs:close(Pid) || Pid <- [ConnPid, Gun1]].
+
+upgrade_with_modules(Config) ->
+	doc("A connection whose process takes part in all messages: cookies of the redirect are sent with the next upgrade."),
+	ConnPid = do_open(#{cookie_store => gun_rs_cookies_list:init()}, Config),
+	Path = <<(redirect_h:path(302, "/ws"))/binary, "&set=yes">>,
+	StreamRef = gun_rs:ws_upgrade(ConnPid, Path, do_headers(), do_ws_opts(1)),
+	do_echo(ConnPid, StreamRef),
+	_ = do_asked(one),
+	#{headers := #{<<"cookie">> := <<"seen=yes">>}} = do_asked(one),
+	gun_rs:close(ConnPid).
+
+reupgrade(Config) ->
+	doc("After a lost connection, the upgrade that succeeded is repeated."),
+	ConnPid = do_open(#{retry => 5}, Config),
+	StreamRef = gun_rs:ws_upgrade(ConnPid, redirect_h:path(302, "/ws"), do_headers(), (do_ws_opts(1))#{reupgrade => true}),
+	do_echo(ConnPid, StreamRef),
+	[_, #{pid := Server}] = [do_asked(one) || _ <- [1, 2]],
+	true = exit(Server, kill),
+	do_echo(ConnPid, StreamRef),
+	#{path := <<"/ws">>} = do_asked(one),
 	gun_rs:close(ConnPid).

@@ -6,14 +6,16 @@
 -export([stop/1]).
 -export([path/2]).
 -export([init/2]).
+-export([websocket_handle/2]).
+-export([websocket_info/2]).
 
 %% With certificates it speaks TLS.
 start(Name, Origin, Certs) ->
 	Dispatch = cowboy_router:compile([{'_', [{"/[...]", ?MODULE, Origin}]}]),
 	{ok, _} = case Certs of
-		none -> cowboy:start_clear(Name, [{port, 0}], #{env => #{dispatch => Dispatch}});
+		none -> cowboy:start_clear(Name, [{port, 0}], #{env => #{dispatch => Dispatch}, enable_connect_protocol => true});
 		#{certfile := CertFile, keyfile := KeyFile} ->
-			cowboy:start_tls(Name, [{port, 0}, {certfile, CertFile}, {keyfile, KeyFile}], #{env => #{dispatch => Dispatch}})
+			cowboy:start_tls(Name, [{port, 0}, {certfile, CertFile}, {keyfile, KeyFile}], #{env => #{dispatch => Dispatch}, enable_connect_protocol => true})
 	end,
 	ranch:get_port(Name).
 
@@ -31,6 +33,9 @@ init(Req0=#{path := Path}, Origin) ->
 	_ = Tell ! {asked, Origin, (maps:with([method, path, qs, headers, pid], Req))#{body => Body}},
 	answer(binary:split(Path, <<"/">>, [global]), Req, Origin).
 
+%% What comes on the stream of an upgrade over HTTP/2 is no body, and has no end.
+body(Req=#{method := <<"CONNECT">>}, Before) ->
+	{Before, Req};
 body(Req0, Before) ->
 	case cowboy_req:read_body(Req0) of
 		{ok, Last, Req} -> {<<Before/binary, Last/binary>>, Req};
@@ -46,6 +51,8 @@ answer([_, <<"redirect">>, <<Digit, _/binary>> = Status], Req0, Origin) when Dig
 	end,
 	Headers = maps:from_list([{<<"location">>, To} || To =/= none]),
 	{ok, cowboy_req:reply(binary_to_integer(Status), Headers, binary:copy(<<"x">>, Size), Req), Origin};
+answer([_, <<"ws">>], Req, Origin) ->
+	{cowboy_websocket, Req, Origin};
 answer([_, <<"silent">>], Req, Origin) ->
 	{cowboy_loop, Req, Origin};
 %% In so many parts.
@@ -56,3 +63,8 @@ answer([_, <<"parts">>, Count], Req0, Origin) ->
 	{ok, Req, Origin};
 answer(_, Req, Origin) ->
 	{ok, cowboy_req:reply(200, #{}, <<"The end.">>, Req), Origin}.
+
+websocket_handle({text, Text}, Origin) -> {[{text, Text}], Origin};
+websocket_handle(_, Origin) -> {[], Origin}.
+
+websocket_info(_, Origin) -> {[], Origin}.

@@ -80,6 +80,8 @@ option_reason({options, {req, {reply_to, alias}}}) ->
 	"No alias is made for the reply_to of connect/4 or ping/2, since no await would end it; make one and correct the call.";
 option_reason({options, {req, {redirects, {connect, _}}}}) ->
 	"A tunnel, and a ping, follow no redirects; leave the option out.";
+option_reason({options, {redirects, Dialect}}) when is_atom(Dialect) ->
+	sentence("In the dialect ~ts upgrades follow no redirects; leave the option out", [term(Dialect)]);
 option_reason({options, {redirect_opts, Bad}}) ->
 	["In redirect_opts of the request: ", english({options, Bad})];
 option_reason({options, {req, {Key, Value}}}) ->

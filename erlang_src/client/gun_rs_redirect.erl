@@ -4,7 +4,7 @@
 -export([is_redirect/1]).
 -export([origin/1]).
 -export([without_path/1]).
--export([target/3]).
+-export([target/4]).
 -export([next/3]).
 
 %% Who is asked. Names are in lowercase.
@@ -33,27 +33,27 @@ origin_of(#{transport := Transport, host := Host, port := Port}) ->
 	{Transport, string:lowercase(Host), Port}.
 
 %% @doc Where a response leads that has come from Base, the URL of its request: nowhere, unless it is a redirect to an http or
-%% https URL, and not from https to http.
--spec target(Status :: non_neg_integer(), [{binary(), binary()}], Base :: string()) -> {ok, target()} | none.
-target(Status, Headers, Base) ->
+%% https URL, or where that is what is asked for to a ws or wss URL, and not from TLS to none.
+-spec target(request | upgrade, Status :: non_neg_integer(), [{binary(), binary()}], Base :: string()) -> {ok, target()} | none.
+target(Kind, Status, Headers, Base) ->
 	case is_redirect(Status) andalso [Location || {<<"location">>, Location} <- Headers] of
-		[Location] -> resolve(Location, Base);
+		[Location] -> resolve(Kind, Location, Base);
 		%% None, or several, of which nobody knows which one is meant.
 		_ -> none
 	end.
 
-resolve(Location, Base) ->
+resolve(Kind, Location, Base) ->
 	try uri_string:resolve(binary_to_list(Location), Base) of
-		Url when is_list(Url) -> parse(hd(string:split(Url, "#")), origin(Base));
+		Url when is_list(Url) -> parse(Kind, hd(string:split(Url, "#")), origin(Base));
 		_ -> none
 	catch error:_ ->
 		none
 	end.
 
-parse(Url, Origin) ->
+parse(Kind, Url, Origin) ->
 	case gun_rs_url:parse(Url) of
 		{ok, #{transport := tcp}} when element(1, Origin) =:= tls -> none;
-		{ok, Parts=#{websocket := false, target := Path}} ->
+		{ok, Parts=#{websocket := IsWebsocket, target := Path}} when not IsWebsocket; Kind =:= upgrade ->
 			{ok, #{origin => origin_of(Parts), url => without_path(Url), location => Url, path => unicode:characters_to_binary(Path)}};
 		_ -> none
 	end.

@@ -8,6 +8,7 @@
 
 -export([request/5]).
 -export([request/6]).
+-export([upgrade/7]).
 
 -record(follow, {
 	%% As the user knows them.
@@ -20,6 +21,10 @@
 	place :: gun_rs_redirected:place(),
 	url :: string() | undefined,
 	request :: gun_rs_native:request(),
+	%% What it is an upgrade with, if it is one.
+	upgrade :: {Options :: map(), gun_rs_native:handler()} | undefined,
+	%% How much of the body of a redirect may come yet, before which the stream's name is not free; and until when.
+	body :: {Bytes :: integer(), Until :: integer()} | undefined,
 	limits :: gun_rs_native:limits(),
 	%% In ms of monotonic time, when the time of all of them is over.
 	until :: integer() | infinity,
@@ -43,6 +48,10 @@
 -define(POLL, 2).
 -define(MAX_WAITING, 64).
 
+%% Of the body of a redirect that answers an upgrade, in bytes, and in ms.
+-define(MAX_BODY, 16#100000).
+-define(BODY_TIMEOUT, 30000).
+
 %% @doc Makes a request, whose redirects are followed if its options say so.
 -spec request(pid(), gun_rs_native:stream_ref(), gun_rs_options:reply_to(), gun_rs_native:request(), gun_rs_options:req_opts())
 	-> gun_rs_relay:done().
@@ -54,24 +63,43 @@ request(ConnPid, StreamRef, ReplyTo, Request, ReqOpts) ->
 	gun_rs_options:req_opts()) -> gun_rs_relay:done().
 request(ConnPid, StreamRef, ReplyTo, Request={_, _, _, Body}, Limits, ReqOpts=#{redirects := Max}) when Max > 0, is_binary(Body) ->
 	ok = check(ReqOpts),
-	Follow = #follow{conn=ConnPid, stream=StreamRef, reply_to=ReplyTo, place={ConnPid, StreamRef},
-		request=Request, limits=Limits, until=until(Limits), opts=ReqOpts, left=Max},
-	Follower = spawn(fun() -> follow(Follow) end),
-	ok = gun_rs_redirected:put(StreamRef, Follower, {ConnPid, StreamRef}, ReplyTo),
-	_ = Follower ! {?MODULE, go},
-	try gun_rs_caller:request(ConnPid, StreamRef, Follower, Request, Limits) of
-		ok ->
-			ok;
-		no_conn ->
-			_ = Follower ! {?MODULE, cancel},
-			no_conn
-	catch Class:Reason:Stacktrace ->
-		_ = Follower ! {?MODULE, cancel},
-		erlang:raise(Class, Reason, Stacktrace)
-	end;
+	begin_with(#follow{conn=ConnPid, stream=StreamRef, reply_to=ReplyTo, place={ConnPid, StreamRef}, request=Request,
+		limits=Limits, until=until(Limits), opts=ReqOpts, left=Max}, fun(Follower) ->
+			gun_rs_caller:request(ConnPid, StreamRef, Follower, Request, Limits)
+		end);
 request(ConnPid, StreamRef, ReplyTo, Request, Limits, ReqOpts) ->
 	ok = check(ReqOpts),
 	gun_rs_caller:request(ConnPid, StreamRef, ReplyTo, Request, Limits).
+
+%% @doc Makes an upgrade, whose redirects are followed if its options say so. The WebSocket is one of the connection: what
+%% leads to another origin is handed on.
+-spec upgrade(pid(), gun_rs_native:stream_ref(), gun_rs_options:reply_to(), Path :: binary(), [{binary(), binary()}],
+	{Options :: map(), gun_rs_native:handler()} | undefined, gun_rs_options:ws_opts() | undefined) -> gun_rs_relay:done().
+upgrade(ConnPid, StreamRef, ReplyTo, Path, Headers, {Options, Handler}, WsOpts=#{redirects := Max}) when Max > 0 ->
+	_ = [error({badmatch, {error, {options, {redirects, Dialect}}}})
+		|| Dialect <- [gun_rs_caller:dialect(ConnPid)], Dialect =:= gun_1_pre orelse Dialect =:= gun_0],
+	begin_with(#follow{conn=ConnPid, stream=StreamRef, reply_to=ReplyTo, place={ConnPid, StreamRef},
+		request={<<"GET">>, Path, Headers, <<>>}, upgrade={Options, Handler}, limits={undefined, infinity, infinity},
+		until=infinity, opts=WsOpts, left=Max}, fun(Follower) ->
+			gun_rs_caller:ws_upgrade(ConnPid, StreamRef, ReplyTo, Path, Headers, {Options#{follower => Follower}, Handler})
+		end);
+upgrade(ConnPid, StreamRef, ReplyTo, Path, Headers, Options, _) ->
+	gun_rs_caller:ws_upgrade(ConnPid, StreamRef, ReplyTo, Path, Headers, Options).
+
+begin_with(Follow=#follow{stream=StreamRef, reply_to=ReplyTo, place=Place}, Make) ->
+	Follower = spawn(fun() -> follow(Follow) end),
+	ok = gun_rs_redirected:put(StreamRef, Follower, Place, ReplyTo),
+	_ = Follower ! {?MODULE, go},
+	try Make(Follower) of
+		ok ->
+			ok;
+		no_conn ->
+			ok = gun_rs_redirected:cancel(Follower),
+			no_conn
+	catch Class:Reason:Stacktrace ->
+		ok = gun_rs_redirected:cancel(Follower),
+		erlang:raise(Class, Reason, Stacktrace)
+	end.
 
 check(#{redirect_opts := Opts}) ->
 	case gun_rs_options:open("localhost", 443, Opts) of
@@ -132,7 +160,14 @@ next(Follow=#follow{conn_ref=ConnRef, reply_ref=ReplyRef, place={Conn, _}, other
 		%% Of a connection that it has left.
 		Message when is_tuple(Message) ->
 			loop(Follow)
+	after body_left(Follow) ->
+		{Conn, Ref} = Follow#follow.place,
+		_ = gun_rs_caller:cancel(Conn, self(), Ref),
+		loop(failed(timeout, Follow))
 	end.
+
+body_left(#follow{body=undefined}) -> infinity;
+body_left(#follow{body={_, Until}}) -> max(0, Until - now_ms()).
 
 cancelled(Follow=#follow{place={Conn, Ref}, pushed=Pushed}) ->
 	_ = [gun_rs_caller:cancel(Conn, self(), Name) || Name <- [Ref|Pushed]],
@@ -153,6 +188,8 @@ reason(Reason) -> Reason.
 
 message({gun_response, Conn, Ref, IsFin, Status, Headers}=Message, Follow0=#follow{place={Conn, Ref}, left=Left}) when Left > 0 ->
 	case target(Status, Headers, Follow0) of
+		{{ok, Target}, Follow=#follow{upgrade={_, _}}} ->
+			upgrade_again(IsFin, Target, Message, Follow);
 		{{ok, Target}, Follow} ->
 			%% Its body is nobody's to read.
 			_ = [gun_rs_caller:cancel(Conn, self(), Ref) || IsFin =:= nofin],
@@ -160,6 +197,11 @@ message({gun_response, Conn, Ref, IsFin, Status, Headers}=Message, Follow0=#foll
 		{none, Follow} ->
 			hand_on(Message, Follow)
 	end;
+%% The user has it too, and all that follows.
+message({gun_upgrade, Conn, Ref, _, _}, Follow=#follow{place={Conn, Ref}, upgrade={_, _}}) ->
+	Follow#follow{is_over=true};
+message({gun_data, Conn, Ref, IsFin, Data}, Follow=#follow{place={Conn, Ref}, body={Left, Until}}) ->
+	body(IsFin, Follow#follow{body={Left - byte_size(Data), Until}});
 message(Message, Follow) ->
 	hand_on(Message, Follow).
 
@@ -219,9 +261,12 @@ keeps_up(_) ->
 
 target(Status, Headers, Follow0) ->
 	case gun_rs_redirect:is_redirect(Status) andalso with_url(Follow0) of
-		Follow=#follow{url=Url} -> {gun_rs_redirect:target(Status, Headers, Url), Follow};
+		Follow=#follow{url=Url} -> {gun_rs_redirect:target(kind(Follow), Status, Headers, Url), Follow};
 		_ -> {none, Follow0}
 	end.
+
+kind(#follow{upgrade=undefined}) -> request;
+kind(_) -> upgrade.
 
 %% Of the first request only the connection knows where it went.
 with_url(Follow=#follow{url=undefined, conn=ConnPid, stream=StreamRef, request={_, Path, Headers, _}}) ->
@@ -265,6 +310,30 @@ redirected(Status, Target=#{origin := Origin, location := Url}, Follow0=#follow{
 		#follow{other={Origin, Other, _}} -> make(Other, Follow);
 		_ -> open(Target, Follow)
 	end.
+
+%% The name of the stream is that of its frames too, so that it must be free again.
+upgrade_again(IsFin, #{origin := Origin, location := Url, path := Path}, Message, Follow=#follow{url=Before, left=Left}) ->
+	{Method, _, Headers, Body} = Follow#follow.request,
+	case gun_rs_redirect:origin(Before) of
+		Origin ->
+			body(IsFin, Follow#follow{url=Url, request={Method, Path, Headers, Body}, left=Left - 1,
+				body={?MAX_BODY, now_ms() + ?BODY_TIMEOUT}});
+		_ ->
+			hand_on(Message, Follow)
+	end.
+
+body(fin, Follow=#follow{conn=ConnPid, stream=StreamRef, reply_to=ReplyTo, request={_, Path, Headers, _}, upgrade={Options, Handler}}) ->
+	try gun_rs_caller:ws_upgrade(ConnPid, StreamRef, ReplyTo, Path, Headers, {Options#{follower => self()}, Handler}) of
+		ok -> Follow#follow{body=undefined};
+		no_conn -> failed(noproc, Follow)
+	catch error:Reason ->
+		failed(Reason, Follow)
+	end;
+body(nofin, Follow=#follow{conn=ConnPid, stream=StreamRef, body={Left, _}}) when Left < 0 ->
+	_ = gun_rs_caller:cancel(ConnPid, self(), StreamRef),
+	failed(response_too_large, Follow);
+body(nofin, Follow) ->
+	Follow.
 
 make(Conn, Follow=#follow{conn=ConnPid, stream=StreamRef, reply_to=ReplyTo, request=Request}) ->
 	Ref = case StreamRef of

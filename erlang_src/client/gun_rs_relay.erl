@@ -77,6 +77,7 @@ is_known_there(ConnPid, Message) ->
 %% What came after 0.3.0.
 is_new({request, StreamRef, ReplyTo, _, Limits}) ->
 	is_list(StreamRef) orelse is_reference(ReplyTo) orelse tuple_size(Limits) > 3;
+is_new({ws_upgrade, _, _, _, _, {#{follower := _}, _}}) -> true;
 is_new({ws_upgrade, StreamRef, ReplyTo, _, _, _}) -> is_list(StreamRef) orelse is_reference(ReplyTo);
 is_new({connect, _, _, _, _, _}) -> true;
 is_new({ping, _, _, _}) -> true;

@@ -153,7 +153,7 @@ rows(socks) -> socks_rows();
 rows(connect) -> connect_rows();
 rows(proxy_opts) -> [{timeout, timeout, 30000, erlang}, {tls_opts, {elements, fun gun_rs_option_values:check_tls/1}, [], erlang}];
 rows(req) -> req_rows();
-rows(ws_upgrade) -> [invalid_request_headers(), traceparent(), tunnel()|ws_rows()];
+rows(ws_upgrade) -> [invalid_request_headers(), redirects(), traceparent(), tunnel()|ws_rows()];
 rows(ws) -> ws_rows();
 rows(compress) -> compress_rows();
 rows(reupgrade) -> reupgrade_rows();
@@ -323,7 +323,7 @@ req_rows() ->
 		invalid_request_headers(),
 		%% What may be in it, open says.
 		{redirect_opts, {fun is_map/1, "a map"}, none, erlang},
-		{redirects, ?COUNT, none, erlang},
+		redirects(),
 		{reply_to, req_reply_to, none, erlang},
 		{response_timeout, positive_timeout, none, native},
 		{timeout, positive_timeout, none, native},
@@ -437,6 +437,9 @@ tunnel() ->
 %% `error' is what raise was called at first.
 invalid_request_headers() ->
 	{invalid_request_headers, {fun(V) -> lists:member(V, [raise, error, ignore]) end, "raise or ignore"}, none, erlang}.
+
+redirects() ->
+	{redirects, ?COUNT, none, erlang}.
 
 traceparent() ->
 	{traceparent, {fun gun_rs_traceparent:is_valid/1,

@@ -157,10 +157,9 @@
 	stream_window_margin_size => 0,
 	stream_window_update_threshold => none()
 }.
--export_type([http2_opts/0]).
 
-%% Timeouts are in milliseconds, sizes in bytes. invalid_request_headers is an
-%% option of ws_upgrade/4 alone. Modules implement `gun_rs_ws_protocol'.
+%% Timeouts are in milliseconds, sizes in bytes. invalid_request_headers and redirects are
+%% options of ws_upgrade/4 alone. Modules implement `gun_rs_ws_protocol'.
 -type ws_opts() :: #{
 	closing_timeout => milliseconds() | infinity,
 	compress => boolean() | compat | compress_opts(),
@@ -174,6 +173,7 @@
 	max_message_size => pos_integer() | infinity,
 	max_send_queue => pos_integer() | infinity,
 	protocols => [{iodata(), module()}],
+	redirects => non_neg_integer(),
 	reply_to => reply_to(),
 	reupgrade => boolean() | reupgrade(),
 	silence_pings => boolean(),
@@ -182,7 +182,7 @@
 	upgrade_timeout => milliseconds() | infinity,
 	user_opts => term()
 }.
--export_type([ws_opts/0]).
+-export_type([http2_opts/0, ws_opts/0]).
 
 %% How many bytes of frames may wait for the repeated upgrade, after refusals with which
 %% status codes it is tried again, and how many ms the server may ask for in Retry-After.

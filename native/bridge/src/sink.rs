@@ -78,7 +78,7 @@ impl BeamSink {
             let to = self.router.stream_destination(&self.owner);
             return outbox::deliver(&self.origin, to, |messages, env| build(messages, stream.id.get(env)));
         }
-        let to = self.router.stream_destination(&stream.reply_to);
+        let to = self.router.stream_destination(stream.receiver());
         outbox::deliver(&self.origin, to, |messages, env| build(messages, stream.id.get(env)));
     }
 
@@ -301,8 +301,8 @@ impl BeamSink {
     fn connection_fault(&mut self, streams: &[&Stream], fault: Http2Fault) {
         let mut told = HashSet::new();
         for stream in streams {
-            if told.insert(stream.reply_to.external()) {
-                self.deliver_with_end(&stream.reply_to, |messages, _| messages.connection_fault(fault));
+            if told.insert(stream.receiver().external()) {
+                self.deliver_with_end(stream.receiver(), |messages, _| messages.connection_fault(fault));
             }
         }
     }
@@ -313,6 +313,9 @@ impl BeamSink {
     }
 
     fn upgraded(&mut self, stream: &Stream, headers: &HeaderMap, subprotocol: Option<&str>, fragments: bool) {
+        if let Some(follower) = stream.upgraded() {
+            self.deliver(follower, |messages, env| messages.upgraded(stream.id.get(env), headers));
+        }
         self.deliver_stream(stream, |messages, stream_ref| messages.upgraded(stream_ref, headers));
         self.forget(stream);
         if !fragments {
@@ -358,10 +361,10 @@ impl BeamSink {
             // The closing handshake follows, and then the end, which the process behind ConnPid reports.
             // So it does where the time of a request ends the connection; elsewhere nothing follows.
             StreamError::Protocol(_) | StreamError::Timeout(Wait::Whole) => {
-                outbox::deliver(&self.origin, Destination::Forwarded(&stream.reply_to), build);
+                outbox::deliver(&self.origin, Destination::Forwarded(stream.receiver()), build);
             }
             StreamError::Handshake(_) | StreamError::Closed(_) | StreamError::Timeout(_) | StreamError::ShutDown => {
-                self.deliver_with_end(&stream.reply_to, build);
+                self.deliver_with_end(stream.receiver(), build);
             }
             StreamError::Closing
             | StreamError::WebsocketClosing
@@ -372,7 +375,7 @@ impl BeamSink {
             | StreamError::TooManyStreams
             | StreamError::TunnelClosed(_)
             | StreamError::BadState(_) => {
-                let to = self.router.stream_destination(&stream.reply_to);
+                let to = self.router.stream_destination(stream.receiver());
                 outbox::deliver(&self.origin, to, build);
             }
         }

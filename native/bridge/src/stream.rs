@@ -1,6 +1,7 @@
 //! Streams, and the references that name them.
 
 use std::borrow::Borrow;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use gun_rs_terms::Name;
 use rustler::{Encoder, Env, OwnedEnv, Term};
@@ -19,6 +20,14 @@ pub(crate) struct Stream {
     pub(crate) purpose: Purpose,
     /// It counts as one of its connection's, unless the server has opened it.
     lease: Option<Lease>,
+    /// Who is told what becomes of the upgrade, until it is done.
+    follower: Option<Follower>,
+}
+
+/// A process that follows the redirects of an upgrade.
+struct Follower {
+    process: Receiver,
+    is_done: AtomicBool,
 }
 
 /// What a stream was opened for.
@@ -34,7 +43,7 @@ pub(crate) enum Purpose {
 impl Stream {
     /// The stream `stream_ref`, with messages for `reply_to`.
     pub(crate) fn new(stream_ref: Term<'_>, reply_to: Term<'_>, purpose: Purpose) -> Self {
-        Self { id: StreamId::new(stream_ref), reply_to: reply_to.into(), purpose, lease: None }
+        Self { id: StreamId::new(stream_ref), reply_to: reply_to.into(), purpose, lease: None, follower: None }
     }
 
     /// Bytes that are carried as they are: the owner's, or those of the stream that has asked for it, by its name or by none.
@@ -47,7 +56,26 @@ impl Stream {
             Some(asked) => (asked.reply_to.clone(), Purpose::Request),
             None => (owner.clone(), Purpose::Owner),
         };
-        Self { id, reply_to, purpose, lease: None }
+        Self { id, reply_to, purpose, lease: None, follower: None }
+    }
+
+    /// The same stream, an upgrade whose refusals and errors are for this process until it is done.
+    pub(crate) fn followed_by(self, process: Receiver) -> Self {
+        Self { follower: Some(Follower { process, is_done: AtomicBool::new(false) }), ..self }
+    }
+
+    /// The upgrade is done: all that follows is the user's. Answers who followed its redirects, if somebody did.
+    pub(crate) fn upgraded(&self) -> Option<&Receiver> {
+        let follower = self.follower.as_ref()?;
+        (!follower.is_done.swap(true, Ordering::Relaxed)).then_some(&follower.process)
+    }
+
+    /// Who is sent the responses and errors of the stream.
+    pub(crate) fn receiver(&self) -> &Receiver {
+        match &self.follower {
+            Some(follower) if !follower.is_done.load(Ordering::Relaxed) => &follower.process,
+            Some(_) | None => &self.reply_to,
+        }
     }
 
     /// The same stream, counted as one of its connection's.
@@ -65,7 +93,7 @@ impl Stream {
     /// A new stream of a response that is pushed, whose messages go where those of this one go.
     pub(crate) fn promised(&self) -> Self {
         let id = OwnedEnv::new().run(|env| StreamId::new(env.make_ref().encode(env)));
-        Self { id, reply_to: self.reply_to.clone(), purpose: Purpose::Request, lease: None }
+        Self { id, reply_to: self.reply_to.clone(), purpose: Purpose::Request, lease: None, follower: None }
     }
 }
 

@@ -36,6 +36,7 @@ mod atoms {
         error,
         file,
         fin,
+        follower,
         frames_in,
         frames_out,
         full,

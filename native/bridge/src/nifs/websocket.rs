@@ -62,24 +62,26 @@ fn upgrade<'a>(
         Err(answer) => return Ok(answer.encode(env)),
     };
     let of_open = connection.ws_opts.lock().unwrap_or_else(PoisonError::into_inner);
-    let (options, reply_to, handler) = if atoms::undefined() == options {
+    let (options, reply_to, handler, follower) = if atoms::undefined() == options {
         let reply_to = of_open.reply_to.as_ref().map_or(reply_to, |term| term.get(env));
-        (None, reply_to, of_open.handler.clone())
+        (None, reply_to, of_open.handler.clone(), None)
     } else {
         let (options, handler): (Term<'_>, Term<'_>) = options.decode()?;
+        let follower = options.map_get(atoms::follower()).ok();
         let options = ws_options(&VmTerm(options), of_open.keepalive).map_err(badarg)?;
-        (Some(options), reply_to, OwnedTerm::defined(handler))
+        (Some(options), reply_to, OwnedTerm::defined(handler), follower)
     };
     drop(of_open);
-    let upgrade = StreamCommand::Upgrade(Box::new(Upgrade {
-        stream: Stream::new(stream_ref, reply_to, Purpose::Upgrade(handler)).leased(Lease::new(&connection.load)),
-        caller: Receiver::from(reply_to),
-        target,
-        headers,
-        options,
-    }));
+    let stream = Stream::new(stream_ref, reply_to, Purpose::Upgrade(handler)).leased(Lease::new(&connection.load));
+    let stream = match follower {
+        Some(follower) => stream.followed_by(Receiver::from(follower)),
+        None => stream,
+    };
+    let caller = follower.unwrap_or(reply_to);
+    let upgrade =
+        StreamCommand::Upgrade(Box::new(Upgrade { stream, caller: Receiver::from(caller), target, headers, options }));
     let sent = connection.handle.try_send(upgrade);
-    Ok(opened(env, sent, (pid, connection.origin.dialect), stream_ref, reply_to))
+    Ok(opened(env, sent, (pid, connection.origin.dialect), stream_ref, caller))
 }
 
 #[rustler::nif]
