@@ -12,6 +12,7 @@
 floors("erlang_src") ->
 	[
 		{"what the VM begins with", ["gun_rs_app", "gun_rs_sup"]},
+		{"servers for users' tests", ["testing"]},
 		{"pools", ["pool"]},
 		{"what users begin with", ["gun_rs", "client/gun_rs_socket", "gun_rs_ws_client"]},
 		{"the server", ["server"]},

@@ -87,6 +87,13 @@ config(Ref) ->
 -spec call(Ref :: term(), Request :: term()) -> term() | {error, not_found}.
 call(Ref, Request) ->
 	case lookup(Ref) of
-		{ok, Pid} -> gen_server:call(Pid, Request, infinity);
-		error -> {error, not_found}
+		{ok, Pid} ->
+			%% It may stop meanwhile.
+			try
+				gen_server:call(Pid, Request, infinity)
+			catch exit:{Reason, _} when Reason =:= noproc; Reason =:= normal; Reason =:= shutdown ->
+				{error, not_found}
+			end;
+		error ->
+			{error, not_found}
 	end.
