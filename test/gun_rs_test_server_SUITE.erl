@@ -153,6 +153,8 @@ mistakes(_) ->
 		{[{send, text}], {script, {send, text}}},
 		{[{close, 1005, <<>>}], {script, {close, 1005, <<>>}}},
 		{[{send, {text, <<255>>}}], {script, {send, {text, <<255>>}}}},
+		{[{send, {text, [8364]}}], {script, {send, {text, [8364]}}}},
+		{[{close, 1000, binary:copy(<<"a">>, 124)}], {script, {close, 1000, binary:copy(<<"a">>, 124)}}},
 		{{refuse, 101}, {script, {refuse, 101}}},
 		{#{scripts => []}, {options, {scripts, []}}},
 		{#{scripts => [stall], transport => udp}, {options, {transport, udp}}},

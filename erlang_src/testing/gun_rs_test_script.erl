@@ -38,21 +38,20 @@ is_step(await) -> true;
 is_step({await, close}) -> true;
 is_step({await, {close, Code, Text}}) -> is_integer(Code) andalso is_binary(Text);
 is_step({await, {Type, Data}}) -> lists:member(Type, [text, binary, ping, pong]) andalso is_binary(Data);
-is_step({close, Code, Text}) -> is_code(Code) andalso is_text(Text);
-is_step({send, {Type, Data}}) when Type =:= text -> is_text(Data);
-is_step({send, {Type, Data}}) when Type =:= binary -> is_iodata(Data);
-is_step({send, {Type, Data}}) when Type =:= ping; Type =:= pong -> is_iodata(Data) andalso iolist_size(Data) =< 125;
+is_step({close, _, _}=Frame) -> is_frame(Frame);
+is_step({send, {text, Text}=Frame}) -> is_frame(Frame) andalso is_utf8(Text);
+is_step({send, {Type, _}=Frame}) -> lists:member(Type, [binary, ping, pong]) andalso is_frame(Frame);
 is_step({send, Type}) -> lists:member(Type, [ping, pong]);
 is_step(_) -> false.
 
-%% Those that an endpoint may send.
-is_code(Code) ->
-	is_integer(Code) andalso Code >= 1000 andalso Code =< 4999 andalso not lists:member(Code, [1004, 1005, 1006, 1015])
-		andalso (Code =< 1014 orelse Code >= 3000).
-
-is_text(Text) ->
-	try unicode:characters_to_binary(Text) of
-		Binary -> is_binary(Binary)
-	catch error:badarg ->
+%% What cannot be sent would end the handler.
+is_frame(Frame) ->
+	try gun_rs_frames:check(Frame) of
+		_ -> true
+	catch error:{invalid_frame, _, _} ->
 		false
 	end.
+
+%% Frames are sent without a look at their text.
+is_utf8(Text) ->
+	is_list(unicode:characters_to_list(iolist_to_binary(Text))).

@@ -164,7 +164,7 @@ init(Script) ->
 
 check(Opts=#{scripts := [_|_] = Scripts}) ->
 	Known = maps:without([scripts, tls_opts], Opts),
-	case [Error || is_list(Scripts), {error, _} = Error <- [gun_rs_test_script:check(Script) || Script <- Scripts]]
+	case [Error || {error, _} = Error <- [gun_rs_test_script:check(Script) || Script <- Scripts]]
 			++ [{error, {options, Opt}} || Opt <- maps:to_list(Known), not is_option(Opt)] of
 		[] -> ok;
 		[Error|_] -> Error
